@@ -125,6 +125,8 @@ ids! {
     SenderId = "sender id", max 128, TEXT by is_text;
     /// The canonical key of a session. `openclaw-sessions` parses and normalizes what people write.
     SessionKey = "session key", max 512, TEXT by is_text;
+    /// A tool that a model may call.
+    ToolName = "tool name", max 64, SLUG by is_slug;
     /// A named API token.
     TokenId = "token id", max 64, SLUG by is_slug;
 }

@@ -1,0 +1,126 @@
+//! The one decision point, and the witness that only it can make.
+
+use std::fmt;
+
+use crate::method::{ActorRule, Case, Method, Requirement};
+use crate::{Caller, Capability, Epoch, Scope, ScopeSet};
+
+/// Proof that a caller may call `M` on one particular target.
+///
+/// Only [`authorize`] makes these. It carries the target that was checked, so an operation cannot
+/// be authorized on one thing and performed on another; and it can be spent only once.
+///
+/// ```compile_fail,E0451
+/// # use openclaw_scopes::{Authorized, Caller, method::CreateSession, target::SessionTarget};
+/// # fn f(caller: Caller, target: SessionTarget) {
+/// let forged: Authorized<CreateSession> = Authorized { caller, target };
+/// # }
+/// ```
+///
+/// ```compile_fail,E0308
+/// # use openclaw_scopes::{Authorized, method::{CreateAgent, DeleteAgent}};
+/// fn delete(_: Authorized<DeleteAgent>) {}
+/// fn mixed_up(create: Authorized<CreateAgent>) { delete(create) }
+/// ```
+///
+/// ```compile_fail,E0382
+/// # use openclaw_scopes::{Authorized, method::CreateSession};
+/// fn twice(witness: Authorized<CreateSession>) {
+///     let _first = witness.into_parts();
+///     let _second = witness.into_parts();
+/// }
+/// ```
+#[must_use = "an authorization that is not passed on protects nothing"]
+pub struct Authorized<M: Method> {
+    caller: Caller,
+    target: M::Target,
+}
+
+impl<M: Method> Authorized<M> {
+    /// Spends the authorization: returns who may act, and on what.
+    pub fn into_parts(self) -> (Caller, M::Target) {
+        (self.caller, self.target)
+    }
+
+    /// Returns what was checked.
+    pub const fn target(&self) -> &M::Target {
+        &self.target
+    }
+}
+
+impl<M: Method> fmt::Debug for Authorized<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Authorized<{}>({} on {})", M::ROW.name, self.caller.actor(), self.target)
+    }
+}
+
+/// Why a call was refused.
+///
+/// Not `#[non_exhaustive]`: a new reason must break every match until it is considered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Denial {
+    /// The grant that the work rests on was replaced or withdrawn.
+    #[error("the grant has ended")]
+    GrantEnded,
+    /// The method is not for internal actors at all.
+    #[error("not for internal work")]
+    Internal,
+    /// The actor is not capable of it.
+    #[error("missing capability: {0}")]
+    MissingCapability(Capability),
+    /// The grant lacks this scope. The words are the reference's.
+    #[error("missing scope: {0}")]
+    MissingScope(Scope),
+    /// Only the gateway's own work, with this capability, may call it.
+    #[error("only for internal work capable of {0}")]
+    OnlyInternal(Capability),
+}
+
+impl Denial {
+    /// Returns the smallest grant that would remove this reason; empty when no scope would.
+    pub fn smallest_grant(self) -> ScopeSet {
+        match self {
+            Self::MissingScope(scope) => scope.into(),
+            Self::GrantEnded
+            | Self::Internal
+            | Self::MissingCapability(_)
+            | Self::OnlyInternal(_) => ScopeSet::EMPTY,
+        }
+    }
+}
+
+/// Decides whether `caller` may call `M` on `target`.
+///
+/// `live` is the current epoch of the caller's grant, read where the effect will happen; `None`
+/// when there is no such grant any more. The answer holds for this instant only.
+///
+/// # Errors
+/// When the grant has ended, the actor is not capable of it, or the grant lacks a scope.
+pub fn authorize<M: Method>(
+    caller: &Caller,
+    target: M::Target,
+    live: Option<Epoch>,
+) -> Result<Authorized<M>, Denial> {
+    if live != Some(caller.grant().epoch()) {
+        return Err(Denial::GrantEnded);
+    }
+    judge(caller, M::case(&target))?;
+    Ok(Authorized { caller: caller.clone(), target })
+}
+
+/// Judges a live caller by one line of the policy: actor, then grant; each must allow.
+pub(crate) fn judge(caller: &Caller, case: &Case) -> Result<(), Denial> {
+    match (caller.capabilities(), case.actor) {
+        (Some(_), ActorRule::Never) => return Err(Denial::Internal),
+        (Some(held), ActorRule::Capability(needed)) if !held.contains(needed) => {
+            return Err(Denial::MissingCapability(needed));
+        }
+        (Some(_), ActorRule::Capability(_)) | (None, ActorRule::Never) => {}
+        (None, ActorRule::Capability(needed)) => return Err(Denial::OnlyInternal(needed)),
+    }
+    match case.requires {
+        Requirement::Nothing => Ok(()),
+        Requirement::Scope(scope) if caller.grant().scopes().satisfies(scope) => Ok(()),
+        Requirement::Scope(scope) => Err(Denial::MissingScope(scope)),
+    }
+}

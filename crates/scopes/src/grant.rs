@@ -1,0 +1,143 @@
+//! What a holder may do until it is withdrawn, and the one function that makes it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::{DeviceId, ParseIdError, PluginId, ScopeSet, TokenId};
+
+/// Whose authority a piece of work rests on. Also who owns a session.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum GrantHolder {
+    /// A paired device.
+    Device(DeviceId),
+    /// The gateway's own housekeeping: capabilities only, no scope.
+    Gateway,
+    /// Whoever owns the state directory.
+    Owner,
+    /// An installed plugin.
+    Plugin(PluginId),
+    /// A named API token.
+    Token(TokenId),
+}
+
+impl fmt::Display for GrantHolder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Device(id) => write!(f, "device:{id}"),
+            Self::Gateway => f.write_str("gateway"),
+            Self::Owner => f.write_str("owner"),
+            Self::Plugin(id) => write!(f, "plugin:{id}"),
+            Self::Token(id) => write!(f, "token:{id}"),
+        }
+    }
+}
+
+/// Why a text names no holder of a grant.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum ParseHolderError {
+    /// The part after the colon is not an id.
+    #[error("not a grant holder")]
+    Id(#[from] ParseIdError),
+    /// The kind is none of the known ones.
+    #[error("grant holder is none of owner, gateway, device:ID, token:ID, plugin:ID")]
+    Kind,
+}
+
+impl FromStr for GrantHolder {
+    type Err = ParseHolderError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once(':') {
+            None if text == "gateway" => Ok(Self::Gateway),
+            None if text == "owner" => Ok(Self::Owner),
+            Some(("device", id)) => Ok(Self::Device(DeviceId::parse(id)?)),
+            Some(("plugin", id)) => Ok(Self::Plugin(PluginId::parse(id)?)),
+            Some(("token", id)) => Ok(Self::Token(TokenId::parse(id)?)),
+            None | Some(_) => Err(ParseHolderError::Kind),
+        }
+    }
+}
+
+/// How often a holder's grant has been replaced or withdrawn; older epochs are void.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Epoch(pub u64);
+
+/// Scopes that a holder has, as of an epoch.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Grant {
+    holder: GrantHolder,
+    epoch: Epoch,
+    scopes: ScopeSet,
+}
+
+impl Grant {
+    /// The owner's grant: everything, by the operating system's word.
+    pub const fn owner(epoch: Epoch) -> Self {
+        Self { holder: GrantHolder::Owner, epoch, scopes: ScopeSet::ALL }
+    }
+
+    /// The grant on which the gateway's own housekeeping rests: no scope at all.
+    pub const fn gateway(epoch: Epoch) -> Self {
+        Self { holder: GrantHolder::Gateway, epoch, scopes: ScopeSet::EMPTY }
+    }
+
+    /// Makes a grant for `holder`: `wish`, narrowed to what was approved for it and to what the
+    /// approver may pass on. There is no other way to make one.
+    pub fn mint(
+        holder: GrantHolder,
+        epoch: Epoch,
+        approved: ScopeSet,
+        approver: &Self,
+        wish: ScopeSet,
+    ) -> Self {
+        Self { holder, epoch, scopes: approver.scopes.attenuate(approved).attenuate(wish) }
+    }
+
+    /// Returns who holds it.
+    pub const fn holder(&self) -> &GrantHolder {
+        &self.holder
+    }
+
+    /// Returns the epoch as of which it was made.
+    pub const fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Returns the scopes, implied ones included.
+    pub const fn scopes(&self) -> ScopeSet {
+        self.scopes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Scope;
+
+    #[test]
+    fn holders_survive_their_text() {
+        for text in ["owner", "gateway", "device:ab12", "token:ci", "plugin:memory-core"] {
+            assert_eq!(text.parse::<GrantHolder>().unwrap().to_string(), text);
+        }
+        for text in ["", "Owner", "owner:1", "device:", "device:A B", "run:1"] {
+            assert!(text.parse::<GrantHolder>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn minting_takes_the_least_of_all_three() {
+        let token = GrantHolder::Token(TokenId::parse("ci").unwrap());
+        let mint = |approved: &[Scope], approver: &Grant, wish: &[Scope]| {
+            let (approved, wish) = (ScopeSet::of(approved), ScopeSet::of(wish));
+            Grant::mint(token.clone(), Epoch(1), approved, approver, wish)
+        };
+        let owner = Grant::owner(Epoch(1));
+        let writer = mint(&[Scope::Write], &owner, &[Scope::Admin]);
+        assert_eq!(writer.scopes(), ScopeSet::of(&[Scope::Write]).closed());
+        let child = mint(&[Scope::Admin], &writer, &[Scope::Read, Scope::Pairing]);
+        assert_eq!(child.scopes().reduced(), ScopeSet::of(&[Scope::Read]));
+        assert!(
+            mint(&[Scope::Admin], &Grant::gateway(Epoch(1)), &[Scope::Read]).scopes().is_empty()
+        );
+    }
+}

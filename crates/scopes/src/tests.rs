@@ -1,0 +1,192 @@
+//! The laws of the policy, tried on the whole of their finite domain.
+
+use std::collections::BTreeSet;
+
+use expect_test::expect_file;
+
+use crate::authorize::judge;
+use crate::method::{
+    ActorRule, CreateAgent, InvokeTool, ListAudit, Method, ReadSession, RecoverRuns, Requirement,
+    StartRun, Surface, TABLE, find,
+};
+use crate::target::{AgentTarget, AuditRange, SessionTarget, Whole};
+use crate::{
+    Caller, Capability, CapabilitySet, Cause, Component, Denial, Epoch, Grant, GrantHolder, RunId,
+    Scope, ScopeSet, SessionKey, TokenId, ToolName, ToolTarget, authorize, explain, policy,
+};
+
+const EPOCH: Epoch = Epoch(7);
+
+fn grant(scopes: ScopeSet) -> Grant {
+    let holder = GrantHolder::Token(TokenId::parse("t").unwrap());
+    Grant::mint(holder, EPOCH, ScopeSet::ALL, &Grant::owner(EPOCH), scopes)
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests say who is who")]
+fn person() -> Caller {
+    Caller::assertion(1000, EPOCH)
+}
+
+fn run(scopes: ScopeSet, capabilities: CapabilitySet) -> Caller {
+    let session = SessionKey::parse("agent:main:main").unwrap();
+    Caller::run(RunId::parse("r").unwrap(), session, grant(scopes), capabilities)
+}
+
+fn every_set() -> impl Iterator<Item = ScopeSet> {
+    (0_u32..1 << 10).map(|bits| {
+        let chosen = |index: usize| bits & (1 << index) != 0;
+        let scopes = Scope::ALL.into_iter().enumerate().filter(|(index, _)| chosen(*index));
+        scopes.fold(ScopeSet::EMPTY, |set, (_, scope)| set.with(scope))
+    })
+}
+
+#[test]
+fn the_matrix_is_as_reviewed() {
+    expect_file!["../../../docs/policy.md"].assert_eq(&policy::render());
+}
+
+#[test]
+fn names_and_paths_are_unique() {
+    let names: BTreeSet<_> = TABLE.iter().map(|row| row.name).collect();
+    assert_eq!(names.len(), TABLE.len());
+    let paths: Vec<_> = TABLE
+        .iter()
+        .filter_map(|row| match row.surface {
+            Surface::Rpc(path) => Some(path),
+            Surface::Internal => None,
+        })
+        .collect();
+    assert_eq!(paths.iter().collect::<BTreeSet<_>>().len(), paths.len());
+    assert_eq!(find("agent"), find("/openclaw.v1.Runs/Start"));
+    assert!(TABLE.iter().all(|row| !row.cases.is_empty() && !row.summary.is_empty()));
+}
+
+/// The owner passes every method that a client can reach, and none of the internal ones.
+#[test]
+fn the_owner_passes_all_of_the_surface() {
+    for row in TABLE {
+        for case in row.cases {
+            let allowed = judge(&person(), case).is_ok();
+            assert_eq!(allowed, row.surface != Surface::Internal, "{} {}", row.name, case.when);
+        }
+    }
+}
+
+/// An internal actor is allowed iff its capability *and* its grant allow: all rows × all capability
+/// sets of at most two × all 2^10 scope sets.
+#[test]
+fn internal_work_needs_capability_and_grant() {
+    let mut sets = BTreeSet::from([Vec::new()]);
+    for one in Capability::ALL {
+        for two in Capability::ALL {
+            sets.insert(vec![*one, *two]);
+        }
+    }
+    for scopes in every_set() {
+        for capabilities in &sets {
+            let caller = run(scopes, CapabilitySet::of(capabilities));
+            for case in TABLE.iter().flat_map(|row| row.cases) {
+                let capable = match case.actor {
+                    ActorRule::Never => false,
+                    ActorRule::Capability(needed) => capabilities.contains(&needed),
+                };
+                let granted = match case.requires {
+                    Requirement::Nothing => true,
+                    Requirement::Scope(needed) => scopes.satisfies(needed),
+                };
+                assert_eq!(judge(&caller, case).is_ok(), capable && granted, "{case:?}");
+            }
+        }
+    }
+}
+
+/// More scopes never lose a permission, and fewer never win one.
+#[test]
+fn authority_is_monotonic() {
+    let all = CapabilitySet::of(Capability::ALL);
+    for case in TABLE.iter().flat_map(|row| row.cases) {
+        for scopes in every_set() {
+            if judge(&run(scopes, all), case).is_ok() {
+                for more in Scope::ALL {
+                    assert!(judge(&run(scopes.with(more), all), case).is_ok(), "{case:?} {more}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_scope_is_never_a_capability() {
+    let admin_without_capabilities = run(ScopeSet::ALL, CapabilitySet::EMPTY);
+    for row in TABLE {
+        for case in row.cases {
+            assert!(judge(&admin_without_capabilities, case).is_err(), "{}", row.name);
+        }
+    }
+}
+
+#[test]
+fn an_ended_grant_allows_nothing() {
+    let target = || AgentTarget("main".parse().unwrap());
+    let decide = |live| authorize::<CreateAgent>(&person(), target(), live).map(|_| ());
+    assert_eq!(decide(Some(EPOCH)), Ok(()));
+    assert_eq!(decide(Some(Epoch(8))), Err(Denial::GrantEnded));
+    assert_eq!(decide(None), Err(Denial::GrantEnded));
+}
+
+#[test]
+#[rustfmt::skip]
+fn decisions() {
+    use Capability::{ExecUnsandboxed, FilesRead, RunsRecover};
+    let session = || SessionTarget { key: SessionKey::parse("agent:main:main").unwrap(), owner: None };
+    let tool = |capability| ToolTarget { capability, tool: ToolName::parse("t").unwrap() };
+    let run = |scope: Scope, capability| run(scope.into(), CapabilitySet::of(&[capability]));
+    let recovery = || Caller::system(Component::Recovery, Cause::Startup, EPOCH);
+
+    //                    caller                                 on                     decision
+    check::<ReadSession>(&person(),                              session(),             Ok(()));
+    check::<ListAudit>  (&person(),                              AuditRange::All,       Ok(()));
+    check::<InvokeTool> (&person(),                              tool(FilesRead),       Err(Denial::OnlyInternal(FilesRead)));
+    check::<InvokeTool> (&run(Scope::Write, FilesRead),          tool(FilesRead),       Ok(()));
+    check::<InvokeTool> (&run(Scope::Read, FilesRead),           tool(FilesRead),       Err(Denial::MissingScope(Scope::Write)));
+    check::<InvokeTool> (&run(Scope::Write, ExecUnsandboxed),    tool(ExecUnsandboxed), Err(Denial::MissingScope(Scope::Admin)));
+    check::<InvokeTool> (&run(Scope::Admin, ExecUnsandboxed),    tool(ExecUnsandboxed), Ok(()));
+    check::<InvokeTool> (&run(Scope::Admin, RunsRecover),        tool(RunsRecover),     Err(Denial::Internal));
+    check::<StartRun>   (&run(Scope::Admin, FilesRead),          session(),             Err(Denial::Internal));
+    check::<RecoverRuns>(&recovery(),                            Whole,                 Ok(()));
+    check::<RecoverRuns>(&person(),                              Whole,                 Err(Denial::OnlyInternal(RunsRecover)));
+    check::<CreateAgent>(&recovery(),                            AgentTarget("x".parse().unwrap()), Err(Denial::Internal));
+}
+
+#[track_caller]
+fn check<M: Method>(caller: &Caller, target: M::Target, decision: Result<(), Denial>) {
+    assert_eq!(authorize::<M>(caller, target, Some(EPOCH)).map(|_| ()), decision);
+}
+
+#[test]
+fn explaining_says_what_deciding_does() {
+    let reader = run(Scope::Read.into(), CapabilitySet::of(&[Capability::FilesRead]));
+    let explanation = explain(&reader, InvokeTool::ROW, None);
+    assert_eq!(explanation.held, Scope::Read.into());
+    for verdict in &explanation.verdicts {
+        assert_eq!(verdict.decision, judge(&reader, verdict.case));
+    }
+    let target =
+        ToolTarget { capability: Capability::FilesRead, tool: "read_file".parse().unwrap() };
+    let only = explain(&reader, InvokeTool::ROW, Some(InvokeTool::case(&target)));
+    assert_eq!(only.verdicts.len(), 1);
+    assert_eq!(only.verdicts[0].smallest_grant, Scope::Write.into());
+}
+
+#[test]
+fn every_case_that_judges_is_in_the_table() {
+    for range in [AuditRange::All, AuditRange::Own] {
+        assert!(ListAudit::ROW.cases.contains(ListAudit::case(&range)));
+    }
+    for capability in Capability::ALL.iter().copied() {
+        let target = ToolTarget { capability, tool: ToolName::parse("t").unwrap() };
+        let case = InvokeTool::case(&target);
+        let is_open_to_somebody = case.actor != ActorRule::Never;
+        assert_eq!(InvokeTool::ROW.cases.contains(case), is_open_to_somebody, "{capability}");
+    }
+}
