@@ -7,7 +7,12 @@ use serde::{Deserialize, Serialize};
 /// A run is `UserMessage (AssistantMessage ToolResult*)* Final`; see [`crate::project`] for what a
 /// model is shown of it.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "type", deny_unknown_fields)]
+#[serde(
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase",
+    tag = "type",
+    deny_unknown_fields
+)]
 pub enum Record {
     /// What the model said, and the tools it wants called.
     AssistantMessage(AssistantMessage),
