@@ -144,10 +144,7 @@ fn fold_thread_marker(tail: &str) -> String {
 
 /// Returns the key whose isolated heartbeat session this is.
 fn heartbeat_base(rest: &str) -> Option<&str> {
-    let base = rest.strip_suffix(HEARTBEAT)?;
-    let last = base.rsplit(':').next()?;
-    // After such a word stands an id, and an id may well be `heartbeat`.
-    (!base.is_empty() && !class::wants_id(last)).then_some(base)
+    rest.strip_suffix(HEARTBEAT).filter(|base| !class::ends_open(base))
 }
 
 /// Removes all but one of the suffixes of a heartbeat session.

@@ -185,7 +185,7 @@ impl<'a> ParsedKey<'a> {
     pub fn split_thread(&self) -> (&'a str, Option<&'a str>) {
         let rest = self.heartbeat_base().unwrap_or(self.rest);
         match rest.rsplit_once(THREAD) {
-            Some((base, id)) if !base.is_empty() && !id.is_empty() => (base, Some(id)),
+            Some((base, id)) if !ends_open(base) && !id.is_empty() => (base, Some(id)),
             _ => (rest, None),
         }
     }
@@ -243,8 +243,13 @@ pub fn is_main(key: &SessionKey) -> bool {
 
 const INTERNAL: &str = "internal-session-effects";
 
+/// Whether what follows `base` is an id, and not a suffix: an id may look like any suffix.
+pub(super) fn ends_open(base: &str) -> bool {
+    base.is_empty() || base.rsplit(':').next().is_some_and(wants_id)
+}
+
 /// Whether an id stands after this word.
-pub(super) fn wants_id(word: &str) -> bool {
+fn wants_id(word: &str) -> bool {
     peer_kind(word).is_some()
         || matches!(
             word,

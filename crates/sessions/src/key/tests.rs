@@ -56,7 +56,7 @@ fn every_shape_has_a_canonical_form_and_a_class() {
         "Matrix:Channel:!RoOm:Example.org"           Channel         agent:ops:matrix:channel:!RoOm:Example.org
         "matrix:group:!RoOm:Ex.org:Thread:$EvEnT"    Thread          agent:ops:matrix:group:!RoOm:Ex.org:thread:$EvEnT
         "matrix:channel:!A:THREAD:x:THREAD:Y"        Thread          agent:ops:matrix:channel:!A:THREAD:x:thread:Y
-        "qa:channel:thread:QA-1"                     Thread          agent:ops:qa:channel:thread:qa-1
+        "qa:channel:thread:QA-1"                     Channel         agent:ops:qa:channel:thread:qa-1
         "subagent:8F3A"                              Subagent        agent:ops:subagent:8f3a
         "subagent:a:subagent:b"                      Subagent        agent:ops:subagent:a:subagent:b
         "acp:codex:1"                                Acp             agent:ops:acp:codex:1
@@ -231,10 +231,13 @@ fn routes_lead_to_a_conversation() {
     ] {
         let key = resolve_key(text, Some(&ops())).unwrap();
         let parsed = ParsedKey::of(&key).unwrap();
-        let route = parsed.route().map_or("-".to_owned(), |route| {
-            let (account, thread) = (route.account.unwrap_or("-"), route.thread.unwrap_or("-"));
-            format!("{} {account} {:?} {} {thread}", route.channel, route.kind, route.peer)
-        });
+        let route = parsed.route().map_or_else(
+            || "-".to_owned(),
+            |route| {
+                let (account, thread) = (route.account.unwrap_or("-"), route.thread.unwrap_or("-"));
+                format!("{} {account} {:?} {} {thread}", route.channel, route.kind, route.peer)
+            },
+        );
         let depth = parsed.subagent_depth();
         let chat = parsed.chat_type();
         writeln!(table, "{text:<40} {depth} {:<13} {route}", format!("{chat:?}")).unwrap();
@@ -254,7 +257,8 @@ fn routes_lead_to_a_conversation() {
         telegram::direct:1                       0 None          -
         cron:direct:1                            0 None          -
         subagent:a:subagent:b:thread:1           2 None          -
-    "#]].assert_eq(&table);
+    "#]]
+    .assert_eq(&table);
 }
 
 /// Texts that are made of the words on which the grammar turns.
