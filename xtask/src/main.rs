@@ -1,2 +1,71 @@
-//! placeholder
-fn main() {}
+//! The project's own tasks: `cargo xtask up`, `test`, `tidy` and `ci`.
+#![expect(clippy::print_stdout, reason = "a developer's tool speaks on its terminal")]
+
+mod ci;
+mod environment;
+mod testing;
+mod tidy;
+mod up;
+mod workspace;
+
+use clap::{Parser, Subcommand};
+
+use crate::workspace::Workspace;
+
+/// The tasks of the OpenClaw Gateway workspace.
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask", disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Run every check that a change must pass, in the order of the build server.
+    Ci {
+        /// Leave out the check of licenses and sources, which needs cargo-deny.
+        #[arg(long)]
+        skip_deny: bool,
+    },
+    /// Run the tests: with nextest where it is installed, otherwise with cargo test.
+    Test {
+        /// Narrows the run; passed to the test runner as it stands.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Check the layers, sizes, headers, manifests and citations of the tree.
+    Tidy,
+    /// Build the release binaries, start a gateway in target/up and talk to it.
+    Up {
+        /// End the gateway after the first answer.
+        #[arg(long)]
+        once: bool,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    let task = Cli::parse().task;
+    let workspace = Workspace::find()?;
+    match task {
+        Task::Ci { skip_deny: false } => ci::run(&workspace, ci::Deny::Check),
+        Task::Ci { skip_deny: true } => ci::run(&workspace, ci::Deny::Skip),
+        Task::Test { args } => testing::run(&workspace, &args),
+        Task::Tidy => tidy::run(&workspace),
+        Task::Up { once: false } => up::run(&workspace, up::Ending::Interrupt),
+        Task::Up { once: true } => up::run(&workspace, up::Ending::FirstAnswer),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}
