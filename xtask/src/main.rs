@@ -1,12 +1,15 @@
-//! The project's own tasks: `cargo xtask up`, `test`, `tidy` and `ci`.
-#![expect(clippy::print_stdout, reason = "a developer's tool speaks on its terminal")]
+//! The project's own tasks: `cargo xtask up`, `test`, `tidy`, `policy` and `ci`.
+#![expect(clippy::print_stderr, clippy::print_stdout, reason = "a tool speaks on its terminal")]
 
 mod ci;
 mod environment;
+mod policy;
 mod testing;
 mod tidy;
 mod up;
 mod workspace;
+
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -29,6 +32,12 @@ enum Task {
         #[arg(long)]
         skip_deny: bool,
     },
+    /// Write docs/policy.md from the policy table.
+    Policy {
+        /// Only say whether the page is fresh.
+        #[arg(long)]
+        check: bool,
+    },
     /// Run the tests: with nextest where it is installed, otherwise with cargo test.
     Test {
         /// Narrows the run; passed to the test runner as it stands.
@@ -45,12 +54,23 @@ enum Task {
     },
 }
 
-fn main() -> anyhow::Result<()> {
-    let task = Cli::parse().task;
+fn main() -> ExitCode {
+    match perform(Cli::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(task: Task) -> anyhow::Result<()> {
     let workspace = Workspace::find()?;
     match task {
         Task::Ci { skip_deny: false } => ci::run(&workspace, ci::Deny::Check),
         Task::Ci { skip_deny: true } => ci::run(&workspace, ci::Deny::Skip),
+        Task::Policy { check: false } => policy::run(&workspace, policy::Mode::Write),
+        Task::Policy { check: true } => policy::run(&workspace, policy::Mode::Check),
         Task::Test { args } => testing::run(&workspace, &args),
         Task::Tidy => tidy::run(&workspace),
         Task::Up { once: false } => up::run(&workspace, up::Ending::Interrupt),

@@ -13,7 +13,10 @@ use std::fmt;
 use anyhow::bail;
 
 use self::tree::Tree;
-use crate::workspace::{Metadata, Workspace};
+use crate::{
+    policy,
+    workspace::{Metadata, Workspace},
+};
 
 /// Everything that the rules found.
 #[derive(Debug, Default)]
@@ -76,6 +79,10 @@ fn check(workspace: &Workspace) -> anyhow::Result<Report> {
     sizes::check(&tree, &mut report);
     sources::check(&tree, &mut report);
     threats::check(&tree, &mut report);
+    if !policy::is_fresh(tree.file(policy::PAGE).map(|page| page.text.as_str())) {
+        let message = "is not what the policy says: run `cargo xtask policy`".to_owned();
+        report.problem((policy::PAGE, 1), "policy", message);
+    }
     report.problems.sort();
     report.warnings.sort();
     Ok(report)
