@@ -57,8 +57,7 @@ impl SecretRef {
 pub enum ParseSecretRefError {
     /// The secret itself stands in the configuration.
     #[error(
-        "a secret may not stand in the configuration: name the environment variable that holds \
-         it, as in `{{ env = \"NAME\" }}`"
+        "a secret may not stand in the configuration; name the environment variable that holds it"
     )]
     Literal,
     /// The text is not the name of an environment variable.

@@ -1,0 +1,48 @@
+//! An agent as its entry and the defaults make it.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use openclaw_scopes::AgentId;
+
+use crate::{ModelRoute, ToolPolicy};
+
+/// One agent: the settings of its entry, and the defaults where it has none.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Agent {
+    /// Its id.
+    pub id: AgentId,
+    /// Where its files are; absent, `agents/<id>/workspace` in the state directory.
+    pub workspace: Option<PathBuf>,
+    /// Which models it uses.
+    pub model: ModelRoute,
+    /// Who it says it is.
+    pub identity: Identity,
+    /// Which tools it may use.
+    pub tools: ToolPolicy,
+    /// How long one of its runs may take; absent, without limit.
+    pub timeout: Option<Duration>,
+}
+
+/// Who an agent says it is.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Identity {
+    /// Its name; absent, it has none.
+    pub name: Option<String>,
+}
+
+/// What agents have when their entries say nothing else.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct AgentDefaults {
+    /// Which models they use.
+    pub model: ModelRoute,
+    /// Who they say they are.
+    pub identity: Identity,
+    /// Which tools they may use; what is denied here is denied to each of them.
+    pub tools: ToolPolicy,
+    /// How long one of their runs may take; absent, without limit.
+    pub timeout: Option<Duration>,
+    /// How many runs may go on at once; absent, as many as the machine's processors suggest.
+    pub max_concurrent: Option<NonZeroUsize>,
+}

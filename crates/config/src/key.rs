@@ -1,0 +1,159 @@
+//! The table of keys: what the parser accepts and what the reference documents, in one place.
+
+/// One key of the configuration.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct KeyDoc {
+    /// Its path; `<id>` stands for a name that the reader chooses.
+    pub path: &'static str,
+    /// What may stand there.
+    pub value: &'static str,
+    /// What holds when it is absent.
+    pub default: &'static str,
+    /// What it is for.
+    pub meaning: &'static str,
+}
+
+const fn key(
+    path: &'static str,
+    value: &'static str,
+    default: &'static str,
+    meaning: &'static str,
+) -> KeyDoc {
+    KeyDoc { path, value, default, meaning }
+}
+
+const TOOLS: &str = "list of names or globs (`*`) of tools";
+const INHERITED: &str = "as in `agents.defaults`";
+
+/// Every key there is, in the order of the reference. A key that is not here is refused.
+#[rustfmt::skip]
+pub(crate) const KEYS: &[KeyDoc] = &[
+    key("gateway.drainSeconds", "0 to 3600", "`25`",
+        "How long running turns may go on after the gateway was told to stop. What is left then is marked as interrupted."),
+    key("gateway.maxMessageBytes", "65536 to 67108864", "`4194304`",
+        "The most bytes that one RPC message may have."),
+    key("audit.retention", "duration, at least `1d`", "for ever",
+        "How long audit records are kept."),
+    key("models.providers.<id>.api", "`\"openai-completions\"`, `\"anthropic-messages\"` or `\"offline\"`", "required",
+        "The protocol that the provider speaks. `offline` is built in and needs no network."),
+    key("models.providers.<id>.baseUrl", "URL, `http` or `https`", "`https://api.anthropic.com` for `anthropic-messages`, else required",
+        "Where the provider is reached. Not with `offline`."),
+    key("models.providers.<id>.apiKey.env", "name of an environment variable", "no key is sent",
+        "Where the gateway finds the key. The key itself may not stand in the file. Not with `offline`."),
+    key("models.providers.<id>.timeoutSeconds", "1 to 86400", "`120`, or `300` when `baseUrl` is on this machine",
+        "How long a response may be silent before it counts as lost. Not with `offline`."),
+    key("models.providers.<id>.script", "path", "made-up answers",
+        "The file of replies that the offline model answers from. Only with `offline`."),
+    key("agents.defaults.model.primary", "`\"provider/model\"`", "`\"offline/offline\"`; required once a provider is configured",
+        "The model that agents ask first."),
+    key("agents.defaults.model.fallbacks", "list of `\"provider/model\"`", "`[]`",
+        "The models that are asked, in this order, when those before them fail."),
+    key("agents.defaults.identity.name", "text of at most 64 characters", "none",
+        "The name that agents give themselves."),
+    key("agents.defaults.tools.allow", TOOLS, "`[\"*\"]`",
+        "The tools that agents may use."),
+    key("agents.defaults.tools.deny", TOOLS, "`[]`",
+        "The tools that no agent may use. Denial wins, and no entry takes it back."),
+    key("agents.defaults.timeoutSeconds", "0 to 31536000", "`172800`",
+        "How long one run may take. `0` is without limit."),
+    key("agents.defaults.maxConcurrent", "1 to 10000", "four for each processor, at least 8",
+        "How many runs may go on at once, over all agents."),
+    key("agents.entries.<id>.workspace", "path", "`agents/<id>/workspace` in the state directory",
+        "Where the agent's files are."),
+    key("agents.entries.<id>.model.primary", "`\"provider/model\"`", INHERITED,
+        "The model that this agent asks first."),
+    key("agents.entries.<id>.model.fallbacks", "list of `\"provider/model\"`", "as in `agents.defaults`; `[]` when the entry has its own `primary`",
+        "The models that are asked when those before them fail."),
+    key("agents.entries.<id>.identity.name", "text of at most 64 characters", INHERITED,
+        "The name that this agent gives itself."),
+    key("agents.entries.<id>.tools.allow", TOOLS, INHERITED,
+        "The tools that this agent may use, instead of those of the defaults."),
+    key("agents.entries.<id>.tools.deny", TOOLS, "`[]`",
+        "The tools that this agent may not use, beside those that the defaults deny."),
+    key("agents.entries.<id>.timeoutSeconds", "0 to 31536000", INHERITED,
+        "How long one run of this agent may take. `0` is without limit."),
+    key("tools.exec.sandbox", "`\"workspace\"` or `\"off\"`", "`\"workspace\"`",
+        "How commands are confined. With `workspace` they write only there and in a private temporary directory, and `exec` is refused where the kernel cannot confine them. `off` is only for runs on behalf of the owner or an administrator."),
+    key("tools.exec.timeoutSeconds", "1 to 604800", "`1800`",
+        "How long one command may take."),
+    key("tools.exec.envAllow", "list of names of environment variables", "`[]`",
+        "The variables of the gateway that commands are given, beside the basic ones."),
+    key("tools.webFetch.allowAddresses", "list of `\"host:port\"`", "`[]`",
+        "Addresses that may be fetched although they are not public, each exactly as it stands in the URL."),
+];
+
+/// The name in a path that stands for any name.
+pub(crate) const ANY: &str = "<id>";
+
+/// Returns what follows `path` in each known key, up to the next dot, each once.
+pub(crate) fn known_in(path: &str) -> Vec<&'static str> {
+    let mut names: Vec<&'static str> = Vec::new();
+    for key in KEYS {
+        let rest = match path {
+            "" => Some(key.path),
+            path => key.path.strip_prefix(path).and_then(|rest| rest.strip_prefix('.')),
+        };
+        let name = rest.and_then(|rest| rest.split('.').next());
+        names.extend(name.filter(|name| !names.contains(name)));
+    }
+    names
+}
+
+/// Returns the candidate that was probably meant by `text`: the same letters, or nearly so.
+pub(crate) fn nearest<'a>(
+    text: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let plain = |text: &str| -> String {
+        text.chars().filter(|c| !matches!(c, '_' | '-')).flat_map(char::to_lowercase).collect()
+    };
+    if text.len() > 64 {
+        return None;
+    }
+    let wanted = plain(text);
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(&wanted, &plain(candidate)), candidate))
+        .min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, candidate)| {
+            let longer = wanted.chars().count().max(candidate.chars().count());
+            distance.saturating_mul(3) <= longer.max(3)
+        })
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_names_by_level() {
+        assert_eq!(known_in(""), ["gateway", "audit", "models", "agents", "tools"]);
+        assert_eq!(known_in("models.providers"), [ANY]);
+        assert_eq!(
+            known_in("models.providers.<id>"),
+            ["api", "baseUrl", "apiKey", "timeoutSeconds", "script"]
+        );
+        assert_eq!(known_in("models.providers.<id>.apiKey"), ["env"]);
+        assert!(known_in("audit.retention").is_empty());
+        assert!(known_in("audi").is_empty());
+    }
+
+    #[test]
+    fn the_nearest_name() {
+        let names = ["baseUrl", "apiKey", "timeoutSeconds", "api"];
+        for (text, near) in [
+            ("base_url", Some("baseUrl")),
+            ("BASE-URL", Some("baseUrl")),
+            ("baseURI", Some("baseUrl")),
+            ("apikey", Some("apiKey")),
+            ("ap", Some("api")),
+            ("timeoutSecond", Some("timeoutSeconds")),
+            ("timeout", None),
+            ("colour", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(text, names), near, "{text}");
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Reads `[agents]`: the defaults, and each entry over them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use openclaw_scopes::AgentId;
+
+use crate::key::nearest;
+use crate::read::{Faults, Field, Section};
+use crate::{
+    Agent, AgentDefaults, Identity, ModelName, ModelRoute, Problem, TOOL_NAMES, ToolPattern,
+    ToolPolicy,
+};
+
+use super::models::Models;
+use super::settings::path;
+
+/// The agent that exists without being configured.
+pub(crate) const MAIN: &str = "main";
+
+/// What `[agents]` says.
+pub(super) struct Agents {
+    pub(super) defaults: AgentDefaults,
+    pub(super) entries: BTreeMap<AgentId, Agent>,
+}
+
+/// Reads the defaults and the entries; `main` is always among them.
+pub(super) fn read(root: &Section<'_>, models: &Models, faults: &mut Faults<'_>) -> Agents {
+    let section = root.section("agents", faults);
+    let defaults = section.section("defaults", faults);
+    let said = Said::read(&defaults, &models.declared, faults);
+    if defaults.section("model", faults).field("primary").is_none()
+        && let Some((at, provider)) = &models.needs_primary
+    {
+        faults.report(*at, Problem::NoPrimary { provider: provider.clone() });
+    }
+    let max_concurrent = defaults
+        .field("maxConcurrent")
+        .and_then(|field| field.number(1, 10_000, faults))
+        .and_then(|number| usize::try_from(number).ok())
+        .and_then(NonZeroUsize::new);
+    let defaults = said.over_nothing(max_concurrent);
+
+    let mut entries = BTreeMap::new();
+    for field in section.section("entries", faults).fields() {
+        let id = AgentId::parse(field.name)
+            .map_err(|problem| faults.report(field.key_at, Problem::Id { problem }));
+        let Some(entry) = field.section(faults) else { continue };
+        let workspace = entry.field("workspace").and_then(|field| path(&field, faults));
+        let said = Said::read(&entry, &models.declared, faults);
+        if let Ok(id) = id {
+            entries.insert(id.clone(), said.over(&defaults, id, workspace));
+        }
+    }
+    if let Ok(id) = AgentId::parse(MAIN) {
+        let main = || Said::default().over(&defaults, id.clone(), None);
+        entries.entry(id.clone()).or_insert_with(main);
+    }
+    Agents { defaults, entries }
+}
+
+/// What one table says, before anything is filled in.
+#[derive(Debug, Default)]
+struct Said {
+    primary: Option<ModelName>,
+    fallbacks: Option<Vec<ModelName>>,
+    name: Option<String>,
+    allow: Option<Vec<ToolPattern>>,
+    deny: Option<Vec<ToolPattern>>,
+    /// Zero is without limit.
+    timeout_seconds: Option<u64>,
+}
+
+impl Said {
+    fn read(section: &Section<'_>, declared: &BTreeSet<String>, faults: &mut Faults<'_>) -> Self {
+        let model = section.section("model", faults);
+        let identity = section.section("identity", faults);
+        let tools = section.section("tools", faults);
+        let name = |field: &Field<'_>, faults: &mut Faults<'_>| model_name(field, declared, faults);
+        Self {
+            primary: model.field("primary").and_then(|field| name(&field, faults)),
+            fallbacks: model.field("fallbacks").and_then(|field| field.list(faults, name)),
+            name: identity.field("name").and_then(|field| display_name(&field, faults)),
+            allow: tools.field("allow").and_then(|field| field.list(faults, tool_pattern)),
+            deny: tools.field("deny").and_then(|field| field.list(faults, tool_pattern)),
+            timeout_seconds: section
+                .field("timeoutSeconds")
+                .and_then(|field| field.number(0, 31_536_000, faults)),
+        }
+    }
+
+    fn over_nothing(self, max_concurrent: Option<NonZeroUsize>) -> AgentDefaults {
+        AgentDefaults {
+            model: ModelRoute {
+                primary: self.primary.unwrap_or_else(ModelName::offline),
+                fallbacks: self.fallbacks.unwrap_or_default(),
+            },
+            identity: Identity { name: self.name },
+            tools: ToolPolicy {
+                allow: self.allow.unwrap_or_else(|| vec![ToolPattern::every()]),
+                deny: self.deny.unwrap_or_default(),
+            },
+            timeout: limit(self.timeout_seconds.unwrap_or(172_800)),
+            max_concurrent,
+        }
+    }
+
+    /// An entry with its own primary does not fall back to models that were chosen for another.
+    fn over(self, defaults: &AgentDefaults, id: AgentId, workspace: Option<PathBuf>) -> Agent {
+        let inherited = match self.primary {
+            Some(_) => Vec::new(),
+            None => defaults.model.fallbacks.clone(),
+        };
+        let mut deny = defaults.tools.deny.clone();
+        let own = self.deny.unwrap_or_default();
+        deny.extend(own.into_iter().filter(|pattern| !defaults.tools.deny.contains(pattern)));
+        Agent {
+            id,
+            workspace,
+            model: ModelRoute {
+                primary: self.primary.unwrap_or_else(|| defaults.model.primary.clone()),
+                fallbacks: self.fallbacks.unwrap_or(inherited),
+            },
+            identity: Identity { name: self.name.or_else(|| defaults.identity.name.clone()) },
+            tools: ToolPolicy {
+                allow: self.allow.unwrap_or_else(|| defaults.tools.allow.clone()),
+                deny,
+            },
+            timeout: self.timeout_seconds.map_or(defaults.timeout, limit),
+        }
+    }
+}
+
+fn limit(seconds: u64) -> Option<Duration> {
+    (seconds > 0).then(|| Duration::from_secs(seconds))
+}
+
+fn model_name(
+    field: &Field<'_>,
+    declared: &BTreeSet<String>,
+    faults: &mut Faults<'_>,
+) -> Option<ModelName> {
+    field.parsed(faults, |text| {
+        let key = || field.path.clone();
+        let name =
+            ModelName::parse(text).map_err(|problem| Problem::ModelName { key: key(), problem })?;
+        let provider = name.provider().as_str();
+        if declared.contains(provider) {
+            return Ok(name);
+        }
+        Err(Problem::UnknownProvider {
+            key: key(),
+            provider: provider.to_owned(),
+            suggestion: nearest(provider, declared.iter().map(String::as_str)).map(str::to_owned),
+        })
+    })
+}
+
+fn display_name(field: &Field<'_>, faults: &mut Faults<'_>) -> Option<String> {
+    field.parsed(faults, |text| {
+        let is_name = (1..=64).contains(&text.chars().count())
+            && text.trim() == text
+            && !text.contains(char::is_control);
+        is_name.then(|| text.to_owned()).ok_or_else(|| Problem::Text {
+            key: field.path.clone(),
+            expected: "1 to 64 characters on one line, without spaces around",
+        })
+    })
+}
+
+fn tool_pattern(field: &Field<'_>, faults: &mut Faults<'_>) -> Option<ToolPattern> {
+    field.parsed(faults, |text| {
+        ToolPattern::parse(text).map_err(|error| Problem::UnknownTool {
+            key: field.path.clone(),
+            suggestion: nearest(text, TOOL_NAMES).map(str::to_owned),
+            pattern: error.pattern,
+        })
+    })
+}

@@ -1,0 +1,51 @@
+//! Refuses the keys that nothing reads.
+
+use toml::de::DeValue;
+
+use crate::Problem;
+use crate::key::{ANY, KEYS, known_in, nearest};
+use crate::read::{Faults, Section};
+
+use super::shortened;
+
+/// Reports each key of `section`, and of the tables in it, that is not in the table of keys.
+///
+/// `pattern` is the path of the section with `<id>` for names that the reader chose. Keys at the
+/// byte `end` or after it are passed over.
+pub(super) fn check(section: &Section<'_>, pattern: &str, end: usize, faults: &mut Faults<'_>) {
+    let known = known_in(pattern);
+    let step = |name: &'static str| match pattern {
+        "" => name.to_owned(),
+        pattern => format!("{pattern}.{name}"),
+    };
+    for field in section.fields() {
+        let name = known.iter().copied().find(|name| *name == ANY || *name == field.name);
+        let Some(child) = name.map(step) else {
+            if field.key_at < end {
+                let problem = Problem::UnknownKey {
+                    key: shortened(field.name),
+                    path: section.path.clone(),
+                    suggestion: suggestion(field.name, &known),
+                    known: known.clone(),
+                };
+                faults.report(field.key_at, problem);
+            }
+            continue;
+        };
+        // A table where a value belongs is the affair of whoever reads the value.
+        if matches!(field.value, DeValue::Table(_)) && !known_in(&child).is_empty() {
+            let inner = field.section(faults);
+            inner.iter().for_each(|inner| check(inner, &child, end, faults));
+        }
+    }
+}
+
+/// Returns a known key of the same table that is nearly the same, or else the path at which a key
+/// of exactly this name is known.
+fn suggestion(name: &str, known: &[&'static str]) -> Option<String> {
+    let elsewhere = || {
+        let is_there = |path: &&str| path.split('.').any(|part| part == name);
+        KEYS.iter().map(|key| key.path).find(is_there)
+    };
+    nearest(name, known.iter().copied()).or_else(elsewhere).map(str::to_owned)
+}

@@ -1,0 +1,129 @@
+//! Reads `[models.providers]`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use toml::de::DeValue;
+
+use crate::read::{Faults, Field, Section};
+use crate::{
+    Api, BaseUrl, Endpoint, ParseSecretRefError, Problem, Provider, ProviderId, SecretRef,
+};
+
+use super::settings::path;
+
+/// How long a response may be silent.
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// The same for a model on this machine, which may have to be loaded first.
+const LOCAL_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// What `[models]` says.
+pub(super) struct Models {
+    /// The providers without mistakes, and the built-in one.
+    pub(super) providers: BTreeMap<ProviderId, Provider>,
+    /// The names of all providers, also of those with mistakes.
+    pub(super) declared: BTreeSet<String>,
+    /// The first provider for which a model must be chosen, and its place.
+    pub(super) needs_primary: Option<(usize, String)>,
+}
+
+/// Reads the providers and adds the built-in one.
+pub(super) fn read(root: &Section<'_>, faults: &mut Faults<'_>) -> Models {
+    let section = root.section("models", faults).section("providers", faults);
+    let mut models = Models {
+        providers: BTreeMap::new(),
+        declared: BTreeSet::from([ProviderId::OFFLINE.to_owned()]),
+        needs_primary: None,
+    };
+    for field in section.fields() {
+        models.declared.insert(field.name.to_owned());
+        let id = ProviderId::parse(field.name)
+            .map_err(|problem| faults.report(field.key_at, Problem::Id { problem }));
+        let provider = field.section(faults).and_then(|section| provider(&section, faults));
+        let is_built_in =
+            field.name == ProviderId::OFFLINE && matches!(provider, Some(Provider::Offline { .. }));
+        if !is_built_in && models.needs_primary.as_ref().is_none_or(|(at, _)| field.key_at < *at) {
+            models.needs_primary = Some((field.key_at, field.name.to_owned()));
+        }
+        if let (Ok(id), Some(provider)) = (id, provider) {
+            models.providers.insert(id, provider);
+        }
+    }
+    let built_in = Provider::Offline { script: None };
+    models.providers.entry(ProviderId::offline()).or_insert(built_in);
+    models
+}
+
+fn provider(section: &Section<'_>, faults: &mut Faults<'_>) -> Option<Provider> {
+    let script = section.field("script").and_then(|field| path(&field, faults));
+    let api_key = section.field("apiKey").and_then(|field| secret_ref(&field, faults));
+    let seconds = section.field("timeoutSeconds").and_then(|field| field.number(1, 86_400, faults));
+    let base_url = section.field("baseUrl").and_then(|field| base_url(&field, faults));
+    let Some(api) = section.field("api") else {
+        missing(section, "api", "\"openai-completions\"", faults);
+        return None;
+    };
+    let api = api.choice(&Api::ALL, Api::name, faults)?;
+    let ineffective: &[&str] = match api {
+        Api::AnthropicMessages | Api::OpenAiCompletions => &["script"],
+        Api::Offline => &["baseUrl", "apiKey", "timeoutSeconds"],
+    };
+    for field in ineffective.iter().filter_map(|name| section.field(name)) {
+        let problem = Problem::Ineffective { key: field.path, api: api.name() };
+        faults.report(field.key_at, problem);
+    }
+    let endpoint = |base_url: BaseUrl| {
+        let default = if base_url.is_loopback() { LOCAL_TIMEOUT } else { TIMEOUT };
+        let timeout = seconds.map_or(default, Duration::from_secs);
+        Endpoint { base_url, api_key, timeout }
+    };
+    match api {
+        Api::AnthropicMessages => {
+            let base_url = base_url.unwrap_or_else(BaseUrl::anthropic);
+            Some(Provider::AnthropicMessages(endpoint(base_url)))
+        }
+        Api::Offline => Some(Provider::Offline { script }),
+        Api::OpenAiCompletions => {
+            if section.field("baseUrl").is_none() {
+                missing(section, "baseUrl", "\"http://127.0.0.1:11434/v1\"", faults);
+            }
+            base_url.map(endpoint).map(Provider::OpenAiCompletions)
+        }
+    }
+}
+
+fn missing(
+    section: &Section<'_>,
+    key: &'static str,
+    example: &'static str,
+    faults: &mut Faults<'_>,
+) {
+    faults.report(section.at, Problem::Missing { table: section.path.clone(), key, example });
+}
+
+fn base_url(field: &Field<'_>, faults: &mut Faults<'_>) -> Option<BaseUrl> {
+    field.parsed(faults, |text| {
+        BaseUrl::parse(text)
+            .map_err(|problem| Problem::BaseUrl { key: field.path.clone(), problem })
+    })
+}
+
+/// Reads `{ env = "NAME" }`, and nothing else: not even the type of what stands there is repeated.
+fn secret_ref(field: &Field<'_>, faults: &mut Faults<'_>) -> Option<SecretRef> {
+    let refuse = |problem| Problem::SecretRef {
+        key: field.path.clone(),
+        name: field.name.to_owned(),
+        problem,
+    };
+    if !matches!(field.value, DeValue::Table(_)) {
+        faults.report(field.at, refuse(ParseSecretRefError::Literal));
+        return None;
+    }
+    let section = field.section(faults)?;
+    let Some(env) = section.field("env") else {
+        missing(&section, "env", "\"NAME\"", faults);
+        return None;
+    };
+    env.parsed(faults, |text| SecretRef::parse(text).map_err(refuse))
+}

@@ -1,0 +1,95 @@
+//! Reads `[gateway]`, `[audit]` and `[tools]`, and paths.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::read::{Faults, Field, Section};
+use crate::secret::is_variable_name;
+use crate::{
+    Address, AuditSettings, ExecSettings, GatewaySettings, Problem, Sandbox, WebFetchSettings,
+    parse_duration,
+};
+
+/// The least that `audit.retention` may be: less would erase what just happened.
+const MIN_RETENTION: Duration = Duration::from_secs(86_400);
+
+pub(super) fn gateway(root: &Section<'_>, faults: &mut Faults<'_>) -> GatewaySettings {
+    let section = root.section("gateway", faults);
+    let mut number =
+        |name, min, max| section.field(name).and_then(|field| field.number(min, max, faults));
+    let drain = number("drainSeconds", 0, 3_600).unwrap_or(25);
+    let max_message_bytes = number("maxMessageBytes", 65_536, 67_108_864)
+        .and_then(|bytes| usize::try_from(bytes).ok())
+        .unwrap_or(4_194_304);
+    GatewaySettings { drain: Duration::from_secs(drain), max_message_bytes }
+}
+
+pub(super) fn audit(root: &Section<'_>, faults: &mut Faults<'_>) -> AuditSettings {
+    let section = root.section("audit", faults);
+    let retention = section.field("retention").and_then(|field| {
+        field.parsed(faults, |text| {
+            let key = || field.path.clone();
+            let duration = parse_duration(text)
+                .map_err(|problem| Problem::Duration { key: key(), problem })?;
+            if duration < MIN_RETENTION {
+                return Err(Problem::Text { key: key(), expected: "at least `1d`" });
+            }
+            Ok(duration)
+        })
+    });
+    AuditSettings { retention }
+}
+
+pub(super) fn exec(root: &Section<'_>, faults: &mut Faults<'_>) -> ExecSettings {
+    let section = root.section("tools", faults).section("exec", faults);
+    let sandbox = section
+        .field("sandbox")
+        .and_then(|field| field.choice(&Sandbox::ALL, Sandbox::name, faults))
+        .unwrap_or_default();
+    let seconds = section
+        .field("timeoutSeconds")
+        .and_then(|field| field.number(1, 604_800, faults))
+        .unwrap_or(1_800);
+    let env_allow = section
+        .field("envAllow")
+        .and_then(|field| field.list(faults, variable_name))
+        .unwrap_or_default();
+    ExecSettings { sandbox, timeout: Duration::from_secs(seconds), env_allow }
+}
+
+fn variable_name(field: &Field<'_>, faults: &mut Faults<'_>) -> Option<String> {
+    field.parsed(faults, |text| {
+        is_variable_name(text).then(|| text.to_owned()).ok_or_else(|| Problem::Text {
+            key: field.path.clone(),
+            expected: "a list of names of environment variables: letters, digits and `_`",
+        })
+    })
+}
+
+pub(super) fn web_fetch(root: &Section<'_>, faults: &mut Faults<'_>) -> WebFetchSettings {
+    let section = root.section("tools", faults).section("webFetch", faults);
+    let allow_addresses = section
+        .field("allowAddresses")
+        .and_then(|field| field.list(faults, address))
+        .unwrap_or_default();
+    WebFetchSettings { allow_addresses }
+}
+
+fn address(field: &Field<'_>, faults: &mut Faults<'_>) -> Option<Address> {
+    field.parsed(faults, |text| {
+        Address::parse(text)
+            .map_err(|problem| Problem::Address { key: field.path.clone(), problem })
+    })
+}
+
+/// Reads a path that does not depend on where the gateway is started.
+pub(super) fn path(field: &Field<'_>, faults: &mut Faults<'_>) -> Option<PathBuf> {
+    field.parsed(faults, |text| {
+        let is_fixed = text.starts_with('/') || text.starts_with("~/");
+        if is_fixed && text.len() <= 4_096 && !text.contains(char::is_control) {
+            Ok(Path::new(text).to_path_buf())
+        } else {
+            Err(Problem::Path { key: field.path.clone() })
+        }
+    })
+}

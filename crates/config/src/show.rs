@@ -1,0 +1,129 @@
+//! The effective configuration as text, for people and for `config show`.
+
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::{
+    Agent, AgentDefaults, Config, Endpoint, Identity, ModelRoute, Provider, ToolPolicy,
+    format_duration,
+};
+
+/// Writes the configuration with all its defaults, always in the same order.
+///
+/// [`crate::parse`] makes the same configuration of it. Secrets are only ever references, so
+/// there is no value to leak.
+pub fn to_toml_redacted(config: &Config) -> String {
+    Shown(config).to_string()
+}
+
+struct Shown<'a>(&'a Config);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_config(f, self.0)
+    }
+}
+
+fn write_config(out: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
+    writeln!(out, "[gateway]")?;
+    writeln!(out, "drainSeconds = {}", config.gateway().drain.as_secs())?;
+    writeln!(out, "maxMessageBytes = {}", config.gateway().max_message_bytes)?;
+
+    writeln!(out, "\n[audit]")?;
+    match config.audit().retention {
+        Some(retention) => writeln!(out, "retention = {}", quoted(&format_duration(retention)))?,
+        None => writeln!(out, "# retention: for ever")?,
+    }
+
+    for (id, provider) in config.providers() {
+        writeln!(out, "\n[models.providers.{id}]")?;
+        write_provider(out, provider)?;
+    }
+
+    writeln!(out, "\n[agents.defaults]")?;
+    write_defaults(out, config.agent_defaults())?;
+    for agent in config.agents() {
+        writeln!(out, "\n[agents.entries.{}]", agent.id)?;
+        write_agent(out, agent)?;
+    }
+
+    let exec = config.exec();
+    writeln!(out, "\n[tools.exec]")?;
+    writeln!(out, "sandbox = {}", quoted(exec.sandbox.name()))?;
+    writeln!(out, "timeoutSeconds = {}", exec.timeout.as_secs())?;
+    writeln!(out, "envAllow = {}", list(&exec.env_allow))?;
+
+    writeln!(out, "\n[tools.webFetch]")?;
+    writeln!(out, "allowAddresses = {}", list(&config.web_fetch().allow_addresses))
+}
+
+fn write_provider(out: &mut fmt::Formatter<'_>, provider: &Provider) -> fmt::Result {
+    writeln!(out, "api = {}", quoted(provider.api().name()))?;
+    match provider {
+        Provider::AnthropicMessages(endpoint) | Provider::OpenAiCompletions(endpoint) => {
+            write_endpoint(out, endpoint)
+        }
+        Provider::Offline { script: Some(script) } => {
+            writeln!(out, "script = {}", quoted_path(script))
+        }
+        Provider::Offline { script: None } => Ok(()),
+    }
+}
+
+fn write_endpoint(out: &mut fmt::Formatter<'_>, endpoint: &Endpoint) -> fmt::Result {
+    writeln!(out, "baseUrl = {}", quoted(endpoint.base_url.as_str()))?;
+    if let Some(key) = &endpoint.api_key {
+        writeln!(out, "apiKey = {{ env = {} }}", quoted(&key.env))?;
+    }
+    writeln!(out, "timeoutSeconds = {}", endpoint.timeout.as_secs())
+}
+
+fn write_defaults(out: &mut fmt::Formatter<'_>, defaults: &AgentDefaults) -> fmt::Result {
+    write_shared(out, &defaults.model, &defaults.identity, &defaults.tools, defaults.timeout)?;
+    match defaults.max_concurrent {
+        Some(runs) => writeln!(out, "maxConcurrent = {runs}"),
+        None => writeln!(out, "# maxConcurrent: four for each processor, at least 8"),
+    }
+}
+
+fn write_agent(out: &mut fmt::Formatter<'_>, agent: &Agent) -> fmt::Result {
+    match &agent.workspace {
+        Some(workspace) => writeln!(out, "workspace = {}", quoted_path(workspace))?,
+        None => writeln!(out, "# workspace: agents/{}/workspace in the state directory", agent.id)?,
+    }
+    write_shared(out, &agent.model, &agent.identity, &agent.tools, agent.timeout)
+}
+
+fn write_shared(
+    out: &mut fmt::Formatter<'_>,
+    model: &ModelRoute,
+    identity: &Identity,
+    tools: &ToolPolicy,
+    timeout: Option<Duration>,
+) -> fmt::Result {
+    let primary = quoted(&model.primary.to_string());
+    let fallbacks = list(&model.fallbacks);
+    writeln!(out, "model = {{ primary = {primary}, fallbacks = {fallbacks} }}")?;
+    if let Some(name) = &identity.name {
+        writeln!(out, "identity = {{ name = {} }}", quoted(name))?;
+    }
+    let (allow, deny) = (list(&tools.allow), list(&tools.deny));
+    writeln!(out, "tools = {{ allow = {allow}, deny = {deny} }}")?;
+    writeln!(out, "timeoutSeconds = {}", timeout.map_or(0, |timeout| timeout.as_secs()))
+}
+
+/// Writes a text so that TOML reads the same text.
+fn quoted(text: &str) -> String {
+    toml_edit::Value::from(text).to_string()
+}
+
+/// Writes a path, which came from a text.
+fn quoted_path(path: &Path) -> String {
+    quoted(&path.to_string_lossy())
+}
+
+fn list(texts: &[impl ToString]) -> String {
+    let texts: Vec<_> = texts.iter().map(|text| quoted(&text.to_string())).collect();
+    format!("[{}]", texts.join(", "))
+}
