@@ -1,10 +1,34 @@
 //! Conversations as data: keys, the life of a run, the journal and what a model is shown of it.
+//!
+//! | Module | Decides |
+//! | --- | --- |
+//! | `key` | which session a text names, and of what kind it is |
+//! | `run`, `fence` | where a run may go from where it is, and who may still write for it |
+//! | `lane` | which run is next |
+//! | `record` | what a run leaves in the journal of its session |
+//! | `project`, `message`, `window` | what a model is shown of a journal |
+//!
+//! **Invariant:** no I/O, no clock, no randomness, no async: time is an argument.
+//!
+//! **Invariant:** a key that [`resolve_key`] returned resolves to itself, and a malformed key
+//! resolves to nothing; no agent is assumed where none is named or chosen.
+//!
+//! **Invariant:** an ended run accepts no event, and every run that was queued can end.
+//!
+//! **Invariant:** [`Lanes`] never runs two runs of one session, and holds nothing of a run that
+//! has ended.
+//!
+//! **Invariant:** what [`project`] and [`window`] return is accepted by every provider dialect,
+//! whatever records they are given.
 
 mod fence;
 mod key;
 mod lane;
+mod message;
+mod project;
 mod record;
 mod run;
+mod window;
 
 pub use fence::Fence;
 pub use key::{
@@ -14,7 +38,10 @@ pub use lane::{
     EnqueueError, LaneLimits, Lanes, MAX_WAITING, MAX_WAITING_PER_SESSION, Removed, Turn,
     default_concurrency,
 };
+pub use message::Message;
+pub use project::{Projection, project};
 pub use record::{AssistantMessage, Record, ToolCall, ToolOutcome, ToolResult, Usage};
 pub use run::{
     ParseStatusError, Queued, Run, RunEvent, RunStatus, Running, Terminal, TransitionError,
 };
+pub use window::{MAX_CHARS, MAX_MESSAGES, WindowLimits, window};

@@ -112,3 +112,105 @@ impl Usage {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::*;
+    use crate::RunStatus;
+
+    #[track_caller]
+    fn check(record: &Record, json: &Expect) {
+        let text = serde_json::to_string(record).unwrap();
+        json.assert_eq(&text);
+        assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), *record);
+        let unknown = text.replacen('{', r#"{"unknown":1,"#, 1);
+        assert!(serde_json::from_str::<Record>(&unknown).is_err(), "{unknown}");
+    }
+
+    #[test]
+    fn the_journal_keeps_its_form() {
+        let tool_calls = vec![ToolCall {
+            id: "c1".into(),
+            name: "read_file".into(),
+            arguments: r#"{"path":"a"}"#.into(),
+        }];
+        let usage = Usage { input_tokens: 3, output_tokens: 2, cached_tokens: 1 };
+        let (text, model) = ("Let me see.".into(), "local/llama".into());
+        check(
+            &Record::AssistantMessage(AssistantMessage { text, tool_calls, usage, model }),
+            &expect![[
+                r#"{"type":"assistantMessage","text":"Let me see.","toolCalls":[{"id":"c1","name":"read_file","arguments":"{\"path\":\"a\"}"}],"usage":{"inputTokens":3,"outputTokens":2,"cachedTokens":1},"model":"local/llama"}"#
+            ]],
+        );
+        check(
+            &Record::AssistantMessage(AssistantMessage::default()),
+            &expect![[
+                r#"{"type":"assistantMessage","text":"","usage":{"inputTokens":0,"outputTokens":0,"cachedTokens":0}}"#
+            ]],
+        );
+        check(
+            &Record::Final { status: RunStatus::Ok, error: None },
+            &expect![[r#"{"type":"final","status":"ok"}"#]],
+        );
+        let error = Some("rate limit".into());
+        check(
+            &Record::Final { status: RunStatus::Timeout, error },
+            &expect![[r#"{"type":"final","status":"timeout","error":"rate limit"}"#]],
+        );
+        for (outcome, json) in [
+            (
+                ToolOutcome::Ok,
+                expect![[
+                    r#"{"type":"toolResult","callId":"c1","name":"read_file","outcome":"ok","content":"x"}"#
+                ]],
+            ),
+            (
+                ToolOutcome::Error,
+                expect![[
+                    r#"{"type":"toolResult","callId":"c1","name":"read_file","outcome":"error","content":"x"}"#
+                ]],
+            ),
+            (
+                ToolOutcome::Interrupted,
+                expect![[
+                    r#"{"type":"toolResult","callId":"c1","name":"read_file","outcome":"interrupted","content":"x"}"#
+                ]],
+            ),
+        ] {
+            let (call_id, name) = ("c1".into(), "read_file".into());
+            let content = "x".into();
+            check(&Record::ToolResult(ToolResult { call_id, name, outcome, content }), &json);
+        }
+        check(
+            &Record::UserMessage { text: "hello".into() },
+            &expect![[r#"{"type":"userMessage","text":"hello"}"#]],
+        );
+    }
+
+    #[test]
+    fn what_no_version_wrote_is_refused() {
+        for text in [
+            "null",
+            "{}",
+            r#"{"type":"other"}"#,
+            r#"{"type":"userMessage"}"#,
+            r#"{"type":"userMessage","text":"a","role":"user"}"#,
+            r#"{"type":"final","status":"done"}"#,
+            r#"{"type":"assistantMessage","text":"","toolCalls":[{"id":"a","name":"b"}]}"#,
+            r#"{"type":"assistantMessage","text":"","usage":{"inputTokens":1,"outputTokens":1,"x":1}}"#,
+            r#"{"type":"assistantMessage","text":"","usage":{"inputTokens":-1,"outputTokens":1}}"#,
+            r#"{"type":"toolResult","callId":"a","name":"b","outcome":"maybe","content":""}"#,
+        ] {
+            assert!(serde_json::from_str::<Record>(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn usage_adds_up_without_overflow() {
+        let most = Usage { input_tokens: u64::MAX, output_tokens: 1, cached_tokens: 2 };
+        let sum = Usage { input_tokens: u64::MAX, output_tokens: 2, cached_tokens: 4 };
+        assert_eq!(most.plus(most), sum);
+    }
+}

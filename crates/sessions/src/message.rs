@@ -1,0 +1,71 @@
+//! What a model is shown of a conversation, in no provider's dialect.
+
+use crate::{ToolCall, ToolResult};
+
+/// One message of a history that every provider accepts.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Message {
+    /// What the model said, and the tools it called. The text is empty only beside calls.
+    Assistant {
+        /// What it said.
+        text: String,
+        /// The calls, each with a unique id and a JSON object as arguments.
+        tool_calls: Vec<ToolCall>,
+    },
+    /// What came of the calls in the message before: one result for each, in their order.
+    Tool {
+        /// The results.
+        results: Vec<ToolResult>,
+    },
+    /// What the model was asked. Never blank.
+    User {
+        /// The text.
+        text: String,
+    },
+}
+
+impl Message {
+    /// Returns how many characters the message costs of a model's context, roughly.
+    pub fn chars(&self) -> usize {
+        let count = |text: &String| text.chars().count();
+        match self {
+            Self::Assistant { text, tool_calls } => tool_calls
+                .iter()
+                .map(|call| count(&call.name).saturating_add(count(&call.arguments)))
+                .fold(count(text), usize::saturating_add),
+            Self::Tool { results } => {
+                results.iter().map(|result| count(&result.content)).fold(0, usize::saturating_add)
+            }
+            Self::User { text } => count(text),
+        }
+    }
+
+    /// Whether this is a question, with which a history may begin.
+    pub fn is_user(&self) -> bool {
+        match self {
+            Self::Assistant { .. } | Self::Tool { .. } => false,
+            Self::User { .. } => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ToolOutcome;
+
+    #[test]
+    fn characters_are_counted_not_bytes() {
+        let call = |id: &str| ToolCall { id: id.into(), name: "ls".into(), arguments: "{}".into() };
+        let result = |content: &str| ToolResult {
+            call_id: "a".into(),
+            name: "ls".into(),
+            outcome: ToolOutcome::Ok,
+            content: content.into(),
+        };
+        let assistant = Message::Assistant { text: "né".into(), tool_calls: vec![call("a"); 2] };
+        assert_eq!(assistant.chars(), 10);
+        assert_eq!(Message::Tool { results: vec![result("ü"), result("abc")] }.chars(), 4);
+        assert_eq!(Message::User { text: "äöü".into() }.chars(), 3);
+    }
+}

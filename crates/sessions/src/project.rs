@@ -1,0 +1,197 @@
+//! From the journal of a session to a history that every model provider accepts.
+
+mod calls;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use crate::{AssistantMessage, Message, Record, RunStatus, ToolCall, WindowLimits};
+use calls::{CallNames, OpenCalls};
+
+/// Stands for a question without text, which providers refuse.
+const BLANK_QUESTION: &str = "[empty message]";
+
+/// Projects a journal, or any part of one, to the history that a model is shown.
+///
+/// See [`Projection`], which does the same record by record.
+pub fn project(records: &[Record]) -> Vec<Arc<Message>> {
+    let mut projection = Projection::default();
+    for record in records {
+        projection.push(record);
+    }
+    projection.into_messages()
+}
+
+/// A history that grows with the journal of its session.
+///
+/// After every record, [`Projection::messages`] is a history that every provider accepts:
+///
+/// - it begins with a user message, and what a cut journal holds before one is dropped;
+/// - user and assistant alternate: a run that ended without an answer gets a constant one;
+/// - a message with tool calls is followed by one result for each, in the order of the calls:
+///   missing ones are [`crate::ToolOutcome::Interrupted`], others are dropped;
+/// - ids of calls are unique and, like names and arguments, of a form that all providers take;
+/// - no text is blank.
+///
+/// ```text
+///           user                 assistant
+/// Idle ──────────────▶ Asked ──────────────▶ Answered
+///   ▲                  │   ▲                     │
+///   │          calls   ▼   │ all results         │
+///   │                 Calling                    │
+///   └──────────────── final, from everywhere ────┘
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Projection {
+    messages: Vec<Arc<Message>>,
+    names: CallNames,
+    state: State,
+}
+
+/// What the newest message waits for.
+#[derive(Clone, Debug, Default)]
+enum State {
+    /// The assistant spoke and called nothing.
+    Answered,
+    /// The newest message is a question, or the results of tools.
+    Asked,
+    /// The assistant called tools, and not all results are there.
+    Calling(OpenCalls),
+    /// No run goes on: only a question begins one.
+    #[default]
+    Idle,
+}
+
+impl Projection {
+    /// Adds the next record of the journal.
+    pub fn push(&mut self, record: &Record) {
+        match record {
+            Record::AssistantMessage(message) => self.push_assistant(message),
+            Record::Final { status, error: _ } => self.end_run(*status),
+            Record::ToolResult(result) => {
+                if let State::Calling(calls) = &mut self.state
+                    && calls.answer(result)
+                {
+                    self.settle_calls();
+                }
+            }
+            Record::UserMessage { text } => {
+                // No run begins before the last one has ended: that one crashed.
+                self.end_run(RunStatus::Interrupted);
+                let text = if is_blank(text) { BLANK_QUESTION } else { text };
+                self.add(Message::User { text: text.to_owned() });
+                self.state = State::Asked;
+            }
+        }
+    }
+
+    /// Returns the history, as it is if nothing more happens. The messages are shared.
+    pub fn messages(&self) -> Vec<Arc<Message>> {
+        let mut messages = Vec::with_capacity(self.messages.len().saturating_add(1));
+        messages.extend(self.messages.iter().cloned());
+        if let State::Calling(calls) = &self.state {
+            messages.push(Arc::new(Message::Tool { results: calls.clone().into_results() }));
+        }
+        messages
+    }
+
+    /// Returns the history, as it is if nothing more happens.
+    pub fn into_messages(mut self) -> Vec<Arc<Message>> {
+        self.settle_calls();
+        self.messages
+    }
+
+    /// Forgets what [`crate::window`] with these limits, or with smaller ones, never shows again.
+    ///
+    /// A cache that calls this now and then stays bounded, however long the conversation is.
+    pub fn trim(&mut self, limits: &WindowLimits) {
+        let start = crate::window::start(&self.messages, limits);
+        if start > 0 {
+            self.messages.drain(..start.min(self.messages.len()));
+            self.names.keep(&self.messages);
+        }
+    }
+
+    fn push_assistant(&mut self, message: &AssistantMessage) {
+        if is_blank(&message.text) && message.tool_calls.is_empty() {
+            return;
+        }
+        self.settle_calls();
+        if matches!(self.state, State::Idle) {
+            return;
+        }
+        let text = if is_blank(&message.text) { "" } else { &message.text };
+        let (tool_calls, open) = self.names.open(&message.tool_calls);
+        match self.said_last() {
+            Some((before, before_calls)) => {
+                if !text.is_empty() {
+                    before.push_str("\n\n");
+                    before.push_str(text);
+                }
+                *before_calls = tool_calls;
+            }
+            None => self.add(Message::Assistant { text: text.to_owned(), tool_calls }),
+        }
+        self.state = open.map_or(State::Answered, State::Calling);
+    }
+
+    /// Returns the newest message if the assistant said it and called nothing.
+    fn said_last(&mut self) -> Option<(&mut String, &mut Vec<ToolCall>)> {
+        match self.state {
+            State::Answered => {}
+            State::Asked | State::Calling(_) | State::Idle => return None,
+        }
+        match Arc::make_mut(self.messages.last_mut()?) {
+            Message::Assistant { text, tool_calls } => Some((text, tool_calls)),
+            Message::Tool { .. } | Message::User { .. } => None,
+        }
+    }
+
+    /// Answers the calls that have no result, if the assistant waits for any.
+    fn settle_calls(&mut self) {
+        match std::mem::take(&mut self.state) {
+            State::Calling(calls) => {
+                self.add(Message::Tool { results: calls.into_results() });
+                self.state = State::Asked;
+            }
+            settled @ (State::Answered | State::Asked | State::Idle) => self.state = settled,
+        }
+    }
+
+    /// Ends the run that goes on, if one does, with an answer.
+    fn end_run(&mut self, status: RunStatus) {
+        self.settle_calls();
+        match std::mem::take(&mut self.state) {
+            State::Answered | State::Calling(_) | State::Idle => {}
+            State::Asked => {
+                let text = unanswered(status).to_owned();
+                self.add(Message::Assistant { text, tool_calls: Vec::new() });
+            }
+        }
+    }
+
+    fn add(&mut self, message: Message) {
+        self.messages.push(Arc::new(message));
+    }
+}
+
+/// What stands for the answer of a run that gave none.
+fn unanswered(status: RunStatus) -> &'static str {
+    match status {
+        RunStatus::Aborted => "[This run was stopped before it answered.]",
+        RunStatus::Error => "[This run failed before it answered.]",
+        RunStatus::Ok => "[This run ended without an answer.]",
+        RunStatus::Timeout => "[This run ran out of time before it answered.]",
+        // The end of a run is never one of the latter two; a journal that says so is no worse
+        // than one that says nothing.
+        RunStatus::Interrupted | RunStatus::Queued | RunStatus::Running => {
+            "[This run was interrupted before it answered.]"
+        }
+    }
+}
+
+fn is_blank(text: &str) -> bool {
+    text.trim().is_empty()
+}
