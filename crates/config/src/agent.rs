@@ -8,6 +8,9 @@ use openclaw_scopes::AgentId;
 
 use crate::{ModelRoute, ToolPolicy};
 
+/// The id of the agent that exists without being configured.
+pub(crate) const MAIN: &str = "main";
+
 /// One agent: the settings of its entry, and the defaults where it has none.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Agent {

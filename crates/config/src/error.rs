@@ -5,8 +5,7 @@ use std::fmt;
 use openclaw_scopes::ParseIdError;
 
 use crate::{
-    ParseAddressError, ParseBaseUrlError, ParseDurationError, ParseModelNameError,
-    ParseSecretRefError, Position,
+    ParseBaseUrlError, ParseDurationError, ParseModelNameError, ParseSecretRefError, Position,
 };
 
 /// Everything that is wrong with a configuration, in the order of the text; never empty.
@@ -64,14 +63,6 @@ pub struct ConfigError {
 /// What is wrong at one place. No variant holds the text of a value that could be a secret.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Problem {
-    /// A value is not an address of the form `host:port`.
-    #[error("`{key}`: {problem}")]
-    Address {
-        /// The path of the key.
-        key: String,
-        /// What is wrong with it.
-        problem: ParseAddressError,
-    },
     /// A value is not a base URL.
     #[error("`{key}`: {problem}")]
     BaseUrl {
@@ -160,6 +151,14 @@ pub enum Problem {
     Path {
         /// The path of the key.
         key: String,
+    },
+    /// Commands of an agent would be given a secret of the gateway.
+    #[error("`{key}`: `{variable}` holds a key of a provider, which commands may not be given")]
+    SecretForCommands {
+        /// The path of the key.
+        key: String,
+        /// The environment variable.
+        variable: String,
     },
     /// A secret is not named by reference.
     #[error("`{key}`: {problem}; write `{name} = {{ env = \"NAME\" }}`")]

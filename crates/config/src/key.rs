@@ -42,7 +42,7 @@ pub(crate) const KEYS: &[KeyDoc] = &[
         "Where the gateway finds the key. The key itself may not stand in the file. Not with `offline`."),
     key("models.providers.<id>.timeoutSeconds", "1 to 86400", "`120`, or `300` when `baseUrl` is on this machine",
         "How long a response may be silent before it counts as lost. Not with `offline`."),
-    key("models.providers.<id>.script", "path", "made-up answers",
+    key("models.providers.<id>.script", "path", "an echo",
         "The file of replies that the offline model answers from. Only with `offline`."),
     key("agents.defaults.model.primary", "`\"provider/model\"`", "`\"offline/offline\"`; required once a provider is configured",
         "The model that agents ask first."),
@@ -77,9 +77,9 @@ pub(crate) const KEYS: &[KeyDoc] = &[
     key("tools.exec.timeoutSeconds", "1 to 604800", "`1800`",
         "How long one command may take."),
     key("tools.exec.envAllow", "list of names of environment variables", "`[]`",
-        "The variables of the gateway that commands are given, beside the basic ones."),
-    key("tools.webFetch.allowAddresses", "list of `\"host:port\"`", "`[]`",
-        "Addresses that may be fetched although they are not public, each exactly as it stands in the URL."),
+        "The variables of the gateway that commands are given, beside the basic ones. One that holds a provider's key is refused."),
+    key("tools.webFetch.allowAddresses", "list of `\"IP:port\"`", "`[]`",
+        "Addresses that may be fetched although they are not public, by any name that leads to them."),
 ];
 
 /// The name in a path that stands for any name.

@@ -5,31 +5,39 @@
 //! - **Invariant:** a [`Config`] is consistent: each model's provider exists, and so does `main`.
 //! - **Invariant:** one table of keys is what the parser accepts and what the reference documents.
 
-mod address;
 mod agent;
+mod base_url;
 mod config;
 mod duration;
+mod edit;
 mod error;
+mod home;
 mod key;
+#[cfg(test)]
+mod laws;
 mod model;
 mod parse;
 mod position;
 mod provider;
 mod read;
+mod reference;
 mod secret;
 mod show;
 mod tools;
 
-pub use address::{Address, ParseAddressError};
 pub use agent::{Agent, AgentDefaults, Identity};
+pub use base_url::{BaseUrl, ParseBaseUrlError};
 pub use config::{AuditSettings, Config, GatewaySettings};
 pub use duration::{ParseDurationError, format_duration, parse_duration};
+pub use edit::{EditError, NewAgent, add_agent, remove_agent};
 pub use error::{ConfigError, ConfigErrors, Problem};
+pub use home::expand_home;
 pub use key::KeyDoc;
 pub use model::{ModelName, ModelRoute, ParseModelNameError, ProviderId};
 pub use parse::parse;
 pub use position::Position;
-pub use provider::{Api, BaseUrl, Endpoint, ParseBaseUrlError, Provider};
+pub use provider::{Api, Endpoint, Provider};
+pub use reference::{EXAMPLES, Example, reference, render_reference};
 pub use secret::{ParseSecretRefError, Secret, SecretRef};
 pub use show::to_toml_redacted;
 pub use tools::{

@@ -73,7 +73,7 @@ fn build(root: &Section<'_>, faults: &mut Faults<'_>) -> Config {
         agents: agents.entries,
         audit: settings::audit(root, faults),
         defaults: agents.defaults,
-        exec: settings::exec(root, faults),
+        exec: settings::exec(root, &models.secrets, faults),
         gateway: settings::gateway(root, faults),
         providers: models.providers,
         web_fetch: settings::web_fetch(root, faults),

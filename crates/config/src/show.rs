@@ -127,3 +127,112 @@ fn list(texts: &[impl ToString]) -> String {
     let texts: Vec<_> = texts.iter().map(|text| quoted(&text.to_string())).collect();
     format!("[{}]", texts.join(", "))
 }
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_spelled_out() {
+        expect![[r#"
+            [gateway]
+            drainSeconds = 25
+            maxMessageBytes = 4194304
+
+            [audit]
+            # retention: for ever
+
+            [models.providers.offline]
+            api = "offline"
+
+            [agents.defaults]
+            model = { primary = "offline/offline", fallbacks = [] }
+            tools = { allow = ["*"], deny = [] }
+            timeoutSeconds = 172800
+            # maxConcurrent: four for each processor, at least 8
+
+            [agents.entries.main]
+            # workspace: agents/main/workspace in the state directory
+            model = { primary = "offline/offline", fallbacks = [] }
+            tools = { allow = ["*"], deny = [] }
+            timeoutSeconds = 172800
+
+            [tools.exec]
+            sandbox = "workspace"
+            timeoutSeconds = 1800
+            envAllow = []
+
+            [tools.webFetch]
+            allowAddresses = []
+        "#]]
+        .assert_eq(&to_toml_redacted(&Config::default()));
+    }
+
+    #[test]
+    fn the_examples_are_shown_as_they_are_meant() {
+        for example in crate::EXAMPLES {
+            let config = crate::parse(example.text).unwrap();
+            let shown = to_toml_redacted(&config);
+            assert_eq!(crate::parse(&shown), Ok(config), "{shown}");
+        }
+        let text = crate::EXAMPLES.last().unwrap().text;
+        expect![[r#"
+            [gateway]
+            drainSeconds = 60
+            maxMessageBytes = 4194304
+
+            [audit]
+            retention = "400d"
+
+            [models.providers.anthropic]
+            api = "anthropic-messages"
+            baseUrl = "https://api.anthropic.com"
+            apiKey = { env = "ANTHROPIC_API_KEY" }
+            timeoutSeconds = 120
+
+            [models.providers.offline]
+            api = "offline"
+
+            [models.providers.ollama]
+            api = "openai-completions"
+            baseUrl = "http://127.0.0.1:11434/v1"
+            timeoutSeconds = 600
+
+            [agents.defaults]
+            model = { primary = "anthropic/claude-sonnet-4-5", fallbacks = ["ollama/qwen3:8b"] }
+            tools = { allow = ["*"], deny = [] }
+            timeoutSeconds = 3600
+            maxConcurrent = 16
+
+            [agents.entries.builder]
+            workspace = "/srv/builder"
+            model = { primary = "anthropic/claude-sonnet-4-5", fallbacks = ["ollama/qwen3:8b"] }
+            tools = { allow = ["*"], deny = ["web_fetch"] }
+            timeoutSeconds = 3600
+
+            [agents.entries.librarian]
+            workspace = "~/library"
+            model = { primary = "ollama/qwen3:8b", fallbacks = [] }
+            tools = { allow = ["read_file", "list_dir"], deny = [] }
+            timeoutSeconds = 3600
+
+            [agents.entries.main]
+            # workspace: agents/main/workspace in the state directory
+            model = { primary = "anthropic/claude-sonnet-4-5", fallbacks = ["ollama/qwen3:8b"] }
+            identity = { name = "Ada" }
+            tools = { allow = ["*"], deny = [] }
+            timeoutSeconds = 3600
+
+            [tools.exec]
+            sandbox = "workspace"
+            timeoutSeconds = 600
+            envAllow = ["CARGO_HOME", "RUSTUP_HOME"]
+
+            [tools.webFetch]
+            allowAddresses = ["192.168.1.20:8080"]
+        "#]]
+        .assert_eq(&to_toml_redacted(&crate::parse(text).unwrap()));
+    }
+}

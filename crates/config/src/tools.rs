@@ -1,9 +1,8 @@
 //! Which tools an agent may use, and the limits of the tools themselves.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::Duration;
-
-use crate::Address;
 
 /// The tools that exist, in the order in which they are documented.
 pub const TOOL_NAMES: [&str; 7] =
@@ -117,7 +116,7 @@ pub struct ExecSettings {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct WebFetchSettings {
     /// The addresses that may be fetched although they are not public.
-    pub allow_addresses: Vec<Address>,
+    pub allow_addresses: Vec<SocketAddr>,
 }
 
 #[cfg(test)]

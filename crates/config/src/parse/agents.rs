@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use openclaw_scopes::AgentId;
 
+use crate::agent::MAIN;
 use crate::key::nearest;
 use crate::read::{Faults, Field, Section};
 use crate::{
@@ -16,9 +17,6 @@ use crate::{
 
 use super::models::Models;
 use super::settings::path;
-
-/// The agent that exists without being configured.
-pub(crate) const MAIN: &str = "main";
 
 /// What `[agents]` says.
 pub(super) struct Agents {
@@ -179,3 +177,6 @@ fn tool_pattern(field: &Field<'_>, faults: &mut Faults<'_>) -> Option<ToolPatter
         })
     })
 }
+
+#[cfg(test)]
+mod tests;

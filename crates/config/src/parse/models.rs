@@ -24,6 +24,8 @@ pub(super) struct Models {
     pub(super) providers: BTreeMap<ProviderId, Provider>,
     /// The names of all providers, also of those with mistakes.
     pub(super) declared: BTreeSet<String>,
+    /// The environment variables that hold keys.
+    pub(super) secrets: BTreeSet<String>,
     /// The first provider for which a model must be chosen, and its place.
     pub(super) needs_primary: Option<(usize, String)>,
 }
@@ -34,6 +36,7 @@ pub(super) fn read(root: &Section<'_>, faults: &mut Faults<'_>) -> Models {
     let mut models = Models {
         providers: BTreeMap::new(),
         declared: BTreeSet::from([ProviderId::OFFLINE.to_owned()]),
+        secrets: BTreeSet::new(),
         needs_primary: None,
     };
     for field in section.fields() {
@@ -45,6 +48,11 @@ pub(super) fn read(root: &Section<'_>, faults: &mut Faults<'_>) -> Models {
             field.name == ProviderId::OFFLINE && matches!(provider, Some(Provider::Offline { .. }));
         if !is_built_in && models.needs_primary.as_ref().is_none_or(|(at, _)| field.key_at < *at) {
             models.needs_primary = Some((field.key_at, field.name.to_owned()));
+        }
+        if let Some(Provider::AnthropicMessages(endpoint) | Provider::OpenAiCompletions(endpoint)) =
+            &provider
+        {
+            models.secrets.extend(endpoint.api_key.iter().map(|key| key.env.clone()));
         }
         if let (Ok(id), Some(provider)) = (id, provider) {
             models.providers.insert(id, provider);
@@ -127,3 +135,6 @@ fn secret_ref(field: &Field<'_>, faults: &mut Faults<'_>) -> Option<SecretRef> {
     };
     env.parsed(faults, |text| SecretRef::parse(text).map_err(refuse))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,14 @@
 //! Reads `[gateway]`, `[audit]` and `[tools]`, and paths.
 
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::read::{Faults, Field, Section};
 use crate::secret::is_variable_name;
 use crate::{
-    Address, AuditSettings, ExecSettings, GatewaySettings, Problem, Sandbox, WebFetchSettings,
+    AuditSettings, ExecSettings, GatewaySettings, Problem, Sandbox, WebFetchSettings,
     parse_duration,
 };
 
@@ -40,7 +42,11 @@ pub(super) fn audit(root: &Section<'_>, faults: &mut Faults<'_>) -> AuditSetting
     AuditSettings { retention }
 }
 
-pub(super) fn exec(root: &Section<'_>, faults: &mut Faults<'_>) -> ExecSettings {
+pub(super) fn exec(
+    root: &Section<'_>,
+    secrets: &BTreeSet<String>,
+    faults: &mut Faults<'_>,
+) -> ExecSettings {
     let section = root.section("tools", faults).section("exec", faults);
     let sandbox = section
         .field("sandbox")
@@ -52,17 +58,24 @@ pub(super) fn exec(root: &Section<'_>, faults: &mut Faults<'_>) -> ExecSettings 
         .unwrap_or(1_800);
     let env_allow = section
         .field("envAllow")
-        .and_then(|field| field.list(faults, variable_name))
+        .and_then(|field| field.list(faults, |field, faults| variable(field, secrets, faults)))
         .unwrap_or_default();
     ExecSettings { sandbox, timeout: Duration::from_secs(seconds), env_allow }
 }
 
-fn variable_name(field: &Field<'_>, faults: &mut Faults<'_>) -> Option<String> {
+/// Reads the name of a variable that commands are given.
+fn variable(
+    field: &Field<'_>,
+    secrets: &BTreeSet<String>,
+    faults: &mut Faults<'_>,
+) -> Option<String> {
     field.parsed(faults, |text| {
-        is_variable_name(text).then(|| text.to_owned()).ok_or_else(|| Problem::Text {
-            key: field.path.clone(),
-            expected: "a list of names of environment variables: letters, digits and `_`",
-        })
+        let (key, variable) = (field.path.clone(), text.to_owned());
+        if secrets.contains(text) {
+            return Err(Problem::SecretForCommands { key, variable });
+        }
+        let expected = "the name of an environment variable: letters, digits and `_`";
+        is_variable_name(text).then_some(variable).ok_or(Problem::Text { key, expected })
     })
 }
 
@@ -75,10 +88,13 @@ pub(super) fn web_fetch(root: &Section<'_>, faults: &mut Faults<'_>) -> WebFetch
     WebFetchSettings { allow_addresses }
 }
 
-fn address(field: &Field<'_>, faults: &mut Faults<'_>) -> Option<Address> {
+/// Reads an IP address and a port. A name would be an exception for whatever it stands for next.
+fn address(field: &Field<'_>, faults: &mut Faults<'_>) -> Option<SocketAddr> {
     field.parsed(faults, |text| {
-        Address::parse(text)
-            .map_err(|problem| Problem::Address { key: field.path.clone(), problem })
+        text.parse().ok().filter(|address: &SocketAddr| address.port() > 0).ok_or_else(|| {
+            let expected = "an IP address and a port, such as `127.0.0.1:8080` or `[::1]:8080`";
+            Problem::Text { key: field.path.clone(), expected }
+        })
     })
 }
 

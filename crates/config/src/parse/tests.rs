@@ -68,7 +68,7 @@ timeoutSeconds = 1.5
 envAllow = ['HOME', 7, 'NO SPACE']
 
 [tools.webFetch]
-allowAddresses = ['127.0.0.1', '*:80']
+allowAddresses = ['127.0.0.1', 'nas.lan:80', '[::1]:0', '[::1]:80']
 ";
     refused(
         text,
@@ -83,9 +83,10 @@ allowAddresses = ['127.0.0.1', '*:80']
             line 10, column 11: `tools.exec.sandbox` must be one of `workspace`, `off`; did you mean `workspace`?
             line 11, column 18: `tools.exec.timeoutSeconds` must be a whole number, not a number with a fraction
             line 12, column 21: `tools.exec.envAllow[1]` must be a text in quotes, not a number
-            line 12, column 24: `tools.exec.envAllow[2]` must be a list of names of environment variables: letters, digits and `_`
-            line 15, column 19: `tools.webFetch.allowAddresses[0]`: an address is `host:port` with a port from 1 to 65535
-            line 15, column 32: `tools.webFetch.allowAddresses[1]`: the host must be a name or an IP address (IPv6 in brackets), without wildcards
+            line 12, column 24: `tools.exec.envAllow[2]` must be the name of an environment variable: letters, digits and `_`
+            line 15, column 19: `tools.webFetch.allowAddresses[0]` must be an IP address and a port, such as `127.0.0.1:8080` or `[::1]:8080`
+            line 15, column 32: `tools.webFetch.allowAddresses[1]` must be an IP address and a port, such as `127.0.0.1:8080` or `[::1]:8080`
+            line 15, column 46: `tools.webFetch.allowAddresses[2]` must be an IP address and a port, such as `127.0.0.1:8080` or `[::1]:8080`
         "#]],
     );
 }
@@ -163,6 +164,24 @@ fn a_secret_in_the_text_is_refused_and_not_repeated() {
             line 3, column 10: `models.providers.x.apiKey`: a secret may not stand in the configuration; name the environment variable that holds it; write `apiKey = { env = "NAME" }`
         "#]],
     );
+}
+
+#[test]
+fn commands_are_never_given_the_key_of_a_provider() {
+    let text = "\
+[models.providers.x]
+api = 'anthropic-messages'
+apiKey = { env = 'THE_KEY' }
+
+[agents.defaults]
+model.primary = 'x/y'
+
+[tools.exec]
+envAllow = ['HOME', 'THE_KEY']
+";
+    refused(text, &expect![[r#"
+        line 9, column 21: `tools.exec.envAllow[1]`: `THE_KEY` holds a key of a provider, which commands may not be given
+    "#]]);
 }
 
 #[test]
