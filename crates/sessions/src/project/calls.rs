@@ -59,6 +59,11 @@ impl CallNames {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.given.len()
+    }
+
     /// Gives the id that was wished if every provider takes it, and it is not yet given.
     fn give(&mut self, wish: &str) -> String {
         let mut id = wish.to_owned();

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use expect_test::{Expect, expect};
 
 use super::{Projection, project};
-use crate::{AssistantMessage, Message, Record, RunStatus, ToolCall, ToolOutcome, ToolResult};
+use crate::{
+    AssistantMessage, Message, Record, RunStatus, ToolCall, ToolOutcome, ToolResult, WindowLimits,
+};
 use dialect::{check_anthropic, check_openai};
 
 fn ask(text: &str) -> Record {
@@ -293,4 +295,19 @@ fn messages_are_shared() {
     // A reader keeps what it read, also when the newest message grows.
     projection.push(&say("!!", &[]));
     assert_eq!(*after[1], Message::Assistant { text: "!".into(), tool_calls: vec![] });
+}
+
+#[test]
+fn what_was_trimmed_is_forgotten() {
+    let mut projection = Projection::default();
+    for _ in 0..1_000 {
+        for record in [ask("?"), say("", &[call("a", "ls", "{}")]), result("a", "x")] {
+            projection.push(&record);
+        }
+        projection.push(&say("!", &[]));
+        projection.push(&end(RunStatus::Ok));
+        projection.trim(&WindowLimits { max_chars: usize::MAX, max_messages: 4 });
+    }
+    assert_eq!(projection.messages().len(), 4);
+    assert_eq!(projection.names.len(), 1);
 }
