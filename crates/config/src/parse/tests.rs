@@ -179,9 +179,12 @@ model.primary = 'x/y'
 [tools.exec]
 envAllow = ['HOME', 'THE_KEY']
 ";
-    refused(text, &expect![[r#"
+    refused(
+        text,
+        &expect![[r#"
         line 9, column 21: `tools.exec.envAllow[1]`: `THE_KEY` holds a key of a provider, which commands may not be given
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
