@@ -8,10 +8,8 @@ use std::sync::Arc;
 
 use expect_test::{Expect, expect};
 
-use super::{Projection, project};
-use crate::{
-    AssistantMessage, Message, Record, RunStatus, ToolCall, ToolOutcome, ToolResult, WindowLimits,
-};
+use super::project;
+use crate::{AssistantMessage, Message, Record, RunStatus, ToolCall, ToolOutcome, ToolResult};
 use dialect::{check_anthropic, check_openai};
 
 fn ask(text: &str) -> Record {
@@ -282,32 +280,4 @@ fn what_the_assistant_says_in_a_row_is_one_message() {
             tool a:ls Interrupted "[No result: the run ended before the outcome was known. The call may have taken effect.]"
         "#]],
     );
-}
-
-#[test]
-fn messages_are_shared() {
-    let mut projection = Projection::default();
-    projection.push(&ask("?"));
-    let before = projection.messages();
-    projection.push(&say("!", &[]));
-    let after = projection.messages();
-    assert!(Arc::ptr_eq(&before[0], &after[0]));
-    // A reader keeps what it read, also when the newest message grows.
-    projection.push(&say("!!", &[]));
-    assert_eq!(*after[1], Message::Assistant { text: "!".into(), tool_calls: vec![] });
-}
-
-#[test]
-fn what_was_trimmed_is_forgotten() {
-    let mut projection = Projection::default();
-    for _ in 0..1_000 {
-        for record in [ask("?"), say("", &[call("a", "ls", "{}")]), result("a", "x")] {
-            projection.push(&record);
-        }
-        projection.push(&say("!", &[]));
-        projection.push(&end(RunStatus::Ok));
-        projection.trim(&WindowLimits { max_chars: usize::MAX, max_messages: 4 });
-    }
-    assert_eq!(projection.messages().len(), 4);
-    assert_eq!(projection.names.len(), 1);
 }

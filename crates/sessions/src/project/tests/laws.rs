@@ -1,11 +1,41 @@
 //! The laws of projections, over random journals with random losses.
 
+use std::sync::Arc;
+
 use proptest::prelude::{
     Just, ProptestConfig, Strategy, prop, prop_assert, prop_assert_eq, proptest,
 };
 
 use super::{ask, call, check_both, end, result, say};
 use crate::{Message, Projection, Record, RunStatus, ToolOutcome, WindowLimits, project, window};
+
+#[test]
+fn messages_are_shared() {
+    let mut projection = Projection::default();
+    projection.push(&ask("?"));
+    let before = projection.messages();
+    projection.push(&say("!", &[]));
+    let after = projection.messages();
+    assert!(Arc::ptr_eq(&before[0], &after[0]));
+    // A reader keeps what it read, also when the newest message grows.
+    projection.push(&say("!!", &[]));
+    assert_eq!(*after[1], Message::Assistant { text: "!".into(), tool_calls: vec![] });
+}
+
+#[test]
+fn what_was_trimmed_is_forgotten() {
+    let mut projection = Projection::default();
+    for _ in 0..1_000 {
+        for record in [ask("?"), say("", &[call("a", "ls", "{}")]), result("a", "x")] {
+            projection.push(&record);
+        }
+        projection.push(&say("!", &[]));
+        projection.push(&end(RunStatus::Ok));
+        projection.trim(&WindowLimits { max_chars: usize::MAX, max_messages: 4 });
+    }
+    assert_eq!(projection.messages().len(), 4);
+    assert_eq!(projection.names.len(), 1);
+}
 
 /// Any records in any order, drawn from few ids so that they meet.
 fn chaos() -> impl Strategy<Value = Record> {
