@@ -1,0 +1,205 @@
+//! The gateway's side: starts OUTER, holds its control socket, and waits for its end.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use openclaw_scopes::RunId;
+
+use super::registry::Registered;
+use super::wire::{CommandOrder, InnerFailure, Order, OuterOrder, Report};
+use super::{HelperPath, HelperRegistry, Limits, MAX_ORDER, SandboxMode, TcpMode};
+
+pub(crate) use super::wire::{Ended, Finished, Survivors};
+
+/// How long OUTER may take to kill, reap and report after it was told to, or after its own time limit.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// The most bytes of a report: twice the output, and JSON may spell a byte as six.
+const MAX_REPORT: u64 = 4 * 1024 * 1024;
+
+/// One command to run.
+#[derive(Clone, Debug)]
+pub(crate) struct Job {
+    pub(crate) command: String,
+    pub(crate) cwd: PathBuf,
+    pub(crate) environment: BTreeMap<String, String>,
+    pub(crate) limits: Limits,
+    pub(crate) output_bytes: usize,
+    pub(crate) protected: Vec<PathBuf>,
+    pub(crate) sandbox: SandboxMode,
+    pub(crate) tcp: TcpMode,
+    pub(crate) temp_root: PathBuf,
+    pub(crate) time_limit: Duration,
+    pub(crate) workspace: PathBuf,
+}
+
+/// Why a command has no end to tell of.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum JobError {
+    /// The helper ended without its report.
+    #[error("the helper of the command ended without a report ({status})")]
+    Lost {
+        /// How it ended.
+        status: ExitStatus,
+    },
+    /// The kernel cannot keep the command in.
+    #[error("no sandbox: {problem}")]
+    Sandbox {
+        /// What it cannot do.
+        problem: String,
+    },
+    /// The command could not be started.
+    #[error("the command cannot be started: {problem}")]
+    Setup {
+        /// What failed.
+        problem: String,
+    },
+    /// The helper could not be started or spoken to.
+    #[error("the helper of the command cannot be used")]
+    Helper(#[from] io::Error),
+}
+
+/// Runs a command to its end. Dropping the future ends the command; its helper is reaped either way.
+pub(crate) async fn run(
+    helper: &HelperPath,
+    registry: &Arc<HelperRegistry>,
+    run: RunId,
+    job: Job,
+    cancel: &CancellationToken,
+) -> Result<Finished, JobError> {
+    let time_limit = job.time_limit;
+    let order = order(helper, job)?;
+    let (control, theirs) = std::os::unix::net::UnixStream::pair()?;
+    control.set_nonblocking(true)?;
+    let control = UnixStream::from_std(control)?;
+    let child = Command::new(&helper.program)
+        .args(helper.arguments())
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
+    let pid = pid.ok_or_else(|| io::Error::other("it ended at once"))?;
+    let registered = Registered::new(Arc::clone(registry), pid, run);
+    let stop = cancel.child_token();
+    let supervision = Supervision { child, control, registered, stop: stop.clone(), time_limit };
+    // A task of its own, because a dropped call must still reap its helper. `HelperRegistry::settled`
+    // waits for it, so it is not lost either.
+    let task = registry.supervisors().spawn(supervision.run(order));
+    let _stop_when_dropped = stop.drop_guard();
+    task.await.unwrap_or_else(|error| Err(JobError::Helper(io::Error::other(error))))
+}
+
+fn order(helper: &HelperPath, job: Job) -> Result<Vec<u8>, JobError> {
+    let order = Order::Outer(Box::new(OuterOrder {
+        command: CommandOrder {
+            command: job.command,
+            cwd: job.cwd,
+            environment: job.environment,
+            limits: job.limits,
+            parent: 0,
+            private_dir: PathBuf::new(),
+            protected: job.protected,
+            sandbox: job.sandbox,
+            tcp: job.tcp,
+            workspace: job.workspace,
+        },
+        helper_arguments: helper.arguments.clone(),
+        output_bytes: job.output_bytes,
+        temp_root: job.temp_root,
+        time_limit_millis: u64::try_from(job.time_limit.as_millis()).unwrap_or(u64::MAX),
+    }));
+    let mut line = serde_json::to_vec(&order)
+        .map_err(|error| JobError::Setup { problem: error.to_string() })?;
+    line.push(b'\n');
+    if u64::try_from(line.len()).unwrap_or(u64::MAX) > MAX_ORDER {
+        return Err(JobError::Setup { problem: "command and environment are too long".to_owned() });
+    }
+    Ok(line)
+}
+
+/// One helper that is alive, from its order to its end.
+#[derive(Debug)]
+struct Supervision {
+    child: Child,
+    control: UnixStream,
+    registered: Registered,
+    stop: CancellationToken,
+    time_limit: Duration,
+}
+
+impl Supervision {
+    async fn run(mut self, order: Vec<u8>) -> Result<Finished, JobError> {
+        let report = self.converse(&order).await;
+        drop(self.control);
+        let status = reap(&mut self.child).await;
+        drop(self.registered);
+        let (report, status) = (report?, status?);
+        match serde_json::from_slice(&report) {
+            Ok(Report::Ended(finished)) => Ok(finished),
+            Ok(Report::Failed(InnerFailure::Sandbox { problem })) => {
+                Err(JobError::Sandbox { problem })
+            }
+            Ok(Report::Failed(InnerFailure::Setup { problem })) => Err(JobError::Setup { problem }),
+            Err(_) => Err(JobError::Lost { status }),
+        }
+    }
+
+    /// Sends the order and collects the report. Closing this end tells OUTER to finish early.
+    async fn converse(&mut self, order: &[u8]) -> io::Result<Vec<u8>> {
+        let (mut reader, mut writer) = self.control.split();
+        let mut report = Vec::new();
+        // It is read from the start, so that an OUTER that fails early cannot block on its report.
+        let mut limited = (&mut reader).take(MAX_REPORT);
+        let reading = limited.read_to_end(&mut report);
+        tokio::pin!(reading);
+        let early = tokio::select! {
+            read = &mut reading => Some(read),
+            () = self.stop.cancelled() => None,
+            () = speak(&mut writer, order, self.time_limit.saturating_add(GRACE)) => None,
+        };
+        let read = match early {
+            Some(read) => read,
+            None => {
+                writer.shutdown().await?;
+                timeout(GRACE, reading).await.unwrap_or(Ok(0))
+            }
+        };
+        read?;
+        Ok(report)
+    }
+}
+
+/// Says the order and keeps the line open for as long as OUTER may take.
+async fn speak(writer: &mut (impl AsyncWriteExt + Unpin), order: &[u8], patience: Duration) {
+    // An OUTER that does not listen ends the conversation from its side.
+    drop(writer.write_all(order).await);
+    tokio::time::sleep(patience).await;
+}
+
+/// Waits for OUTER's end. One that does not end is killed, with its process group.
+async fn reap(child: &mut Child) -> io::Result<ExitStatus> {
+    if let Ok(status) = timeout(GRACE, child.wait()).await {
+        return status;
+    }
+    // Not reaped yet, so the number is still its own.
+    if let Some(group) = child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?)) {
+        kill_process_group(group, Signal::KILL).ok();
+    }
+    child.start_kill()?;
+    child.wait().await
+}

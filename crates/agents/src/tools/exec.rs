@@ -1,0 +1,214 @@
+//! The tool that runs a shell command in the workspace.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use openclaw_scopes::{Capability, RunId};
+
+use super::{Workspace, blocking, spec};
+use crate::exec::{
+    self, Ended, Finished, HelperPath, HelperRegistry, Job, JobError, Limits, SandboxMode,
+    Survivors, TcpMode,
+};
+use crate::tool::{Arguments, Tool, ToolError, ToolSpec};
+
+/// What is kept of the output's head, and as much of its tail: some 16 000 tokens together.
+const OUTPUT_BYTES: usize = 32 * 1024;
+
+/// The longest command: what the kernel takes as one argument.
+const MAX_COMMAND: u64 = 128 * 1024;
+
+/// The variables that a command sees. `HOME` and `TMPDIR` are its private directory.
+const ENVIRONMENT: &[&str] =
+    &["LANG", "LANGUAGE", "LOGNAME", "PATH", "SHELL", "TERM", "TZ", "USER"];
+
+/// Where programs are when the gateway was started without a search path.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// How commands run.
+#[derive(Clone, Debug)]
+pub struct ExecOptions {
+    /// Further variables that a command sees, by name.
+    pub env_allow: Vec<String>,
+    /// The gateway's own environment, of which a command sees the allowed part.
+    pub environment: BTreeMap<String, String>,
+    /// How to start the helper.
+    pub helper: HelperPath,
+    /// What one command may use up.
+    pub limits: Limits,
+    /// The longest time a command may ask for.
+    pub max_time: Duration,
+    /// Who is told which helpers are alive.
+    pub registry: Arc<HelperRegistry>,
+    /// The run on whose behalf commands run.
+    pub run: RunId,
+    /// How far commands are kept from the rest of the machine.
+    pub sandbox: SandboxMode,
+    /// Whether sandboxed commands may use TCP.
+    pub tcp: TcpMode,
+    /// Where private directories are made, for instance the system's temporary directory.
+    pub temp_root: PathBuf,
+    /// The time a command has when it does not ask for one.
+    pub time: Duration,
+    /// Where commands work.
+    pub workspace: Arc<Workspace>,
+}
+
+/// The tool that runs a shell command.
+#[derive(Debug)]
+pub struct ExecTool {
+    options: ExecOptions,
+    spec: ToolSpec,
+}
+
+impl ExecTool {
+    /// Offers commands in a workspace.
+    pub fn new(options: ExecOptions) -> Self {
+        let place = match options.sandbox {
+            SandboxMode::Off => "with the rights of the gateway's user",
+            SandboxMode::Workspace => {
+                "in a sandbox: it can write to the workspace and $TMPDIR only, and reads the system"
+            }
+        };
+        let spec = spec(
+            "exec",
+            &format!(
+                "Runs `sh -c command` in the workspace, {place}. No input; everything it started is \
+                 killed when it ends."
+            ),
+            &["command"],
+            &json!({
+                "command": { "type": "string", "description": "the shell command" },
+                "cwd": { "type": "string", "description": "directory relative to the workspace" },
+                "timeoutSeconds": {
+                    "type": "integer",
+                    "minimum": 1,
+                    "maximum": options.max_time.as_secs(),
+                    "description": format!("{} if absent", options.time.as_secs()),
+                },
+            }),
+        );
+        Self { options, spec }
+    }
+
+    async fn run(&self, arguments: Value, cancel: &CancellationToken) -> Result<String, ToolError> {
+        let mut arguments = Arguments::new(arguments)?;
+        let command = arguments.text("command")?;
+        let cwd = arguments.optional_text("cwd")?;
+        let seconds = arguments.optional_count("timeoutSeconds")?;
+        arguments.finish()?;
+        if command.trim().is_empty() || command.contains('\0') {
+            return Err(ToolError::argument("command", "is not a command"));
+        }
+        if u64::try_from(command.len()).unwrap_or(u64::MAX) >= MAX_COMMAND {
+            return Err(ToolError::TooLarge {
+                advice: "write a script with `write_file` and run that",
+                max: MAX_COMMAND,
+                subject: "argument `command`".to_owned(),
+            });
+        }
+        let max = self.options.max_time;
+        let time_limit = seconds.map_or(self.options.time, Duration::from_secs);
+        if time_limit > max {
+            let problem = format!("is more than the limit of {} seconds", max.as_secs());
+            return Err(ToolError::argument("timeoutSeconds", problem));
+        }
+        let workspace = Arc::clone(&self.options.workspace);
+        let cwd = blocking(move || workspace.directory(cwd.as_deref().unwrap_or("."))).await?;
+        let job = Job {
+            command,
+            cwd,
+            environment: visible(&self.options.environment, &self.options.env_allow),
+            limits: self.options.limits,
+            output_bytes: OUTPUT_BYTES,
+            protected: self.options.workspace.protected().to_vec(),
+            sandbox: self.options.sandbox,
+            tcp: self.options.tcp,
+            temp_root: self.options.temp_root.clone(),
+            time_limit,
+            workspace: self.options.workspace.root().to_owned(),
+        };
+        let ExecOptions { helper, registry, run, .. } = &self.options;
+        let finished = exec::run(helper, registry, run.clone(), job, cancel).await?;
+        answer(&finished, time_limit)
+    }
+}
+
+impl Tool for ExecTool {
+    fn spec(&self) -> &ToolSpec {
+        &self.spec
+    }
+
+    fn capability(&self) -> Capability {
+        match self.options.sandbox {
+            SandboxMode::Off => Capability::ExecUnsandboxed,
+            SandboxMode::Workspace => Capability::ExecSandboxed,
+        }
+    }
+
+    fn call<'a>(
+        &'a self,
+        arguments: Value,
+        cancel: &'a CancellationToken,
+    ) -> BoxFuture<'a, Result<String, ToolError>> {
+        Box::pin(self.run(arguments, cancel))
+    }
+}
+
+impl From<JobError> for ToolError {
+    fn from(error: JobError) -> Self {
+        let failed = |source| Self::Io { action: "run", subject: "the command".to_owned(), source };
+        match error {
+            JobError::Sandbox { problem } => Self::SandboxMissing { problem },
+            JobError::Helper(source) => failed(source),
+            JobError::Lost { .. } | JobError::Setup { .. } => failed(std::io::Error::other(error)),
+        }
+    }
+}
+
+/// Returns the part of the environment that a command sees.
+fn visible(environment: &BTreeMap<String, String>, allow: &[String]) -> BTreeMap<String, String> {
+    let mut visible: BTreeMap<_, _> = environment
+        .iter()
+        .filter(|(name, _)| {
+            ENVIRONMENT.contains(&name.as_str())
+                || name.starts_with("LC_")
+                || allow.iter().any(|allowed| allowed == *name)
+        })
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    visible.entry("PATH".to_owned()).or_insert_with(|| DEFAULT_PATH.to_owned());
+    visible
+}
+
+fn answer(finished: &Finished, time_limit: Duration) -> Result<String, ToolError> {
+    let mut text = match finished.ended {
+        Ended::Canceled => return Err(ToolError::Canceled),
+        Ended::Exited(code) => format!("exit code {code}\n"),
+        Ended::Signaled(signal) => format!("killed by signal {signal}\n"),
+        // What it said so far is often the reason why it took so long.
+        Ended::TimedOut => {
+            format!("timed out after {} seconds, and was killed\n", time_limit.as_secs())
+        }
+    };
+    match finished.survivors {
+        Survivors::None => {}
+        Survivors::Some => text.push_str("[a process hangs in the kernel and is still there]\n"),
+    }
+    text.push('\n');
+    text.push_str(&finished.head);
+    if finished.dropped > 0 {
+        text.push_str(&format!("\n[… {} bytes were dropped here …]\n", finished.dropped));
+        text.push_str(&finished.tail);
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests;
