@@ -1,5 +1,7 @@
 //! One turn of an agent: the model answers, its tools are run, until it answers without a tool.
 
+mod run;
+
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::model::{Model, ModelError};
 use crate::tool::Toolbox;
+
+pub use run::run_turn;
 
 /// What a turn works with.
 #[derive(Debug)]
@@ -184,3 +188,6 @@ pub enum TurnOutcome {
         usage: Usage,
     },
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use std::time::Duration;
 /// The most characters of a provider's own words that an error repeats.
 ///
 /// Reason: enough for one clear sentence, too little for a page of HTML in a log or a transcript.
-pub const MAX_DETAIL_CHARS: usize = 300;
+const MAX_DETAIL_CHARS: usize = 300;
 
 /// A short text from a provider: bounded, on one line, and without the secret that was sent.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

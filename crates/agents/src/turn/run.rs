@@ -1,0 +1,200 @@
+//! The loop of a turn, step by step.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use openclaw_sessions::{
+    AssistantMessage, Message, Record, ToolCall, ToolOutcome, ToolResult, Usage,
+};
+
+use super::{JournalError, Ports, Turn, TurnEvent, TurnOutcome};
+use crate::model::{ModelError, ModelEvent, ModelRequest};
+
+/// The time that a tool has to end by itself after the turn was cancelled.
+///
+/// Reason: a command's children are killed in it; whoever aborts waits for no more than this.
+const CANCEL_GRACE: Duration = Duration::from_secs(5);
+
+/// Runs one turn to its end.
+///
+/// Every message of the model that calls tools, and every result, is in the journal before the next
+/// step begins. The last message is not: it is returned, for the caller to write it together with
+/// the final record.
+pub async fn run_turn(turn: Turn<'_>, ports: Ports<'_>) -> TurnOutcome {
+    let mut run = Running { ports, turn, usage: Usage::default() };
+    for _ in 0..run.turn.limits.max_steps {
+        let message = match run.ask().await {
+            Ok(message) => message,
+            Err(outcome) => return outcome,
+        };
+        run.usage = run.usage.plus(message.usage);
+        if message.tool_calls.is_empty() {
+            return TurnOutcome::Answer { message, usage: run.usage };
+        }
+        if let Err(outcome) = run.call_tools(message).await {
+            return outcome;
+        }
+    }
+    TurnOutcome::StepLimit { max_steps: run.turn.limits.max_steps, usage: run.usage }
+}
+
+struct Running<'a> {
+    turn: Turn<'a>,
+    ports: Ports<'a>,
+    usage: Usage,
+}
+
+impl Running<'_> {
+    /// Asks the model once, and returns its whole message.
+    async fn ask(&self) -> Result<AssistantMessage, TurnOutcome> {
+        let mut text = String::new();
+        if self.turn.cancel.is_cancelled() {
+            return Err(TurnOutcome::Cancelled { text, usage: self.usage });
+        }
+        let mut answer = self.turn.model.respond(ModelRequest {
+            attempt: 0,
+            max_output_tokens: self.turn.limits.max_output_tokens,
+            messages: self.turn.history.clone(),
+            system: Arc::clone(&self.turn.system),
+            tools: self.turn.toolbox.specs(),
+        });
+        loop {
+            let event = tokio::select! {
+                biased;
+                () = self.turn.cancel.cancelled() => {
+                    return Err(TurnOutcome::Cancelled { text, usage: self.usage });
+                }
+                event = answer.next() => event,
+            };
+            let error = match event {
+                Some(Ok(ModelEvent::Finished(message))) => {
+                    if message.text.len() <= self.turn.limits.max_answer_bytes {
+                        return Ok(message);
+                    }
+                    ModelError::protocol("the answer is longer than a turn may keep")
+                }
+                Some(Ok(ModelEvent::Retrying(retry))) => {
+                    text.clear();
+                    self.ports.sink.emit(TurnEvent::ModelRetry {
+                        delay: retry.delay,
+                        failure: retry.error.name(),
+                        next: retry.next,
+                    });
+                    continue;
+                }
+                Some(Ok(ModelEvent::Text(piece))) => {
+                    if text.len().saturating_add(piece.len()) <= self.turn.limits.max_answer_bytes {
+                        text.push_str(&piece);
+                        self.ports.sink.emit(TurnEvent::Text(piece));
+                        continue;
+                    }
+                    ModelError::protocol("the answer is longer than a turn may keep")
+                }
+                Some(Ok(ModelEvent::ToolCallStarted { .. })) => continue,
+                Some(Err(error)) => error,
+                None => ModelError::network("the stream ended before its final marker"),
+            };
+            return Err(TurnOutcome::Failed { error, text, usage: self.usage });
+        }
+    }
+
+    /// Journals the message, runs its tools in their order and journals each result.
+    async fn call_tools(&mut self, message: AssistantMessage) -> Result<(), TurnOutcome> {
+        self.append(Record::AssistantMessage(message.clone())).await?;
+        let AssistantMessage { text, tool_calls, .. } = message;
+        let mut results = Vec::with_capacity(tool_calls.len());
+        for (position, call) in tool_calls.iter().enumerate() {
+            if self.turn.cancel.is_cancelled() {
+                return Err(self.cancelled());
+            }
+            self.ports
+                .sink
+                .emit(TurnEvent::ToolStarted { id: call.id.clone(), name: call.name.clone() });
+            let max = self.turn.limits.max_tool_calls;
+            let (outcome, content) = if position < max {
+                self.call_tool(call).await.ok_or_else(|| self.cancelled())?
+            } else {
+                let text = format!("not run: a message may have at most {max} tool calls");
+                (ToolOutcome::Error, text)
+            };
+            let result = ToolResult {
+                call_id: call.id.clone(),
+                content: truncated(content, self.turn.limits.max_result_bytes),
+                name: call.name.clone(),
+                outcome,
+            };
+            self.append(Record::ToolResult(result.clone())).await?;
+            self.ports.sink.emit(TurnEvent::ToolFinished {
+                id: call.id.clone(),
+                name: call.name.clone(),
+                outcome,
+            });
+            results.push(result);
+        }
+        self.turn.history.push(Arc::new(Message::Assistant { text, tool_calls }));
+        self.turn.history.push(Arc::new(Message::Tool { results }));
+        Ok(())
+    }
+
+    /// Has one call decided and run. Nothing if the turn was cancelled before its end was known.
+    async fn call_tool(&self, call: &ToolCall) -> Option<(ToolOutcome, String)> {
+        let cancel = &self.turn.cancel;
+        let Some(target) = self.turn.toolbox.target(&call.name) else {
+            let text = format!("there is no tool `{}` in this conversation", call.name);
+            return Some((ToolOutcome::Error, text));
+        };
+        let admitted = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return None,
+            admitted = self.ports.gate.admit(target) => admitted,
+        };
+        let authorized = match admitted {
+            Ok(authorized) => authorized,
+            Err(refusal) => return Some((ToolOutcome::Error, refusal.text)),
+        };
+        let invoked = tokio::select! {
+            biased;
+            invoked = self.turn.toolbox.invoke(authorized, &call.arguments, cancel) => invoked,
+            () = after_cancel(cancel) => return None,
+        };
+        match invoked {
+            Ok(content) => Some((ToolOutcome::Ok, content)),
+            // What a tool says after the turn was cancelled is no result of the call.
+            Err(_) if cancel.is_cancelled() => None,
+            Err(error) => Some((ToolOutcome::Error, error.to_string())),
+        }
+    }
+
+    async fn append(&self, record: Record) -> Result<(), TurnOutcome> {
+        // Never dropped halfway: an append that was begun is waited for, cancelled or not.
+        let appended: Result<(), JournalError> = self.ports.journal.append(vec![record]).await;
+        appended.map_err(|error| TurnOutcome::Storage { error, usage: self.usage })
+    }
+
+    fn cancelled(&self) -> TurnOutcome {
+        TurnOutcome::Cancelled { text: String::new(), usage: self.usage }
+    }
+}
+
+async fn after_cancel(cancel: &tokio_util::sync::CancellationToken) {
+    cancel.cancelled().await;
+    tokio::time::sleep(CANCEL_GRACE).await;
+}
+
+/// Cuts a result that is too long, and says so at its end.
+fn truncated(mut content: String, max: usize) -> String {
+    if content.len() <= max {
+        return content;
+    }
+    let whole = content.len();
+    let mut end = max;
+    while !content.is_char_boundary(end) {
+        end -= 1;
+    }
+    content.truncate(end);
+    let written = write!(content, "\n[truncated: {end} of {whole} bytes are shown]");
+    debug_assert!(written.is_ok(), "a string takes everything");
+    content
+}
