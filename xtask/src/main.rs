@@ -82,10 +82,23 @@ fn perform(task: Task) -> anyhow::Result<()> {
 mod tests {
     use clap::CommandFactory as _;
 
-    use super::Cli;
+    use super::{Cli, Workspace};
 
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_configurations_of_the_readme_are_accepted() {
+        let root = Workspace::find().unwrap().root().to_owned();
+        let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+        let blocks = readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+        let blocks = blocks.collect::<Vec<_>>();
+        assert!(!blocks.is_empty());
+        for block in blocks {
+            let parsed = openclaw_config::parse(block);
+            assert!(parsed.is_ok(), "{block}\n{parsed:?}");
+        }
     }
 }
