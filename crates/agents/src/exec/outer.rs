@@ -117,7 +117,7 @@ fn tell(
     command.environment.insert("TMPDIR".to_owned(), text.to_owned());
     command.private_dir = private_dir.to_owned();
     command.parent = getpid().as_raw_nonzero().get();
-    let mut line = serde_json::to_vec(&Order::Inner(command))?;
+    let mut line = serde_json::to_vec(&Order::Inner(Box::new(command)))?;
     line.push(b'\n');
     status.write_all(&line)?;
     let mut failure = Vec::new();

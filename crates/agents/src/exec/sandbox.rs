@@ -202,9 +202,12 @@ impl Walk<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::collections::BTreeMap;
+    use std::net::{TcpListener, TcpStream};
     use std::os::unix::fs::PermissionsExt as _;
+    use std::{fs, io};
 
+    use super::super::{Limits, SandboxMode};
     use super::*;
 
     #[test]
@@ -241,5 +244,37 @@ mod tests {
         let readable: Vec<_> =
             walk.readable.iter().map(|path| path.strip_prefix(&top).unwrap()).collect();
         assert_eq!(readable, ["passwd", "ssh/ssh_config", "ssl"].map(Path::new));
+    }
+
+    /// Restricts one thread of the test program, which is all that such a rule reaches.
+    #[test]
+    fn tcp_can_be_closed() {
+        let dir = tempfile::tempdir().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let connect = |tcp: TcpMode| {
+            let order = CommandOrder {
+                command: String::new(),
+                cwd: dir.path().to_owned(),
+                environment: BTreeMap::new(),
+                limits: Limits::default(),
+                parent: 0,
+                private_dir: dir.path().to_owned(),
+                protected: Vec::new(),
+                sandbox: SandboxMode::Workspace,
+                tcp,
+                workspace: dir.path().to_owned(),
+            };
+            let thread = std::thread::spawn(move || {
+                restrict(&order).unwrap();
+                TcpStream::connect(address).map(drop).map_err(|error| error.kind())
+            });
+            thread.join().unwrap()
+        };
+        assert_eq!(connect(TcpMode::Open), Ok(()));
+        let hard = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
+        if hard.handle_access(AccessNet::from_all(ABI::V4)).is_ok() {
+            assert_eq!(connect(TcpMode::Closed), Err(io::ErrorKind::PermissionDenied));
+        }
     }
 }

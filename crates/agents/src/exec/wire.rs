@@ -33,7 +33,7 @@ pub enum TcpMode {
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase", tag = "stage")]
 pub(super) enum Order {
-    Inner(CommandOrder),
+    Inner(Box<CommandOrder>),
     Outer(Box<OuterOrder>),
 }
 

@@ -135,8 +135,12 @@ impl ExecTool {
             workspace: self.options.workspace.root().to_owned(),
         };
         let ExecOptions { helper, registry, run, .. } = &self.options;
-        let finished = exec::run(helper, registry, run.clone(), job, cancel).await?;
-        answer(&finished, time_limit)
+        match exec::run(helper, registry, run.clone(), job, cancel).await {
+            Ok(finished) => answer(&finished, time_limit),
+            // A helper that is stopped before it heard its order has nothing to report.
+            Err(_) if cancel.is_cancelled() => Err(ToolError::Canceled),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
@@ -201,13 +205,11 @@ fn answer(finished: &Finished, time_limit: Duration) -> Result<String, ToolError
         Survivors::None => {}
         Survivors::Some => text.push_str("[a process hangs in the kernel and is still there]\n"),
     }
-    text.push('\n');
-    text.push_str(&finished.head);
-    if finished.dropped > 0 {
-        text.push_str(&format!("\n[… {} bytes were dropped here …]\n", finished.dropped));
-        text.push_str(&finished.tail);
-    }
-    Ok(text)
+    let Finished { dropped, head, tail, .. } = finished;
+    Ok(match dropped {
+        0 => format!("{text}\n{head}"),
+        dropped => format!("{text}\n{head}\n[… {dropped} bytes were dropped here …]\n{tail}"),
+    })
 }
 
 #[cfg(test)]

@@ -139,10 +139,8 @@ impl WebFetch {
             let found = tokio::net::lookup_host((domain, port)).await;
             found.map_err(|error| remote(url, &error))?.collect()
         } else {
-            let address: IpAddr = host
-                .trim_matches(['[', ']'])
-                .parse()
-                .map_err(|_| refused("has an address that cannot be read"))?;
+            let address = host.trim_matches(['[', ']']).parse::<IpAddr>().ok();
+            let address = address.ok_or_else(|| refused("has an address that cannot be read"))?;
             vec![SocketAddr::new(address, port)]
         };
         let mut reason = "has a host without addresses";

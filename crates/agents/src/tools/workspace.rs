@@ -4,17 +4,20 @@
 //! (`openat2`), so a link that is swapped in meanwhile cannot lead outside. Where the kernel has no
 //! `openat2`, each component is opened on its own and no link is followed at all.
 
-use std::ffi::{OsStr, OsString};
+mod temporary;
+
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use crate::tool::ToolError;
+use temporary::Temporary;
 
 /// How often a resolution is tried again when a rename somewhere on the way disturbed it.
 const RESOLVE_ATTEMPTS: usize = 16;
@@ -146,7 +149,7 @@ impl Workspace {
             Err(Errno::NOENT) => None,
             Err(errno) => return Err(failed("inspect", asked, errno)),
         };
-        let mut temporary = Temporary::create(self, dir)
+        let mut temporary = Temporary::create(dir, &self.temporaries)
             .map_err(|errno| failed("create a file beside", asked, errno))?;
         temporary.fill(content, mode).map_err(|source| ToolError::Io {
             action: "write",
@@ -165,7 +168,8 @@ impl Workspace {
         let path = if path.is_absolute() {
             path.strip_prefix(&self.root)
                 .or_else(|_| path.strip_prefix(&self.given))
-                .map_err(|_| ToolError::OutsideWorkspace { path: asked.to_owned() })?
+                .ok()
+                .ok_or_else(|| ToolError::OutsideWorkspace { path: asked.to_owned() })?
         } else {
             path
         };
@@ -202,7 +206,7 @@ impl Workspace {
     /// Resolves component by component, following no link at all.
     fn without_links(&self, path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
         let step = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut dir = self.dir.as_fd().try_clone_to_owned().map_err(|_| Errno::MFILE)?;
+        let mut dir = rustix::io::fcntl_dupfd_cloexec(&self.dir, 0)?;
         let parent = path.parent().unwrap_or_else(|| Path::new(""));
         for component in parent.components() {
             dir = match rustix::fs::openat(&dir, component.as_os_str(), step, Mode::empty()) {
@@ -283,59 +287,6 @@ fn failed(action: &'static str, asked: &str, errno: Errno) -> ToolError {
         ),
         Errno::NAMETOOLONG => ToolError::argument("path", "has a name that is too long"),
         errno => ToolError::Io { action, subject: asked.to_owned(), source: errno.into() },
-    }
-}
-
-/// A file that vanishes unless it is renamed into place.
-#[derive(Debug)]
-struct Temporary {
-    dir: OwnedFd,
-    file: Option<File>,
-    name: OsString,
-}
-
-impl Temporary {
-    fn create(workspace: &Workspace, dir: OwnedFd) -> rustix::io::Result<Self> {
-        let flags =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        loop {
-            let number = workspace.temporaries.fetch_add(1, Ordering::Relaxed);
-            let name = OsString::from(format!(".openclaw-{}-{number}.tmp", std::process::id()));
-            match rustix::fs::openat(&dir, &name, flags, Mode::from_raw_mode(0o666)) {
-                Ok(file) => return Ok(Self { dir, file: Some(File::from(file)), name }),
-                // Left behind by a process of the same id that was killed: the next number is free.
-                Err(Errno::EXIST) => {}
-                Err(errno) => return Err(errno),
-            }
-        }
-    }
-
-    fn fill(&mut self, content: &[u8], mode: Option<Mode>) -> io::Result<()> {
-        use std::io::Write as _;
-
-        if let Some(file) = &mut self.file {
-            file.write_all(content)?;
-            if let Some(mode) = mode {
-                rustix::fs::fchmod(&*file, mode)?;
-            }
-            file.sync_all()?;
-        }
-        Ok(())
-    }
-
-    fn rename_to(mut self, name: &OsStr) -> rustix::io::Result<()> {
-        rustix::fs::renameat(&self.dir, &self.name, &self.dir, name)?;
-        self.file = None;
-        Ok(())
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        // A file that is still held was not renamed. Nobody is left to tell when this fails too.
-        if self.file.take().is_some() {
-            rustix::fs::unlinkat(&self.dir, &self.name, AtFlags::empty()).ok();
-        }
     }
 }
 

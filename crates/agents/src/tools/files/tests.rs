@@ -2,8 +2,11 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
 
+use super::read::MAX_READ;
+use super::write::MAX_WRITE;
 use super::*;
 
 struct Place {
