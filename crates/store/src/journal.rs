@@ -1,0 +1,112 @@
+//! Reading what was said in a conversation.
+
+use openclaw_scopes::method::ReadHistory;
+use openclaw_scopes::target::SessionTarget;
+use openclaw_scopes::{Authorized, RunId, SessionKey, Timestamp};
+use openclaw_sessions::Record;
+use rusqlite::{Connection, params};
+
+use crate::act::Query;
+use crate::error::{Fault, StoreError, damaged};
+use crate::handle::Store;
+use crate::runs::RunFence;
+use crate::sessions::{self, SessionError};
+
+/// One record of a conversation's journal.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct JournalEntry {
+    /// Its place in the conversation, from 1.
+    pub entry: u64,
+    /// The run that wrote it.
+    pub run: RunId,
+    /// When.
+    pub at: Timestamp,
+    /// What it says.
+    pub record: Record,
+}
+
+/// Which part of a conversation is wanted.
+#[derive(Clone, Debug)]
+pub struct History {
+    /// The conversation.
+    pub session: SessionKey,
+    /// Only entries before this place; `None` for the newest.
+    pub before: Option<u64>,
+    /// Entries of the page.
+    pub limit: u32,
+}
+
+/// A page of a conversation, oldest entry first.
+#[derive(Clone, Debug)]
+pub struct HistoryPage {
+    /// The entries.
+    pub entries: Vec<JournalEntry>,
+    /// Where the page of older entries ends; `None` when there are none.
+    pub next_before: Option<u64>,
+}
+
+impl Query for History {
+    type Method = ReadHistory;
+    type Output = HistoryPage;
+    type Error = SessionError;
+
+    fn target(&self, connection: &Connection) -> Result<SessionTarget, Fault<SessionError>> {
+        Ok(sessions::target(connection, &self.session)?)
+    }
+
+    fn read(
+        &self,
+        connection: &Connection,
+        authorized: Authorized<ReadHistory>,
+    ) -> Result<HistoryPage, Fault<SessionError>> {
+        let (_, target) = authorized.into_parts();
+        if target.owner.is_none() {
+            return Err(Fault::Domain(SessionError::Unknown(target.key)));
+        }
+        let sql = "SELECT id FROM sessions WHERE key = ?1";
+        let session = connection.query_row(sql, [target.key.as_str()], |row| row.get(0))?;
+        let before = self.before.unwrap_or(u64::MAX);
+        let entries = newest(connection, session, before, self.limit)?;
+        let next_before = entries.first().map(|first| first.entry).filter(|entry| *entry > 1);
+        Ok(HistoryPage { entries, next_before })
+    }
+}
+
+fn newest(
+    connection: &Connection,
+    session: i64,
+    before: u64,
+    limit: u32,
+) -> rusqlite::Result<Vec<JournalEntry>> {
+    let sql = "SELECT j.entry, r.run_id, j.at, j.record FROM journal j JOIN runs r ON r.id = j.run
+               WHERE j.session = ?1 AND j.entry < ?2 ORDER BY j.entry DESC LIMIT ?3";
+    let mut statement = connection.prepare_cached(sql)?;
+    let before = i64::try_from(before).unwrap_or(i64::MAX);
+    let rows = statement.query_map(params![session, before, limit], |row| {
+        let (run, record): (String, String) = (row.get(1)?, row.get(3)?);
+        Ok(JournalEntry {
+            entry: row.get(0)?,
+            run: run.parse().map_err(|error| damaged(1, error))?,
+            at: Timestamp::from_millis(row.get(2)?),
+            record: serde_json::from_str(&record).map_err(|error| damaged(3, error))?,
+        })
+    })?;
+    let mut entries = rows.collect::<Result<Vec<_>, _>>()?;
+    entries.reverse();
+    Ok(entries)
+}
+
+impl Store {
+    /// Returns the newest records of the session that a run writes, before `entry`, oldest first.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn recent(
+        &self,
+        fence: &RunFence,
+        before: u64,
+        limit: u32,
+    ) -> Result<Vec<JournalEntry>, StoreError> {
+        self.snapshot(|connection| Ok(newest(connection, fence.session, before, limit)?))
+    }
+}

@@ -1,0 +1,144 @@
+//! Opening a state directory's database: connections, limits and the key of the audit chain.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use ring::rand::SecureRandom as _;
+use rusqlite::{Connection, OpenFlags};
+use rustix::fs::{Mode, OFlags};
+
+use crate::audit::AuditHead;
+use crate::error::StoreError;
+use crate::migrate::MigrateError;
+use crate::writer::Clock;
+
+/// Why a store could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The key of the audit chain could not be read or made.
+    #[error("audit.key cannot be used: {0}")]
+    AuditKey(#[source] std::io::Error),
+    /// The log has rows and its key is gone: what follows could never be verified.
+    #[error(
+        "audit.key is missing but the audit log has rows: put the key back, or move gateway.db away"
+    )]
+    AuditKeyMissing,
+    /// The schema could not be brought up to date.
+    #[error("the database could not be migrated: {0}")]
+    Migrate(#[from] MigrateError),
+    /// The engine could not open it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// How to open a store.
+#[derive(Clone)]
+pub struct Options {
+    /// Tells the time.
+    pub clock: Clock,
+    /// Pages that the database may have at most; `None` for as many as the disk holds.
+    pub max_pages: Option<u32>,
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options").field("max_pages", &self.max_pages).finish_non_exhaustive()
+    }
+}
+
+/// Pages of 1 KiB that the writer's cache may hold.
+const WRITER_CACHE_KIB: i32 = 4096;
+/// Pages of 1 KiB that a reader's cache may hold: there are a few of them, and the kernel's own
+/// cache stands behind.
+const READER_CACHE_KIB: i32 = 512;
+/// How long one connection waits for another: only checkpoints ever hold one up.
+const BUSY: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Opens the database for writing.
+#[expect(clippy::disallowed_methods, reason = "this is the door that the lint points to")]
+pub(crate) fn connect(path: &Path) -> Result<Connection, StoreError> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "cell_size_check", true)?;
+    connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+/// Opens the database for reading only.
+pub(crate) fn connect_read_only(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "query_only", true)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "cell_size_check", true)?;
+    connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
+    connection.set_prepared_statement_cache_capacity(32);
+    Ok(connection)
+}
+
+/// Bounds the size of the database.
+pub(crate) fn limit(connection: &Connection, max_pages: Option<u32>) -> Result<(), StoreError> {
+    if let Some(pages) = max_pages {
+        connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))?;
+    }
+    Ok(())
+}
+
+/// Returns the path of a database's write-ahead log.
+pub(crate) fn log_of(path: &Path) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push("-wal");
+    name.into()
+}
+
+/// Moves the write-ahead log into the database, as far as `mode` lets it.
+pub(crate) fn checkpoint(connection: &Connection, mode: &str) -> Result<(), StoreError> {
+    Ok(connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()))?)
+}
+
+/// Reads the key of the audit chain, or makes one for a chain that has not begun.
+pub(crate) fn audit_key(path: &Path, head: AuditHead) -> Result<[u8; 32], OpenError> {
+    let mut key = [0; 32];
+    match File::open(path) {
+        Ok(mut file) => {
+            let broken = |_| std::io::Error::other("the file does not hold 32 bytes");
+            file.read_exact(&mut key).map_err(broken).map_err(OpenError::AuditKey)?;
+            Ok(key)
+        }
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(OpenError::AuditKey(error))
+        }
+        Err(_) if head != AuditHead::START => Err(OpenError::AuditKeyMissing),
+        Err(_) => {
+            let random = ring::rand::SystemRandom::new().fill(&mut key);
+            random
+                .map_err(|_| std::io::Error::other("the system has no randomness"))
+                .and_then(|()| create_private(path, &key))
+                .map_err(OpenError::AuditKey)?;
+            Ok(key)
+        }
+    }
+}
+
+/// Creates a file that only its owner can read, whole or not at all, and durable.
+fn create_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let temporary = path.with_extension("new");
+    let flags =
+        OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let mut file = File::from(rustix::fs::open(&temporary, flags, Mode::RUSR | Mode::WUSR)?);
+    file.write_all(content)?;
+    file.sync_all()?;
+    std::fs::rename(&temporary, path)?;
+    let parent = path.parent().unwrap_or_else(|| Path::new("."));
+    File::open(parent)?.sync_all()
+}

@@ -1,0 +1,75 @@
+//! Runs: accepting, starting, writing, ending and finding them.
+
+mod accept;
+mod recover;
+mod view;
+mod write;
+
+use openclaw_scopes::{Grant, RunId, SessionKey};
+use openclaw_sessions::{Fence, Running};
+
+use crate::act::Failure;
+
+pub use accept::{AcceptRun, Accepted, Precedence};
+pub use recover::{AbortRun, AbortedRun, RecoverRuns, Recovered};
+pub use view::{GetRun, RunCursor, RunFilter, RunPage, RunView};
+pub use write::{Ending, FenceError};
+
+/// The right of one run to write its session, until it ends or is superseded.
+///
+/// Only the operation that started the run makes one; the writer checks it with every record.
+#[derive(Debug)]
+pub struct RunFence {
+    pub(crate) fence: Fence,
+    pub(crate) run: i64,
+    pub(crate) session: i64,
+}
+
+/// The right to start a run that was accepted and waits.
+#[derive(Debug)]
+pub struct Ticket {
+    pub(crate) row: i64,
+    /// The run.
+    pub run: RunId,
+    /// Its conversation.
+    pub session: SessionKey,
+}
+
+/// A run that has begun to work.
+#[derive(Debug)]
+pub struct Started {
+    /// The right to write.
+    pub fence: RunFence,
+    /// The state it is in, with its deadline.
+    pub running: Running,
+    /// The grant that it rests on, as it is now.
+    pub grant: Grant,
+    /// The place in the journal where its question stands.
+    pub entry: u64,
+    /// What it was asked.
+    pub message: String,
+}
+
+/// Why an operation on a run was not done.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum RunError {
+    /// The grant that the run rests on has ended since it was accepted.
+    #[error("the grant of run `{0}` has ended")]
+    GrantEnded(RunId),
+    /// The id names another request.
+    #[error("the idempotency key was used for another request")]
+    IdempotencyConflict,
+    /// There is no such run.
+    #[error("no run `{0}`")]
+    Unknown(RunId),
+}
+
+impl Failure for RunError {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::GrantEnded(_) => "grant-ended",
+            Self::IdempotencyConflict => "idempotency-conflict",
+            Self::Unknown(_) => "unknown-run",
+        }
+    }
+}

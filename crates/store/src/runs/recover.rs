@@ -1,0 +1,173 @@
+//! Ending runs from outside: somebody asks for it, or a crash left them behind.
+
+use openclaw_scopes::method::{AbortRun as AbortMethod, RecoverRuns as RecoverMethod};
+use openclaw_scopes::target::{RunTarget, Whole};
+use openclaw_scopes::{Authorized, RunId, SessionKey, Timestamp};
+use openclaw_sessions::{Fence, Queued, RunStatus, Terminal, Usage};
+use rusqlite::{Connection, params};
+
+use super::write::{Ending, end};
+use super::{RunError, RunFence, RunView, Ticket, view};
+use crate::act::{ActError, Applied, Ask, Transaction};
+use crate::error::{Fault, damaged};
+use crate::handle::Store;
+
+/// Ends a run that waits; tells that one that works must be stopped by its worker.
+#[derive(Clone, Debug)]
+pub struct AbortRun(pub RunId);
+
+/// What came of asking for a run's end.
+#[derive(Clone, Debug)]
+pub enum AbortedRun {
+    /// It has ended, now or before.
+    Ended(RunView),
+    /// It works: whoever drives it ends it.
+    Works(RunView),
+}
+
+impl Ask for AbortRun {
+    type Method = AbortMethod;
+    type Output = AbortedRun;
+    type Error = RunError;
+
+    fn target(&self, tx: &Transaction<'_>) -> Result<RunTarget, Fault<RunError>> {
+        let run = view::find(tx, &self.0)?;
+        Ok(RunTarget { run: self.0.clone(), owner: run.map(|run| run.on_behalf_of) })
+    }
+
+    fn apply(
+        &self,
+        tx: &Transaction<'_>,
+        authorized: Authorized<AbortMethod>,
+        now: Timestamp,
+    ) -> Result<Applied<AbortedRun>, Fault<RunError>> {
+        let (_, target) = authorized.into_parts();
+        let unknown = || Fault::Domain(RunError::Unknown(target.run.clone()));
+        let run = view::find(tx, &target.run)?.ok_or_else(unknown)?;
+        match run.status {
+            RunStatus::Running => Ok(Applied::Changed(AbortedRun::Works(run))),
+            RunStatus::Queued => {
+                end_waiting(tx, run.rowid, Queued.abort(), "", now)?;
+                let run = view::find_row(tx, run.rowid)?;
+                Ok(Applied::Changed(AbortedRun::Ended(run)))
+            }
+            RunStatus::Aborted
+            | RunStatus::Error
+            | RunStatus::Interrupted
+            | RunStatus::Ok
+            | RunStatus::Timeout => Ok(Applied::Unchanged(AbortedRun::Ended(run))),
+        }
+    }
+}
+
+fn end_waiting(
+    connection: &Connection,
+    row: i64,
+    terminal: Terminal,
+    error: &str,
+    now: Timestamp,
+) -> rusqlite::Result<usize> {
+    let sql = "UPDATE runs SET status = ?2, message = '', error = ?3, ended_at = ?4
+               WHERE id = ?1 AND status = 'queued'";
+    let values = params![row, terminal.status().name(), error, now.as_millis()];
+    connection.prepare_cached(sql)?.execute(values)
+}
+
+impl Store {
+    /// Ends a run that waits, for a reason that came up while it did: its grant has ended.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn end_waiting_run(
+        &self,
+        run: RunId,
+        error: String,
+        now: Timestamp,
+    ) -> Result<(), ActError<RunError>> {
+        self.step(move |connection| {
+            let row = view::find(connection, &run)?;
+            if let Some(row) = row {
+                end_waiting(connection, row.rowid, Queued.abort(), &error, now)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// After a start: ends the runs that worked when the gateway stopped, and finds those that waited.
+///
+/// The caller holds the state directory's lock, so nobody else can be driving a run.
+#[derive(Clone, Copy, Debug)]
+pub struct RecoverRuns;
+
+/// What a start found.
+#[derive(Debug)]
+pub struct Recovered {
+    /// Runs that were ended as interrupted.
+    pub interrupted: u64,
+    /// Runs that were accepted and never started, the oldest first.
+    pub waiting: Vec<Ticket>,
+}
+
+impl Ask for RecoverRuns {
+    type Method = RecoverMethod;
+    type Output = Recovered;
+    type Error = RunError;
+
+    fn target(&self, _: &Transaction<'_>) -> Result<Whole, Fault<RunError>> {
+        Ok(Whole)
+    }
+
+    fn apply(
+        &self,
+        tx: &Transaction<'_>,
+        authorized: Authorized<RecoverMethod>,
+        now: Timestamp,
+    ) -> Result<Applied<Recovered>, Fault<RunError>> {
+        let (_, Whole) = authorized.into_parts();
+        let sql = "SELECT id, session, fence FROM runs WHERE status = 'running' ORDER BY id";
+        let running = tx
+            .prepare(sql)?
+            .query_map([], |row| {
+                let fence = Fence::from_number(row.get(2)?);
+                Ok(RunFence { run: row.get(0)?, session: row.get(1)?, fence })
+            })?
+            .collect::<Result<Vec<_>, _>>()?;
+        let ending = Ending {
+            terminal: Queued.interrupt(),
+            answer: None,
+            error: "the gateway stopped while the run was at work".into(),
+            usage: Usage::default(),
+        };
+        for fence in &running {
+            // A session that no longer knows its writer is a damaged row, not a run to skip.
+            end(tx, fence, &ending, now).map_err(|fault| match fault {
+                Fault::Store(error) => Fault::Store(error),
+                Fault::Domain(error) => Fault::Store(damaged(2, error)),
+            })?;
+        }
+        let waiting = waiting(tx)?;
+        let recovered =
+            Recovered { interrupted: u64::try_from(running.len()).unwrap_or(u64::MAX), waiting };
+        Ok(match recovered.interrupted {
+            0 => Applied::Unchanged(recovered),
+            _ => Applied::Changed(recovered),
+        })
+    }
+}
+
+fn waiting(connection: &Connection) -> rusqlite::Result<Vec<Ticket>> {
+    let sql = "SELECT r.id, r.run_id, s.key FROM runs r JOIN sessions s ON s.id = r.session
+               WHERE r.status = 'queued' ORDER BY r.id";
+    let mut statement = connection.prepare(sql)?;
+    let rows = statement.query_map([], |row| {
+        let (run, session): (String, String) = (row.get(1)?, row.get(2)?);
+        Ok(Ticket {
+            row: row.get(0)?,
+            run: RunId::parse(&run).map_err(|error| damaged(1, error))?,
+            session: SessionKey::parse(&session).map_err(|error| damaged(2, error))?,
+        })
+    })?;
+    rows.collect()
+}

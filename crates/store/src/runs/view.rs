@@ -1,0 +1,199 @@
+//! Finding and listing runs.
+
+use openclaw_scopes::method::{ListRuns, WaitRun};
+use openclaw_scopes::target::{RunTarget, Whole};
+use openclaw_scopes::{Authorized, GrantHolder, RunId, SessionKey, Timestamp};
+use openclaw_sessions::{Record, RunStatus, Usage};
+use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, params_from_iter};
+
+use super::RunError;
+use crate::act::Query;
+use crate::error::{Fault, damaged};
+
+/// A run as it stands.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RunView {
+    /// Its id.
+    pub run: RunId,
+    /// Its conversation.
+    pub session: SessionKey,
+    /// Where it is in its life.
+    pub status: RunStatus,
+    /// The answer; empty until it ended with one.
+    pub text: String,
+    /// What went wrong; empty unless it failed.
+    pub error: String,
+    /// Tokens of all its answers.
+    pub usage: Usage,
+    /// When it was accepted.
+    pub accepted_at: Timestamp,
+    /// When it began to work.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// On whose behalf it runs.
+    pub on_behalf_of: GrantHolder,
+    pub(crate) rowid: i64,
+}
+
+const SELECT: &str = "SELECT r.id, r.run_id, s.key, r.status, j.record, r.error, r.input_tokens,
+    r.output_tokens, r.cached_tokens, r.accepted_at, r.started_at, r.ended_at, r.on_behalf_of
+    FROM runs r JOIN sessions s ON s.id = r.session
+    LEFT JOIN journal j ON j.session = r.session AND j.entry = r.answer_entry";
+
+impl RunView {
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let text = |column: usize| row.get::<_, String>(column);
+        let time = |column: usize| {
+            row.get::<_, Option<i64>>(column).map(|at| at.map(Timestamp::from_millis))
+        };
+        Ok(Self {
+            rowid: row.get(0)?,
+            run: text(1)?.parse().map_err(|error| damaged(1, error))?,
+            session: text(2)?.parse().map_err(|error| damaged(2, error))?,
+            status: RunStatus::parse(&text(3)?).map_err(|error| damaged(3, error))?,
+            text: row
+                .get::<_, Option<String>>(4)?
+                .map(|record| answer(&record))
+                .transpose()?
+                .unwrap_or_default(),
+            error: text(5)?,
+            usage: Usage {
+                input_tokens: row.get(6)?,
+                output_tokens: row.get(7)?,
+                cached_tokens: row.get(8)?,
+            },
+            accepted_at: Timestamp::from_millis(row.get(9)?),
+            started_at: time(10)?,
+            ended_at: time(11)?,
+            on_behalf_of: text(12)?.parse().map_err(|error| damaged(12, error))?,
+        })
+    }
+}
+
+fn answer(record: &str) -> rusqlite::Result<String> {
+    match serde_json::from_str(record).map_err(|error| damaged(4, error))? {
+        Record::AssistantMessage(message) => Ok(message.text),
+        Record::Final { .. } | Record::ToolResult(_) | Record::UserMessage { .. } => {
+            Err(damaged(4, NotAnAnswer))
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the answer of a run is another record")]
+struct NotAnAnswer;
+
+pub(crate) fn find(connection: &Connection, run: &RunId) -> rusqlite::Result<Option<RunView>> {
+    let sql = format!("{SELECT} WHERE r.run_id = ?1");
+    connection.prepare_cached(&sql)?.query_row([run.as_str()], RunView::from_row).optional()
+}
+
+pub(crate) fn find_row(connection: &Connection, row: i64) -> rusqlite::Result<RunView> {
+    let sql = format!("{SELECT} WHERE r.id = ?1");
+    connection.prepare_cached(&sql)?.query_row([row], RunView::from_row)
+}
+
+/// Asks for one run, to wait for its end.
+#[derive(Clone, Debug)]
+pub struct GetRun(pub RunId);
+
+impl Query for GetRun {
+    type Method = WaitRun;
+    type Output = RunView;
+    type Error = RunError;
+
+    fn target(&self, connection: &Connection) -> Result<RunTarget, Fault<RunError>> {
+        let run = find(connection, &self.0)?;
+        Ok(RunTarget { run: self.0.clone(), owner: run.map(|run| run.on_behalf_of) })
+    }
+
+    fn read(
+        &self,
+        connection: &Connection,
+        authorized: Authorized<WaitRun>,
+    ) -> Result<RunView, Fault<RunError>> {
+        let (_, target) = authorized.into_parts();
+        find(connection, &target.run)?.ok_or(Fault::Domain(RunError::Unknown(target.run)))
+    }
+}
+
+/// Where a page of runs ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct RunCursor(pub i64);
+
+/// Which runs are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct RunFilter {
+    /// Only those of this conversation.
+    pub session: Option<SessionKey>,
+    /// Only those in one of these states; empty for all.
+    pub statuses: Vec<RunStatus>,
+    /// Only those before this place; `None` for the newest.
+    pub after: Option<RunCursor>,
+    /// Rows of the page.
+    pub limit: u32,
+}
+
+/// A page of runs, the newest first.
+#[derive(Clone, Debug)]
+pub struct RunPage {
+    /// The runs.
+    pub runs: Vec<RunView>,
+    /// Where the page ends; `None` on the last one.
+    pub next: Option<RunCursor>,
+}
+
+impl Query for RunFilter {
+    type Method = ListRuns;
+    type Output = RunPage;
+    type Error = std::convert::Infallible;
+
+    fn target(&self, _: &Connection) -> Result<Whole, Fault<Self::Error>> {
+        Ok(Whole)
+    }
+
+    fn read(
+        &self,
+        connection: &Connection,
+        authorized: Authorized<ListRuns>,
+    ) -> Result<RunPage, Fault<Self::Error>> {
+        let (_, Whole) = authorized.into_parts();
+        Ok(page(connection, self)?)
+    }
+}
+
+fn page(connection: &Connection, filter: &RunFilter) -> rusqlite::Result<RunPage> {
+    let mut sql = String::from(SELECT);
+    let mut values: Vec<Box<dyn ToSql>> = Vec::new();
+    let mut clause = " WHERE ";
+    let mut narrow = |condition: &str, given: Vec<Box<dyn ToSql>>| {
+        sql.push_str(clause);
+        sql.push_str(condition);
+        values.extend(given);
+        clause = " AND ";
+    };
+    if let Some(RunCursor(row)) = filter.after {
+        narrow("r.id < ?", vec![Box::new(row)]);
+    }
+    if let Some(session) = &filter.session {
+        let condition = "r.session = (SELECT id FROM sessions WHERE key = ?)";
+        narrow(condition, vec![Box::new(session.to_string())]);
+    }
+    if !filter.statuses.is_empty() {
+        let marks = vec!["?"; filter.statuses.len()].join(", ");
+        let names = filter.statuses.iter().map(|status| Box::new(status.name()) as _).collect();
+        narrow(&format!("r.status IN ({marks})"), names);
+    }
+    sql.push_str(" ORDER BY r.id DESC LIMIT ?");
+    // One row more tells whether there is another page.
+    values.push(Box::new(filter.limit.saturating_add(1)));
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map(params_from_iter(values), RunView::from_row)?;
+    let mut runs = rows.collect::<Result<Vec<_>, _>>()?;
+    let limit = usize::try_from(filter.limit).unwrap_or(usize::MAX);
+    let has_more = runs.len() > limit;
+    runs.truncate(limit);
+    let next = runs.last().filter(|_| has_more).map(|last| RunCursor(last.rowid));
+    Ok(RunPage { runs, next })
+}

@@ -1,0 +1,308 @@
+//! Conversations: creating, finding and listing them.
+
+use openclaw_scopes::method::{CreateSession as CreateMethod, ListSessions, ReadSession};
+use openclaw_scopes::target::{SessionTarget, Whole};
+use openclaw_scopes::{
+    AgentId, Authorized, GrantHolder, IdempotencyKey, RunId, SessionKey, Timestamp,
+};
+use openclaw_sessions::Usage;
+use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, params, params_from_iter};
+
+use crate::act::{Applied, Ask, Failure, Query, Transaction};
+use crate::error::{Fault, damaged};
+use crate::idempotency::{self, Recorded};
+
+/// A conversation.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Session {
+    /// Its canonical key.
+    pub key: SessionKey,
+    /// The agent it belongs to.
+    pub agent: AgentId,
+    /// Who created it.
+    pub owner: GrantHolder,
+    /// What people call it; empty when it has no label.
+    pub label: String,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When its last run was accepted or ended.
+    pub updated_at: Timestamp,
+    /// The run that holds its writer fence.
+    pub active_run: Option<RunId>,
+    /// Runs that wait for their turn in it.
+    pub queued_runs: u32,
+    /// Runs that were ever accepted in it.
+    pub total_runs: u64,
+    /// Tokens used by all of its answers.
+    pub usage: Usage,
+    rowid: i64,
+}
+
+const SELECT: &str = "SELECT s.id, s.key, s.agent, s.owner, s.label, s.created_at, s.updated_at,
+    (SELECT run_id FROM runs WHERE id = s.active_run),
+    (SELECT count(*) FROM runs r WHERE r.status = 'queued' AND r.session = s.id),
+    s.total_runs, s.input_tokens, s.output_tokens, s.cached_tokens FROM sessions s";
+
+impl Session {
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let text = |column: usize| row.get::<_, String>(column);
+        let active: Option<String> = row.get(7)?;
+        Ok(Self {
+            rowid: row.get(0)?,
+            key: text(1)?.parse().map_err(|error| damaged(1, error))?,
+            agent: text(2)?.parse().map_err(|error| damaged(2, error))?,
+            owner: text(3)?.parse().map_err(|error| damaged(3, error))?,
+            label: text(4)?,
+            created_at: Timestamp::from_millis(row.get(5)?),
+            updated_at: Timestamp::from_millis(row.get(6)?),
+            active_run: active
+                .map(|id| id.parse())
+                .transpose()
+                .map_err(|error| damaged(7, error))?,
+            queued_runs: row.get(8)?,
+            total_runs: row.get(9)?,
+            usage: Usage {
+                input_tokens: row.get(10)?,
+                output_tokens: row.get(11)?,
+                cached_tokens: row.get(12)?,
+            },
+        })
+    }
+}
+
+pub(crate) fn find(connection: &Connection, key: &SessionKey) -> rusqlite::Result<Option<Session>> {
+    let sql = format!("{SELECT} WHERE s.key = ?1");
+    connection.prepare_cached(&sql)?.query_row([key.as_str()], Session::from_row).optional()
+}
+
+/// Loads what the rules look at: the key, and who owns the conversation if it exists.
+pub(crate) fn target(connection: &Connection, key: &SessionKey) -> rusqlite::Result<SessionTarget> {
+    let sql = "SELECT owner FROM sessions WHERE key = ?1";
+    let owner: Option<String> =
+        connection.prepare_cached(sql)?.query_row([key.as_str()], |row| row.get(0)).optional()?;
+    let owner = owner.map(|owner| owner.parse()).transpose().map_err(|error| damaged(0, error))?;
+    Ok(SessionTarget { key: key.clone(), owner })
+}
+
+pub(crate) fn insert(
+    connection: &Connection,
+    key: &SessionKey,
+    owner: &GrantHolder,
+    label: &str,
+    now: Timestamp,
+) -> rusqlite::Result<i64> {
+    let agent = openclaw_sessions::agent_of(key).map_err(|error| damaged(0, error))?;
+    let sql = "INSERT INTO sessions (key, agent, owner, label, created_at, updated_at)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?5)";
+    connection.prepare_cached(sql)?.insert(params![
+        key.as_str(),
+        agent.as_str(),
+        owner.to_string(),
+        label,
+        now.as_millis(),
+    ])
+}
+
+/// Why a question about a conversation has no answer.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum SessionError {
+    /// The idempotency key was used for another request.
+    #[error("the idempotency key was used for another request")]
+    IdempotencyConflict,
+    /// There is no such conversation.
+    #[error("no conversation `{0}`")]
+    Unknown(SessionKey),
+}
+
+impl Failure for SessionError {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::IdempotencyConflict => "idempotency-conflict",
+            Self::Unknown(_) => "unknown-session",
+        }
+    }
+}
+
+/// Opens a conversation, or finds the one that is there.
+#[derive(Clone, Debug)]
+pub struct CreateSession {
+    /// Names the request.
+    pub idempotency_key: IdempotencyKey,
+    /// SHA-256 of what was asked, so that another request under the same name is told apart.
+    pub request_digest: [u8; 32],
+    /// The canonical key.
+    pub key: SessionKey,
+    /// What people call it.
+    pub label: String,
+}
+
+impl Ask for CreateSession {
+    type Method = CreateMethod;
+    type Output = Session;
+    type Error = SessionError;
+
+    fn target(&self, tx: &Transaction<'_>) -> Result<SessionTarget, Fault<SessionError>> {
+        Ok(target(tx, &self.key)?)
+    }
+
+    fn apply(
+        &self,
+        tx: &Transaction<'_>,
+        authorized: Authorized<CreateMethod>,
+        now: Timestamp,
+    ) -> Result<Applied<Session>, Fault<SessionError>> {
+        let (caller, target) = authorized.into_parts();
+        let holder = caller.on_behalf_of();
+        let request = idempotency::Request {
+            holder,
+            method: "sessions.create",
+            key: &self.idempotency_key,
+            digest: &self.request_digest,
+        };
+        let unknown = || Fault::Domain(SessionError::Unknown(target.key.clone()));
+        match idempotency::find(tx, &request)? {
+            Recorded::Another => return Err(Fault::Domain(SessionError::IdempotencyConflict)),
+            Recorded::Same(_) => {
+                let session = find(tx, &target.key)?.ok_or_else(unknown)?;
+                return Ok(Applied::Unchanged(session));
+            }
+            Recorded::None => {}
+        }
+        idempotency::record(tx, &request, target.key.as_str(), now)?;
+        let is_new = target.owner.is_none();
+        if is_new {
+            insert(tx, &target.key, holder, &self.label, now)?;
+        }
+        let session = find(tx, &target.key)?.ok_or_else(unknown)?;
+        Ok(Applied::Changed(session))
+    }
+}
+
+/// Asks for one conversation.
+#[derive(Clone, Debug)]
+pub struct GetSession(pub SessionKey);
+
+impl Query for GetSession {
+    type Method = ReadSession;
+    type Output = Session;
+    type Error = SessionError;
+
+    fn target(&self, connection: &Connection) -> Result<SessionTarget, Fault<SessionError>> {
+        Ok(target(connection, &self.0)?)
+    }
+
+    fn read(
+        &self,
+        connection: &Connection,
+        authorized: Authorized<ReadSession>,
+    ) -> Result<Session, Fault<SessionError>> {
+        let (_, target) = authorized.into_parts();
+        find(connection, &target.key)?
+            .ok_or_else(|| Fault::Domain(SessionError::Unknown(target.key)))
+    }
+}
+
+/// Where a page of conversations ends: the next one begins after it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SessionCursor {
+    /// When the last conversation of the page was used.
+    pub updated_at: Timestamp,
+    /// Its row.
+    pub rowid: i64,
+}
+
+/// Which conversations are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct SessionFilter {
+    /// Only those of this agent.
+    pub agent: Option<AgentId>,
+    /// Only those whose key or label contains this text.
+    pub search: String,
+    /// Only those in which a run works or waits.
+    pub activity: Activity,
+    /// Only those after this place; `None` for the most recently used.
+    pub after: Option<SessionCursor>,
+    /// Rows of the page.
+    pub limit: u32,
+}
+
+/// Whether idle conversations are wanted.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Activity {
+    /// Those in which a run works or waits.
+    Active,
+    /// All.
+    #[default]
+    Any,
+}
+
+/// A page of conversations, the most recently used first.
+#[derive(Clone, Debug)]
+pub struct SessionPage {
+    /// The conversations.
+    pub sessions: Vec<Session>,
+    /// Where the page ends; `None` on the last one.
+    pub next: Option<SessionCursor>,
+}
+
+impl Query for SessionFilter {
+    type Method = ListSessions;
+    type Output = SessionPage;
+    type Error = std::convert::Infallible;
+
+    fn target(&self, _: &Connection) -> Result<Whole, Fault<Self::Error>> {
+        Ok(Whole)
+    }
+
+    fn read(
+        &self,
+        connection: &Connection,
+        authorized: Authorized<ListSessions>,
+    ) -> Result<SessionPage, Fault<Self::Error>> {
+        let (_, Whole) = authorized.into_parts();
+        Ok(page(connection, self)?)
+    }
+}
+
+fn page(connection: &Connection, filter: &SessionFilter) -> rusqlite::Result<SessionPage> {
+    let mut sql = String::from(SELECT);
+    let mut values: Vec<Box<dyn ToSql>> = Vec::new();
+    let mut clause = " WHERE ";
+    let mut narrow = |condition: &str, given: Vec<Box<dyn ToSql>>| {
+        sql.push_str(clause);
+        sql.push_str(condition);
+        values.extend(given);
+        clause = " AND ";
+    };
+    if let Some(after) = filter.after {
+        let place = vec![Box::new(after.updated_at.as_millis()) as _, Box::new(after.rowid) as _];
+        narrow("(s.updated_at, s.id) < (?, ?)", place);
+    }
+    if let Some(agent) = &filter.agent {
+        narrow("s.agent = ?", vec![Box::new(agent.to_string())]);
+    }
+    if !filter.search.is_empty() {
+        let text = || Box::new(filter.search.to_lowercase());
+        let condition = "(instr(lower(s.key), ?) > 0 OR instr(lower(s.label), ?) > 0)";
+        narrow(condition, vec![text(), text()]);
+    }
+    if filter.activity == Activity::Active {
+        let live = "EXISTS (SELECT 1 FROM runs r
+                    WHERE r.status IN ('queued', 'running') AND r.session = s.id)";
+        narrow(live, Vec::new());
+    }
+    sql.push_str(" ORDER BY s.updated_at DESC, s.id DESC LIMIT ?");
+    // One row more tells whether there is another page.
+    values.push(Box::new(filter.limit.saturating_add(1)));
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map(params_from_iter(values), Session::from_row)?;
+    let mut sessions = rows.collect::<Result<Vec<_>, _>>()?;
+    let limit = usize::try_from(filter.limit).unwrap_or(usize::MAX);
+    let has_more = sessions.len() > limit;
+    sessions.truncate(limit);
+    let next = sessions
+        .last()
+        .filter(|_| has_more)
+        .map(|last| SessionCursor { updated_at: last.updated_at, rowid: last.rowid });
+    Ok(SessionPage { sessions, next })
+}

@@ -1,0 +1,264 @@
+//! The one thread that writes: it takes what is queued, commits it at once, then answers all.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use openclaw_scopes::Timestamp;
+use rusqlite::Connection;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::audit::{AuditHead, Chain, HeadFile, Refusals};
+use crate::checkpoint::Checkpointer;
+use crate::error::StoreError;
+
+/// Operations of one commit at most: bounds how long the first of them waits for its answer.
+const GROUP: usize = 256;
+
+/// Tells the time.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// What operations of the writer see.
+pub(crate) struct Context<'a> {
+    pub(crate) connection: &'a Connection,
+    pub(crate) chain: &'a mut Chain,
+    pub(crate) refusals: &'a mut Refusals,
+}
+
+/// What became of an operation's group.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Ran {
+    /// The group goes on, with this operation or without it.
+    Grouped,
+    /// The engine undid the whole group.
+    GroupLost,
+}
+
+impl Context<'_> {
+    /// Runs `work` in a savepoint of its own: an error of the engine undoes it and nothing else,
+    /// unless the engine has undone the whole group.
+    pub(crate) fn savepoint<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> rusqlite::Result<T>,
+    ) -> (Result<T, StoreError>, Ran) {
+        let head = self.chain.head();
+        let connection = self.connection;
+        let run = |sql| connection.prepare_cached(sql)?.execute([]);
+        let result = run("SAVEPOINT op").and_then(|_| {
+            let value = work(self)?;
+            run("RELEASE op")?;
+            Ok(value)
+        });
+        let error = match result {
+            Ok(value) => return (Ok(value), Ran::Grouped),
+            Err(error) => StoreError::from(error),
+        };
+        self.chain.restore(head);
+        let undone = !connection.is_autocommit()
+            && connection.execute_batch("ROLLBACK TO op; RELEASE op").is_ok();
+        (Err(error), if undone { Ran::Grouped } else { Ran::GroupLost })
+    }
+}
+
+/// An operation as the writer sees it.
+pub(crate) trait Job: Send {
+    /// Runs in a savepoint; may be called again after the engine undid the group.
+    fn run(&mut self, context: &mut Context<'_>) -> Ran;
+
+    /// Tells whoever asked, once it is known whether the commit held.
+    fn answer(self: Box<Self>, committed: Result<(), StoreError>);
+}
+
+/// What is sent to the writer.
+pub(crate) enum Message {
+    /// Write what is pending and end.
+    Close,
+    /// Do this. The permit bounds the queue.
+    Do(Box<dyn Job>, OwnedSemaphorePermit),
+}
+
+type Queued = (Box<dyn Job>, OwnedSemaphorePermit);
+
+/// The writer's state.
+pub(crate) struct Writer {
+    pub(crate) chain: Chain,
+    pub(crate) checkpointer: Checkpointer,
+    pub(crate) clock: Clock,
+    pub(crate) connection: Connection,
+    pub(crate) head_file: HeadFile,
+    /// Opens the database again after a commit that failed.
+    pub(crate) reopen: Box<dyn Fn() -> Result<Connection, StoreError> + Send>,
+    pub(crate) path: PathBuf,
+    pub(crate) refusals: Refusals,
+}
+
+impl Writer {
+    /// Serves until it is told to close, or nobody can ask any more.
+    pub(crate) fn serve(mut self, queue: &Receiver<Message>) {
+        loop {
+            let first = match self.wait() {
+                None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(wait) => queue.recv_timeout(wait),
+            };
+            let mut is_open = true;
+            let mut group: Vec<Queued> = Vec::new();
+            match first {
+                Ok(Message::Do(job, permit)) => group.push((job, permit)),
+                Ok(Message::Close) | Err(RecvTimeoutError::Disconnected) => is_open = false,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            while is_open && group.len() < GROUP {
+                match queue.try_recv() {
+                    Ok(Message::Do(job, permit)) => group.push((job, permit)),
+                    Ok(Message::Close) => is_open = false,
+                    Err(_) => break,
+                }
+            }
+            if !group.is_empty() {
+                self.commit_group(group);
+                self.checkpointer.after_commit(&self.path);
+            }
+            self.keep_house(if is_open { Pending::IfDue } else { Pending::Now });
+            if !is_open {
+                return;
+            }
+        }
+    }
+
+    /// How long the writer may sleep before something of its own is due; `None` without end.
+    fn wait(&self) -> Option<Duration> {
+        let now = (self.clock)();
+        let refusals = self.refusals.due().map(|due| due.since(now));
+        let head = self.head_file.due(self.chain.head(), now);
+        match (refusals, head) {
+            (Some(refusals), Some(head)) => Some(refusals.min(head)),
+            (one, other) => one.or(other),
+        }
+    }
+
+    fn keep_house(&mut self, pending: Pending) {
+        let now = (self.clock)();
+        let due = |at: Option<Timestamp>| at.is_some_and(|at| pending == Pending::Now || at <= now);
+        if due(self.refusals.due()) {
+            self.write_counted(now);
+        }
+        let head = self.chain.head();
+        let is_due = |wait: Duration| pending == Pending::Now || wait.is_zero();
+        if self.head_file.due(head, now).is_some_and(is_due)
+            && let Err(error) = self.head_file.write(head, now)
+        {
+            tracing::warn!(%error, "audit head file could not be written");
+        }
+    }
+
+    /// Writes the rows that stand for counted refusals.
+    fn write_counted(&mut self, now: Timestamp) {
+        let rows = self.refusals.take();
+        let before = self.chain.head();
+        let result = self.connection.execute_batch("BEGIN IMMEDIATE").and_then(|()| {
+            rows.iter().try_for_each(|row| self.chain.append(&self.connection, row, now))?;
+            self.chain.save(&self.connection)?;
+            self.connection.execute_batch("COMMIT")
+        });
+        if let Err(error) = result {
+            self.chain.restore(before);
+            tracing::error!(%error, rows = rows.len(), "counted refusals could not be written");
+            self.abandon();
+        }
+    }
+
+    fn commit_group(&mut self, mut group: Vec<Queued>) {
+        let before = self.chain.head();
+        if let Err(error) = self.begin() {
+            return answer_all(group, &Err(error));
+        }
+        for (job, _) in &mut group {
+            let mut context = Context {
+                connection: &self.connection,
+                chain: &mut self.chain,
+                refusals: &mut self.refusals,
+            };
+            if job.run(&mut context) == Ran::GroupLost {
+                self.chain.restore(before);
+                return self.replay(group);
+            }
+        }
+        let committed = self.commit(before);
+        answer_all(group, &committed);
+    }
+
+    /// The engine undid the whole group: every operation has its own transaction now, so that the
+    /// one that cannot be done takes no other with it.
+    fn replay(&mut self, group: Vec<Queued>) {
+        tracing::warn!(operations = group.len(), "the engine undid a group; replaying it singly");
+        for (mut job, permit) in group {
+            let before = self.chain.head();
+            let committed = self.begin().and_then(|()| {
+                let mut context = Context {
+                    connection: &self.connection,
+                    chain: &mut self.chain,
+                    refusals: &mut self.refusals,
+                };
+                match job.run(&mut context) {
+                    Ran::Grouped => self.commit(before),
+                    Ran::GroupLost => {
+                        self.chain.restore(before);
+                        self.abandon();
+                        // The operation knows why itself.
+                        Ok(())
+                    }
+                }
+            });
+            job.answer(committed);
+            drop(permit);
+        }
+    }
+
+    fn begin(&mut self) -> Result<(), StoreError> {
+        if !self.connection.is_autocommit() {
+            self.abandon();
+        }
+        let begun =
+            self.connection.prepare_cached("BEGIN IMMEDIATE").and_then(|mut s| s.execute([]));
+        begun.map(|_| ()).map_err(Into::into)
+    }
+
+    fn commit(&mut self, before: AuditHead) -> Result<(), StoreError> {
+        let saved =
+            if self.chain.head() == before { Ok(()) } else { self.chain.save(&self.connection) };
+        let committed = saved.and_then(|()| {
+            self.connection.prepare_cached("COMMIT").and_then(|mut statement| statement.execute([]))
+        });
+        committed.map(|_| ()).map_err(|error| {
+            self.chain.restore(before);
+            tracing::error!(%error, "a commit failed");
+            self.abandon();
+            error.into()
+        })
+    }
+
+    /// Leaves a transaction that cannot be trusted any more, by a new connection where needed.
+    fn abandon(&mut self) {
+        if self.connection.is_autocommit() || self.connection.execute_batch("ROLLBACK").is_ok() {
+            return;
+        }
+        match (self.reopen)() {
+            Ok(connection) => self.connection = connection,
+            Err(error) => tracing::error!(%error, "the database could not be opened again"),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Pending {
+    IfDue,
+    Now,
+}
+
+fn answer_all(group: Vec<Queued>, committed: &Result<(), StoreError>) {
+    for (job, permit) in group {
+        job.answer(committed.clone());
+        drop(permit);
+    }
+}
