@@ -1,4 +1,8 @@
 //! Takes from this process what a command does not need: capabilities, and the sight of other files.
+//!
+//! Not covered: UDP, and before Linux 7.1 (Landlock ABI 9) sockets that lie in the file system, such as
+//! the session bus: connecting to one is not an access to a file. The gateway's own socket therefore
+//! refuses every peer that descends from a helper.
 
 use std::path::{Path, PathBuf};
 

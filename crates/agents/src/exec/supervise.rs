@@ -191,15 +191,20 @@ async fn speak(writer: &mut (impl AsyncWriteExt + Unpin), order: &[u8], patience
     tokio::time::sleep(patience).await;
 }
 
-/// Waits for OUTER's end. One that does not end is killed, with its process group.
+/// Waits for OUTER's end. One that does not end is killed; one that was killed leaves its process group
+/// behind, which is then killed in its place.
 async fn reap(child: &mut Child) -> io::Result<ExitStatus> {
-    if let Ok(status) = timeout(GRACE, child.wait()).await {
-        return status;
-    }
-    // Not reaped yet, so the number is still its own.
-    if let Some(group) = child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?)) {
+    let group = child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+    let status = match timeout(GRACE, child.wait()).await {
+        Ok(status) => status?,
+        Err(_) => {
+            child.start_kill()?;
+            child.wait().await?
+        }
+    };
+    if let (None, Some(group)) = (status.code(), group) {
+        // The group keeps its number while it has members; without members there is nobody to hit.
         kill_process_group(group, Signal::KILL).ok();
     }
-    child.start_kill()?;
-    child.wait().await
+    Ok(status)
 }

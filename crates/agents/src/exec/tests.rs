@@ -273,6 +273,25 @@ async fn a_dropped_call_kills() {
     assert!(!is_alive(pid) && !is_alive(helper));
 }
 
+/// Without a sandbox a command may kill its own helper. What it leaves behind is killed all the same.
+#[tokio::test]
+async fn a_killed_helper_takes_its_group_along() {
+    let place = place(SandboxMode::Off);
+    let command = "sleep 1000 & echo $! > pid; kill -9 $PPID; wait";
+    let called = place.call(json!({ "command": command }), &CancellationToken::new()).await;
+    assert!(matches!(called, Err(ToolError::Io { .. })), "{called:?}");
+    let pid = place.number("pid").await;
+    // Somebody else's child by now, so its end is somebody else's to collect.
+    for _ in 0..2000 {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        if stat.is_empty() || stat.contains(") Z ") {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("{pid} is alive");
+}
+
 /// The gateway's death closes its end of the control socket, whatever it died of.
 #[tokio::test]
 async fn the_end_of_the_gateway_kills() {
