@@ -8,6 +8,7 @@
 //! ```
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -55,6 +56,28 @@ impl Default for RetryPolicy {
 pub trait Jitter: std::fmt::Debug + Send + Sync {
     /// Returns any number; all are equally likely.
     fn next(&self) -> u32;
+}
+
+/// A [`Jitter`] that follows from its seed: the same seed, the same delays.
+#[derive(Debug)]
+pub struct SeededJitter(AtomicU64);
+
+impl SeededJitter {
+    /// Makes the source that follows from `seed`.
+    pub const fn new(seed: u64) -> Self {
+        Self(AtomicU64::new(seed))
+    }
+}
+
+impl Jitter for SeededJitter {
+    fn next(&self) -> u32 {
+        // One step of SplitMix64, of which the upper half is taken.
+        const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
+        let mut mixed = self.0.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        u32::try_from((mixed ^ (mixed >> 31)) >> 32).unwrap_or(u32::MAX)
+    }
 }
 
 /// A model and those that are asked when it fails.

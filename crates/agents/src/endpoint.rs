@@ -105,7 +105,10 @@ impl Endpoint {
         deadline: Instant,
     ) -> Result<Response, ModelError> {
         let mut url = self.base.clone();
-        url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
+        let base = self.base.path().trim_end_matches('/');
+        // Whoever writes the version into an address of a dialect that adds it means it once.
+        let base = if path.starts_with("/v1/") { base.trim_end_matches("/v1") } else { base };
+        url.set_path(&format!("{base}{path}"));
         let mut request = self.client()?.post(url).headers(headers).body(body);
         request = request.header(CONTENT_TYPE, "application/json");
         if let Some((name, value)) = self.key_header(key_header) {

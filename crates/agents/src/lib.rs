@@ -13,6 +13,7 @@ mod model;
 mod offline;
 mod openai;
 mod prompt;
+mod providers;
 mod sse;
 pub mod tool;
 pub mod tools;
@@ -20,7 +21,7 @@ mod turn;
 mod wire;
 
 pub use anthropic::{AnthropicModel, DEFAULT_MAX_TOKENS};
-pub use chain::{Jitter, ModelChain, RetryPolicy};
+pub use chain::{Jitter, ModelChain, RetryPolicy, SeededJitter};
 pub use endpoint::{
     CONNECT_TIMEOUT, Endpoint, IDLE_TIMEOUT, IDLE_TIMEOUT_SELF_HOSTED, ParseEndpointError,
     TOTAL_TIMEOUT,
@@ -32,6 +33,7 @@ pub use prompt::{
     FileNote, Fingerprint, MAX_FILE_CHARS, MAX_FILES_CHARS, PromptInputs, Skill, TEMPLATE,
     WorkspaceFile, WorkspaceFiles, build_prompt, fingerprint, read_workspace,
 };
+pub use providers::{ConnectError, Providers};
 pub use turn::{
     Journal, JournalError, Ports, Refusal, ToolGate, Turn, TurnEvent, TurnLimits, TurnOutcome,
     TurnSink, run_turn,

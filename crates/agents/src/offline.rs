@@ -19,25 +19,32 @@ pub use script::{OfflineScript, ParseScriptError};
 
 use script::Reply;
 
-/// The model's name.
-pub const OFFLINE_MODEL: &str = "offline/echo";
+/// The model's name where nothing is configured.
+pub const OFFLINE_MODEL: &str = "offline/offline";
 
 /// The built-in model.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct OfflineModel {
+    name: Arc<str>,
     script: Arc<OfflineScript>,
 }
 
 impl OfflineModel {
-    /// Makes the model that plays `script`; an empty script only echoes.
-    pub fn new(script: OfflineScript) -> Self {
-        Self { script: Arc::new(script) }
+    /// Makes the model that plays `script` under a name; an empty script only echoes.
+    pub fn new(name: &str, script: Arc<OfflineScript>) -> Self {
+        Self { name: name.into(), script }
+    }
+}
+
+impl Default for OfflineModel {
+    fn default() -> Self {
+        Self::new(OFFLINE_MODEL, Arc::default())
     }
 }
 
 impl Model for OfflineModel {
     fn name(&self) -> &str {
-        OFFLINE_MODEL
+        &self.name
     }
 
     fn respond(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelEvent, ModelError>> {
@@ -45,7 +52,7 @@ impl Model for OfflineModel {
         let usage = count(&request);
         let Some((position, reply)) = self.script.choose(&request.messages, request.attempt) else {
             let text = scene.echo();
-            return stream::iter(whole(text, Vec::new(), usage).map(Ok)).boxed();
+            return stream::iter(whole(&self.name, text, usage).map(Ok)).boxed();
         };
         let text = scene.render(&reply.text);
         let mut events: Vec<Result<ModelEvent, ModelError>> = Vec::new();
@@ -58,7 +65,7 @@ impl Model for OfflineModel {
                 let name = call.name.clone();
                 events.push(Ok(ModelEvent::ToolCallStarted { index, name }));
             }
-            events.push(Ok(ModelEvent::Finished(message(text, calls, usage))));
+            events.push(Ok(ModelEvent::Finished(message(&self.name, text, calls, usage))));
         }
         let delay = reply.delay;
         let events = stream::iter(events);
@@ -159,14 +166,15 @@ fn calls(position: usize, reply: &Reply, length: usize) -> Vec<ToolCall> {
         .collect()
 }
 
-fn message(text: String, tool_calls: Vec<ToolCall>, usage: Usage) -> AssistantMessage {
+fn message(name: &str, text: String, tool_calls: Vec<ToolCall>, usage: Usage) -> AssistantMessage {
     let output = u64::try_from(text.len()).unwrap_or(u64::MAX).div_ceil(4);
     let usage = Usage { output_tokens: output, ..usage };
-    AssistantMessage { model: OFFLINE_MODEL.to_owned(), text, tool_calls, usage }
+    AssistantMessage { model: name.to_owned(), text, tool_calls, usage }
 }
 
-fn whole(text: String, calls: Vec<ToolCall>, usage: Usage) -> [ModelEvent; 2] {
-    [ModelEvent::Text(text.clone()), ModelEvent::Finished(message(text, calls, usage))]
+fn whole(name: &str, text: String, usage: Usage) -> [ModelEvent; 2] {
+    let message = message(name, text.clone(), Vec::new(), usage);
+    [ModelEvent::Text(text), ModelEvent::Finished(message)]
 }
 
 /// Cuts the text into at most `chunks` pieces of whole characters.

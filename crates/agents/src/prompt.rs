@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** the prompt depends on its inputs alone, so `show --prompt` prints what is sent.
 //! **Invariant:** nothing in a workspace file can end its fence: the boundary is a digest of all
-//! that is fenced, lengthened until none of the texts contains it.
+//! the workspace says, taken again until none of the texts contains it.
 
 mod workspace;
 
@@ -144,11 +144,13 @@ fn boundary(files: &WorkspaceFiles) -> String {
     loop {
         let mut hasher = DefaultHasher::new();
         hasher.write_u64(round);
-        for file in &files.files {
-            hasher.write(file.text.as_bytes());
+        let skills = files.skills.iter().flat_map(|skill| [&skill.name, &skill.description]);
+        let texts = || files.files.iter().map(|file| &file.text).chain(skills.clone());
+        for text in texts() {
+            hasher.write(text.as_bytes());
         }
         let boundary = format!("{:016x}", hasher.finish());
-        if !files.files.iter().any(|file| file.text.contains(&boundary)) {
+        if !texts().any(|text| text.contains(&boundary)) {
             return boundary;
         }
         round = round.wrapping_add(1);

@@ -151,3 +151,15 @@ fn backoff_doubles_is_capped_and_spread() {
         assert!(full / 2 < some && some < full, "{some:?}");
     }
 }
+
+#[test]
+fn seeded_jitter_follows_from_its_seed_and_spreads() {
+    let numbers = |seed| -> Vec<u32> {
+        let jitter = SeededJitter::new(seed);
+        (0..1000).map(|_| jitter.next()).collect()
+    };
+    assert_eq!(numbers(7), numbers(7));
+    assert_ne!(numbers(7), numbers(8));
+    let low = numbers(7).iter().filter(|number| **number < u32::MAX / 2).count();
+    assert!((400..600).contains(&low), "{low} of 1000 in the lower half");
+}

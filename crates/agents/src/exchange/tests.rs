@@ -190,7 +190,7 @@ async fn requests_go_to_the_right_place_with_the_key() {
     assert!(sent.contains("\r\nauthorization: Bearer sk-very-secret\r\n"), "{sent}");
     let acts = vec![send(STREAM), Act::Chunks(ANTHROPIC.to_owned(), 999), Act::End];
     let sent = ask(anthropic, LONG, acts).await.request;
-    assert!(sent.starts_with("POST /v1/v1/messages HTTP/1.1\r\n"), "{sent}");
+    assert!(sent.starts_with("POST /v1/messages HTTP/1.1\r\n"), "{sent}");
     assert!(sent.contains("\r\nx-api-key: sk-very-secret\r\n"), "{sent}");
     assert!(sent.contains("\r\nanthropic-version: 2023-06-01\r\n"), "{sent}");
 }

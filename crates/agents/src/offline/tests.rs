@@ -27,7 +27,7 @@ async fn ask(
     messages: Vec<Arc<Message>>,
     attempt: u32,
 ) -> Vec<Result<ModelEvent, ModelError>> {
-    let model = OfflineModel::new(OfflineScript::parse(script).unwrap());
+    let model = OfflineModel::new(OFFLINE_MODEL, OfflineScript::parse(script).unwrap().into());
     let request = ModelRequest {
         attempt,
         max_output_tokens: None,
@@ -52,7 +52,7 @@ async fn without_a_script_it_says_what_it_is_and_echoes() {
     assert_eq!(events.len(), 2);
     assert_eq!(events[0], Ok(ModelEvent::Text(expected.into())));
     let Ok(ModelEvent::Finished(message)) = &events[1] else { panic!() };
-    assert_eq!((message.text.as_str(), message.model.as_str()), (expected, "offline/echo"));
+    assert_eq!((message.text.as_str(), message.model.as_str()), (expected, "offline/offline"));
     assert_eq!(message.usage.input_tokens, 3);
     assert!(text("", vec![user("a"), tool("ls", "x.txt")]).await.ends_with("answered: x.txt"));
 }

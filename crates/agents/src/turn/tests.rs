@@ -9,7 +9,7 @@ use openclaw_scopes::{
 use serde_json::Value;
 
 use super::*;
-use crate::offline::{OfflineModel, OfflineScript};
+use crate::offline::{OFFLINE_MODEL, OfflineModel, OfflineScript};
 use crate::tool::{Tool, ToolError, ToolSpec};
 
 /// A journal, a gate, a watcher and a tool, all of which remember.
@@ -142,7 +142,8 @@ impl World {
     }
 
     async fn play(&self, script: &str) -> TurnOutcome {
-        self.run(&OfflineModel::new(OfflineScript::parse(script).unwrap())).await
+        let script = OfflineScript::parse(script).unwrap();
+        self.run(&OfflineModel::new(OFFLINE_MODEL, script.into())).await
     }
 
     fn results(&self) -> Vec<(String, ToolOutcome, String)> {
@@ -284,4 +285,12 @@ async fn a_failed_model_keeps_what_it_said() {
     let outcome = world.play("[[reply]]\ntext = \"half\"\nfailure = \"network\"\n").await;
     let TurnOutcome::Failed { error, text, .. } = outcome else { panic!() };
     assert_eq!((error.name(), text.as_str()), ("network", "half"));
+}
+
+#[test]
+fn a_turn_can_move_between_threads() {
+    fn check<'a>(turn: Turn<'a>, ports: Ports<'a>) -> impl Future<Output = TurnOutcome> + Send {
+        run_turn(turn, ports)
+    }
+    let _: fn(_, _) -> _ = check;
 }
