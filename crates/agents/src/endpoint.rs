@@ -37,6 +37,9 @@ pub const TOTAL_TIMEOUT: Duration = Duration::from_secs(3600);
 /// The most bytes of a refusal that are read. Reason: a sentence of it is all that is used.
 const MAX_FAULT_BYTES: usize = 64 * 1024;
 
+/// The longest time for reading a refusal. Reason: its status already says what is to be done.
+const FAULT_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// A provider's address, key and patience; the connections to it are made on first use.
 #[derive(Debug)]
 pub struct Endpoint {
@@ -180,6 +183,9 @@ impl Endpoint {
     /// Reads what a refusal says, as far as it is useful; a broken one is as good as none.
     async fn read_fault(&self, mut response: Response, deadline: Instant) -> Vec<u8> {
         let mut body = Vec::new();
+        let now = Instant::now();
+        let patience = now.checked_add(self.idle.min(FAULT_TIMEOUT)).unwrap_or(now);
+        let deadline = deadline.min(patience);
         while let Ok(Some(piece)) = self.piece(&mut response, deadline).await {
             body.extend_from_slice(&piece);
             if body.len() > MAX_FAULT_BYTES {

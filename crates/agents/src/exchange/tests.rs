@@ -228,9 +228,10 @@ async fn bad_endpoints_are_typed_errors() {
         (vec![status("529 Busy", "", "")],                         "", "overloaded",   "529"),
         (vec![status("500 Oops", "", &"x".repeat(100_000))],       "", "overloaded",   "xxx"),
         (vec![send("HTTP/1.1 503 Busy\r\nContent-Length: 9\r\n\r\nab"), Act::Hang], "", "overloaded", "503"),
+        (vec![send("HTTP/1.1 503 Busy\r\nTransfer-Encoding: chunked\r\n\r\n"), Act::Drip(SHORT / 10)], "", "overloaded", "503"),
     ];
     for (acts, text, name, words) in table {
-        let hangs = acts.iter().any(|act| matches!(act, Act::Hang));
+        let hangs = acts.iter().any(|act| matches!(act, Act::Hang | Act::Drip(_)));
         let case = format!("{acts:.80?}");
         let heard = ask(openai, if hangs { SHORT } else { LONG }, acts).await;
         let error = heard.end.expect_err(&case);
@@ -256,10 +257,13 @@ async fn nobody_there_is_a_network_error() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let model = openai(Endpoint::parse(&url, None).unwrap());
-    let events: Vec<_> = model.respond(request()).collect().await;
-    let [Err(error)] = events.as_slice() else { panic!("{events:?}") };
-    assert_eq!(error.name(), "network");
+    for url in [url.clone(), url.replace("http:", "https:")] {
+        let model = openai(Endpoint::parse(&url, None).unwrap());
+        let events: Vec<_> = model.respond(request()).collect().await;
+        let [Err(error)] = events.as_slice() else { panic!("{events:?}") };
+        assert_eq!(error.name(), "network", "{url}");
+        println!("{error}");
+    }
 }
 
 #[tokio::test]

@@ -1,27 +1,4 @@
 //! The script of the offline model: a TOML file of replies, read strictly.
-//!
-//! ```toml
-//! [[reply]]                       # the first reply that fits is given; without any, the echo
-//! match = "weather"               # a part of the last user message; absent: any message
-//! text = "Let me look."           # `{message}` and `{result}` stand for what was said and found
-//! toolCalls = [{ name = "web_fetch", arguments = { url = "https://example.com/" } }]
-//!
-//! [[reply]]
-//! afterTool = "web_fetch"         # fits right after a result of this tool (`*`: of any tool)
-//! text = "It says: {result}"
-//! chunks = 4                      # stream the text in so many pieces
-//! delayMs = 20                    # wait before each piece, or before the failure
-//!
-//! [[reply]]
-//! match = "fail twice"
-//! failure = "rate-limited"        # after the text, if there is one
-//! retryAfterMs = 50
-//! times = 2                       # failures: fits the first so many attempts of one request;
-//!                                 # replies: fits so many times in one conversation
-//! ```
-//!
-//! A reply without `afterTool` fits only when the user spoke last. How often a reply was already
-//! given is found by playing the script over the history, not by counting in memory.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +8,38 @@ use serde::Deserialize;
 
 use crate::model::{Detail, ModelError};
 
-/// A script, checked.
+/// The script of an offline model, checked. Unknown keys are refused.
+///
+/// ```
+/// let script = openclaw_agents::OfflineScript::parse(
+///     r#"
+/// [[reply]]                       # the first reply that fits is given; without any, the echo
+/// match = "weather"               # a part of the last user message; absent: any message
+/// text = "Let me look."           # `{message}` and `{result}` stand for what was said and found
+/// toolCalls = [{ name = "web_fetch", arguments = { url = "https://example.com/" } }]
+///
+/// [[reply]]
+/// afterTool = "web_fetch"         # fits right after a result of this tool (`*`: of any tool)
+/// text = "It says: {result}"
+/// chunks = 4                      # stream the text in so many pieces
+/// delayMs = 20                    # wait before each piece, or before the failure
+///
+/// [[reply]]
+/// match = "fail twice"
+/// failure = "rate-limited"        # after the text, if there is one
+/// retryAfterMs = 50
+/// times = 2                       # fits so many attempts of one request
+///
+/// [[reply]]
+/// text = "Welcome."
+/// times = 1                       # without a failure: fits so many times in one conversation
+/// "#,
+/// );
+/// assert!(script.is_ok());
+/// ```
+///
+/// A reply without `afterTool` fits only when the user spoke last. How often a reply was already
+/// given is found by playing the script over the history, not by counting in memory.
 #[derive(Clone, Debug, Default)]
 pub struct OfflineScript {
     replies: Vec<Reply>,
