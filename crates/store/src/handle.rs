@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use openclaw_scopes::method::Method as _;
-use openclaw_scopes::{Caller, Timestamp, authorize};
+use openclaw_scopes::{Caller, Epoch, GrantHolder, Timestamp, authorize};
 use rusqlite::Connection;
 use tokio::sync::{Semaphore, oneshot};
 
@@ -222,6 +222,14 @@ impl Store {
         read: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         self.0.readers.snapshot(read)
+    }
+
+    /// Returns the current epoch of a holder's grant; `None` when it has none any more.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn epoch(&self, holder: &GrantHolder) -> Result<Option<Epoch>, StoreError> {
+        self.snapshot(|connection| Ok(live_epoch(connection, holder)?))
     }
 
     /// Recomputes the audit chain; also finds out whether it passes through a `known` head.

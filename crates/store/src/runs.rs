@@ -48,6 +48,8 @@ pub struct Started {
     pub entry: u64,
     /// What it was asked.
     pub message: String,
+    /// The run as it stands.
+    pub view: RunView,
 }
 
 /// Why an operation on a run was not done.

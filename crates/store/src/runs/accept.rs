@@ -7,7 +7,7 @@ use openclaw_scopes::target::SessionTarget;
 use openclaw_scopes::{
     Authorized, Caller, Epoch, Grant, GrantHolder, RunId, SessionKey, Timestamp,
 };
-use openclaw_sessions::{Fence, Queued, Record};
+use openclaw_sessions::{Fence, Queued, Record, RunStatus, Usage};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::write::append_record;
@@ -49,7 +49,7 @@ pub enum Accepted {
     /// It was there before, as it stands now.
     Existing(RunView),
     /// It works.
-    Started(RunView, Started),
+    Started(Box<Started>),
     /// It waits.
     Waiting(RunView, Ticket),
 }
@@ -83,9 +83,11 @@ impl Ask for AcceptRun {
         let row = self.insert(tx, session, &caller, now)?;
         let accepted = match self.precedence {
             Precedence::Start => {
-                let place = Place { row, session, run: &self.run, grant: caller.grant() };
-                let started = start(tx, &place, self.message.clone(), self.timeout, now)?;
-                Accepted::Started(view::find_row(tx, row)?, started)
+                let grant = caller.grant();
+                let place = Place { row, session, run: &self.run, key: &target.key, grant };
+                let question = Question { text: self.message.clone(), accepted_at: now };
+                let started = start(tx, &place, question, self.timeout, now)?;
+                Accepted::Started(Box::new(started))
             }
             Precedence::Wait => {
                 let ticket = Ticket { row, run: self.run.clone(), session: target.key };
@@ -151,7 +153,14 @@ struct Place<'a> {
     row: i64,
     session: i64,
     run: &'a RunId,
+    key: &'a SessionKey,
     grant: &'a Grant,
+}
+
+/// What a run is asked, and since when.
+struct Question {
+    text: String,
+    accepted_at: Timestamp,
 }
 
 /// How long a lease outlives its run's deadline: time to write the end.
@@ -161,7 +170,7 @@ const SETTLE: Duration = Duration::from_secs(15);
 fn start(
     connection: &Connection,
     place: &Place<'_>,
-    message: String,
+    question: Question,
     limit: Option<Duration>,
     now: Timestamp,
 ) -> Result<Started, Fault<RunError>> {
@@ -191,12 +200,22 @@ fn start(
         now.as_millis()
     ])?;
     let fence = RunFence { fence, run: place.row, session: place.session };
-    let question = Record::UserMessage { text: message };
-    append_record(connection, &fence, entry, &question, now)?;
-    let Record::UserMessage { text: message } = question else {
-        return Err(Fault::Store(rusqlite::Error::InvalidQuery));
+    let record = Record::UserMessage { text: question.text.clone() };
+    append_record(connection, &fence, entry, &record, now)?;
+    let view = RunView {
+        run: place.run.clone(),
+        session: place.key.clone(),
+        status: RunStatus::Running,
+        text: String::new(),
+        error: String::new(),
+        usage: Usage::default(),
+        accepted_at: question.accepted_at,
+        started_at: Some(now),
+        ended_at: None,
+        on_behalf_of: place.grant.holder().clone(),
+        rowid: place.row,
     };
-    Ok(Started { fence, running, grant: place.grant.clone(), entry, message })
+    Ok(Started { fence, running, grant: place.grant.clone(), entry, message: question.text, view })
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -223,24 +242,26 @@ fn start_waiting(
     ticket: &Ticket,
     now: Timestamp,
 ) -> Result<Option<Started>, Fault<RunError>> {
-    let sql = "SELECT session, on_behalf_of, grant_epoch, message, timeout_ms FROM runs
+    let sql = "SELECT session, on_behalf_of, grant_epoch, message, timeout_ms, accepted_at FROM runs
                WHERE id = ?1 AND status = 'queued'";
-    type Waiting = (i64, String, u64, String, u64);
+    type Waiting = (i64, String, u64, String, u64, i64);
     let waiting: Option<Waiting> = connection
         .prepare_cached(sql)?
         .query_row([ticket.row], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
         })
         .optional()?;
-    let Some((session, holder, epoch, message, timeout)) = waiting else {
+    let Some((session, holder, epoch, text, timeout, accepted_at)) = waiting else {
         return Ok(None);
     };
     let holder: GrantHolder = holder.parse().map_err(|error| damaged(1, error))?;
     let grant = grant_of(connection, &holder, Epoch(epoch))?
         .ok_or_else(|| Fault::Domain(RunError::GrantEnded(ticket.run.clone())))?;
-    let place = Place { row: ticket.row, session, run: &ticket.run, grant: &grant };
+    let place =
+        Place { row: ticket.row, session, run: &ticket.run, key: &ticket.session, grant: &grant };
     let limit = (timeout > 0).then(|| Duration::from_millis(timeout));
-    start(connection, &place, message, limit, now).map(Some)
+    let question = Question { text, accepted_at: Timestamp::from_millis(accepted_at) };
+    start(connection, &place, question, limit, now).map(Some)
 }
 
 /// Returns the grant that queued work rests on, if it is still the one it was accepted under.

@@ -6,9 +6,10 @@ use openclaw_scopes::{Authorized, GrantHolder, RunId, SessionKey, Timestamp};
 use openclaw_sessions::{Record, RunStatus, Usage};
 use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, params_from_iter};
 
-use super::RunError;
+use super::{Ending, RunError};
 use crate::act::Query;
-use crate::error::{Fault, damaged};
+use crate::error::{Fault, StoreError, damaged};
+use crate::handle::Store;
 
 /// A run as it stands.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -42,6 +43,19 @@ const SELECT: &str = "SELECT r.id, r.run_id, s.key, r.status, j.record, r.error,
     LEFT JOIN journal j ON j.session = r.session AND j.entry = r.answer_entry";
 
 impl RunView {
+    /// Returns the run as it stands after its end was written.
+    #[must_use]
+    pub fn ended(&self, ending: &Ending, at: Timestamp) -> Self {
+        Self {
+            status: ending.terminal.status(),
+            text: ending.answer.as_ref().map(|answer| answer.text.clone()).unwrap_or_default(),
+            error: ending.error.clone(),
+            usage: ending.usage,
+            ended_at: Some(at),
+            ..self.clone()
+        }
+    }
+
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
         let text = |column: usize| row.get::<_, String>(column);
         let time = |column: usize| {
@@ -92,6 +106,16 @@ pub(crate) fn find(connection: &Connection, run: &RunId) -> rusqlite::Result<Opt
 pub(crate) fn find_row(connection: &Connection, row: i64) -> rusqlite::Result<RunView> {
     let sql = format!("{SELECT} WHERE r.id = ?1");
     connection.prepare_cached(&sql)?.query_row([row], RunView::from_row)
+}
+
+impl Store {
+    /// Returns a run as it stands, for work that is authorized already.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn run(&self, run: &RunId) -> Result<Option<RunView>, StoreError> {
+        self.snapshot(|connection| Ok(find(connection, run)?))
+    }
 }
 
 /// Asks for one run, to wait for its end.
