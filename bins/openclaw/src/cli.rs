@@ -1,0 +1,151 @@
+//! The command line: verbs and flags.
+
+mod group;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+use openclaw_scopes::{AgentId, IdempotencyKey};
+
+use crate::length;
+
+pub(crate) use group::{
+    AccessVerb, AgentsVerb, AuditVerb, ConfigVerb, ContextVerb, GatewayVerb, Head, ListRows,
+    ModelsVerb, Removal, RunStatusName, RunsVerb, SessionsVerb,
+};
+
+/// Talks to an OpenClaw gateway: runs agents, and looks after what they do.
+#[derive(Debug, Parser)]
+#[command(name = "openclaw", version, max_term_width = 100, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// Flags that every verb takes.
+#[derive(Args, Debug)]
+pub(crate) struct Global {
+    /// The directory with the gateway's state. Else `OPENCLAW_STATE_DIR`, else ~/.openclaw.
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// The gateway: a context's name, unix:PATH or https://HOST:PORT. Else `OPENCLAW_GATEWAY`, else
+    /// the current context, else the socket in the state directory.
+    #[arg(long, global = true, value_name = "GATEWAY", help_heading = "Global options")]
+    pub(crate) gateway: Option<String>,
+    /// Print one JSON document; errors become JSON on standard error.
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub(crate) json: bool,
+    /// Print without color, as `NO_COLOR` does.
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub(crate) no_color: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Ask an agent, and print its answer.
+    #[command(after_help = "\
+Examples:
+  openclaw agent -m 'What is on my list today?'
+  git diff | openclaw agent -m - --session explicit:review
+  openclaw agent -m 'Sum it up' --json | jq -r .text
+
+Ctrl-C ends the run. The idempotency key is the run's id: asked again with the same key, the same
+run answers.")]
+    Agent(AgentArgs),
+    /// Talk with an agent, line by line.
+    #[command(after_help = "\
+Ctrl-C ends the answer that is being written; Ctrl-D or /quit leaves.")]
+    Chat(ChatArgs),
+    /// The configured agents.
+    #[command(subcommand)]
+    Agents(AgentsVerb),
+    /// The models that agents use.
+    #[command(subcommand)]
+    Models(ModelsVerb),
+    /// Conversations.
+    #[command(subcommand)]
+    Sessions(SessionsVerb),
+    /// Turns of agents.
+    #[command(subcommand)]
+    Runs(RunsVerb),
+    /// The decision log.
+    #[command(subcommand)]
+    Audit(AuditVerb),
+    /// Questions about authority.
+    #[command(subcommand)]
+    Access(AccessVerb),
+    /// The gateway's configuration.
+    #[command(subcommand)]
+    Config(ConfigVerb),
+    /// Gateways with a name.
+    #[command(subcommand)]
+    Context(ContextVerb),
+    /// The daemon.
+    #[command(subcommand)]
+    Gateway(GatewayVerb),
+    /// Show what the gateway is and how it is doing.
+    Status,
+    /// Ask whether the gateway takes work: exit code 0, or 75 when not, or 69 when it is not there.
+    Health(HealthArgs),
+    /// Print a completion script for a shell.
+    #[command(after_help = "\
+Example:
+  openclaw completion bash > ~/.local/share/bash-completion/completions/openclaw")]
+    Completion {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+/// What to ask an agent.
+#[derive(Args, Debug)]
+pub(crate) struct AgentArgs {
+    /// What to say; `-` reads it from standard input.
+    #[arg(long, short, value_name = "TEXT", allow_hyphen_values = true)]
+    pub(crate) message: String,
+    #[command(flatten)]
+    pub(crate) with: With,
+    /// How long the run may take, for example 10m; 0 for as long as it needs.
+    #[arg(long, value_name = "TIME", value_parser = length::parse)]
+    pub(crate) timeout: Option<Duration>,
+    /// Names the run, so that asking again finds it instead of starting another.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) idempotency_key: Option<IdempotencyKey>,
+    /// Print every event as one line of JSON.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) json_stream: bool,
+}
+
+/// In which conversation, and with whom.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct With {
+    /// The conversation, by its full or short key. Else the agent's main one.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) session: Option<String>,
+    /// The agent. Else the one of the conversation, or main.
+    #[arg(long, value_name = "ID")]
+    pub(crate) agent: Option<AgentId>,
+}
+
+/// With whom to talk.
+#[derive(Args, Debug)]
+pub(crate) struct ChatArgs {
+    #[command(flatten)]
+    pub(crate) with: With,
+}
+
+/// How to ask for the gateway's health.
+#[derive(Args, Debug)]
+pub(crate) struct HealthArgs {
+    /// Ask again until the gateway takes work, at most this long.
+    #[arg(long, value_name = "TIME", value_parser = length::parse)]
+    pub(crate) wait: Option<Duration>,
+}
+
+#[cfg(test)]
+mod tests;

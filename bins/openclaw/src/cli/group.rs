@@ -1,0 +1,304 @@
+//! Verbs that stand in groups, by the thing they are about.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+use openclaw_scopes::AgentId;
+
+use crate::length;
+
+/// How much of a list to print.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ListRows {
+    /// The most rows to print.
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: u32,
+    /// Go on where a list ended: its `nextPageToken`.
+    #[arg(long, value_name = "TOKEN", default_value = "", hide_default_value = true)]
+    pub(crate) page_token: String,
+}
+
+/// How sure the user is to remove something.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Removal {
+    /// Do it.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Only say what would be removed.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// About agents.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AgentsVerb {
+    /// List the agents.
+    #[command(visible_alias = "ls")]
+    List,
+    /// Show one agent.
+    Show {
+        /// Its id.
+        id: AgentId,
+        /// Print the system prompt exactly as it would be sent now.
+        #[arg(long)]
+        prompt: bool,
+    },
+    /// Add an agent to the configuration file.
+    Add {
+        /// Its id: lower-case letters, digits, `-` and `_`.
+        id: AgentId,
+        /// The directory its tools work in. Else one in the state directory.
+        #[arg(long, value_name = "DIR")]
+        workspace: Option<PathBuf>,
+        /// The model, as provider/model. Else the default.
+        #[arg(long, value_name = "MODEL")]
+        model: Option<String>,
+        /// The name by which it introduces itself.
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Remove an agent from the configuration file; its workspace and conversations stay.
+    #[command(visible_aliases = ["remove", "delete"])]
+    Rm {
+        /// Its id.
+        id: AgentId,
+        #[command(flatten)]
+        removal: Removal,
+    },
+}
+
+/// About models.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelsVerb {
+    /// List the models that agents use.
+    #[command(visible_alias = "ls")]
+    List,
+    /// Send a model one small request.
+    Test {
+        /// Its name, as provider/model. Else the default agent's.
+        name: Option<String>,
+    },
+}
+
+/// About conversations.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SessionsVerb {
+    /// List conversations, the most recently used first.
+    #[command(visible_alias = "ls")]
+    List {
+        /// Only those of this agent.
+        #[arg(long, value_name = "ID")]
+        agent: Option<AgentId>,
+        /// Only those whose key or label contains this text.
+        #[arg(long, value_name = "TEXT")]
+        search: Option<String>,
+        /// Only those with a run at work or waiting.
+        #[arg(long)]
+        active: bool,
+        #[command(flatten)]
+        rows: ListRows,
+    },
+    /// Show one conversation.
+    Show {
+        /// Its full or short key.
+        key: String,
+        /// The agent that a short key belongs to.
+        #[arg(long, value_name = "ID")]
+        agent: Option<AgentId>,
+    },
+    /// Print what was said in a conversation, the newest entries last.
+    History {
+        /// Its full or short key.
+        key: String,
+        /// The agent that a short key belongs to.
+        #[arg(long, value_name = "ID")]
+        agent: Option<AgentId>,
+        #[command(flatten)]
+        rows: ListRows,
+    },
+    /// Open a conversation, or find it.
+    New {
+        /// Its full or short key, for example explicit:notes.
+        key: String,
+        /// The agent that a short key belongs to.
+        #[arg(long, value_name = "ID")]
+        agent: Option<AgentId>,
+        /// What people call it.
+        #[arg(long, value_name = "TEXT")]
+        label: Option<String>,
+    },
+}
+
+/// Where a run is in its life.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum RunStatusName {
+    /// Accepted, and waiting for its turn.
+    Queued,
+    /// At work.
+    Running,
+    /// Ended with an answer.
+    Ok,
+    /// Ended by a failure.
+    Error,
+    /// Ended because its time was up.
+    Timeout,
+    /// Ended because somebody asked for it.
+    Aborted,
+    /// Ended because the gateway stopped or crashed under it.
+    Interrupted,
+}
+
+/// About runs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RunsVerb {
+    /// List runs, the newest first.
+    #[command(visible_alias = "ls")]
+    List {
+        /// Only those of this conversation, by its full or short key.
+        #[arg(long, value_name = "KEY")]
+        session: Option<String>,
+        /// The agent that a short key belongs to.
+        #[arg(long, value_name = "ID")]
+        agent: Option<AgentId>,
+        /// Only those in this state; more states with commas between.
+        #[arg(long, value_enum, value_name = "STATUS", value_delimiter = ',')]
+        status: Vec<RunStatusName>,
+        #[command(flatten)]
+        rows: ListRows,
+    },
+    /// Wait for the end of a run: exit code 0 when it ended well, 75 when it has not ended in time.
+    Wait {
+        /// Its id.
+        id: String,
+        /// How long at most, for example 30s. Else until it ends.
+        #[arg(long, value_name = "TIME", value_parser = length::parse)]
+        timeout: Option<Duration>,
+    },
+    /// End a run, whether it waits or works.
+    Abort {
+        /// Its id.
+        id: String,
+    },
+}
+
+/// About the decision log.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditVerb {
+    /// List decisions, the newest first.
+    #[command(visible_alias = "ls")]
+    List {
+        /// Only those on one's own behalf.
+        #[arg(long, conflicts_with = "all")]
+        own: bool,
+        /// All decisions; what happens without --own.
+        #[arg(long)]
+        all: bool,
+        /// Only those of this method, by its public name.
+        #[arg(long, value_name = "NAME")]
+        method: Option<String>,
+        /// Only those of this principal, for example owner:1000.
+        #[arg(long, value_name = "PRINCIPAL")]
+        principal: Option<String>,
+        /// Only refusals.
+        #[arg(long)]
+        denied: bool,
+        #[command(flatten)]
+        rows: ListRows,
+    },
+    /// Recompute the chain; works without a gateway too. Exit code 1 when it does not hold.
+    Verify {
+        /// A head that was written down before, to be found in the chain.
+        #[arg(long, value_name = "SEQ:DIGEST", value_parser = Head::parse)]
+        head: Option<Head>,
+    },
+    /// Write the whole log, the oldest decision first, one line of JSON each.
+    Export {
+        /// Write to this file instead of standard output.
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+}
+
+/// A head of the chain as the user names it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Head {
+    /// The sequence number.
+    pub(crate) sequence: u64,
+    /// The digest, in lower-case hex.
+    pub(crate) digest: String,
+}
+
+impl Head {
+    fn parse(text: &str) -> Result<Self, String> {
+        let not_one = || "a head is written SEQ:DIGEST, the digest as 64 hex digits".to_owned();
+        let (sequence, digest) = text.split_once(':').ok_or_else(not_one)?;
+        let is_digest = digest.len() == 64 && digest.chars().all(|c| c.is_ascii_hexdigit());
+        match sequence.parse() {
+            Ok(sequence) if is_digest => Ok(Self { sequence, digest: digest.to_ascii_lowercase() }),
+            Ok(_) | Err(_) => Err(not_one()),
+        }
+    }
+}
+
+/// About authority.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AccessVerb {
+    /// Explain what a method requires, what is held, and what is missing.
+    Explain {
+        /// The method: its public name (sessions.list) or its gRPC path.
+        method: String,
+        /// About whom: owner, system:NAME or run:ID. Else about oneself.
+        #[arg(long = "as", value_name = "PRINCIPAL")]
+        principal: Option<String>,
+        /// Only what the policy says on these targets, as in its column WHEN.
+        #[arg(long, value_name = "WHEN")]
+        target: Option<String>,
+    },
+}
+
+/// About the configuration.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigVerb {
+    /// Check the configuration file without a gateway.
+    Check,
+    /// Print the configuration in force, with every default filled in and without secrets.
+    Show,
+    /// Print where the configuration file is.
+    Path,
+}
+
+/// About gateways with a name.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ContextVerb {
+    /// List the gateways with a name.
+    #[command(visible_alias = "ls")]
+    List,
+    /// Use a gateway whenever none is named.
+    Use {
+        /// Its name.
+        name: String,
+    },
+    /// Forget a gateway's name.
+    #[command(visible_aliases = ["remove", "delete"])]
+    Rm {
+        /// Its name.
+        name: String,
+        #[command(flatten)]
+        removal: Removal,
+    },
+}
+
+/// About the daemon.
+#[derive(Debug, Subcommand)]
+pub(crate) enum GatewayVerb {
+    /// Run a gateway in the foreground: becomes `openclaw-gateway`.
+    Run {
+        /// Arguments for `openclaw-gateway`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    /// Show what the gateway is and how it is doing; the same as `openclaw status`.
+    Status,
+}

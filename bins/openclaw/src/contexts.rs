@@ -1,0 +1,124 @@
+//! The gateways that the user gave names to, in `contexts.toml` of the state directory.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+/// The named gateways, and which of them is used when none is named.
+#[derive(Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Contexts {
+    /// The one in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) current: Option<String>,
+    /// All of them, by name.
+    #[serde(default)]
+    pub(crate) contexts: BTreeMap<String, Context>,
+}
+
+/// A gateway with a name.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Context {
+    /// Where it is reached: `unix:PATH` or `https://HOST:PORT`.
+    pub(crate) gateway: String,
+}
+
+fn file(state_dir: &Path) -> PathBuf {
+    state_dir.join("contexts.toml")
+}
+
+impl Contexts {
+    /// Reads the file; nothing is named when there is none.
+    pub(crate) fn read(state_dir: &Path) -> Result<Self, Failure> {
+        let path = file(state_dir);
+        let broken = |cause: String| {
+            let cause = format!("cannot use `{}`: {cause}", path.display());
+            Failure::advised(Exit::Configuration, cause, "correct the file, or remove it")
+        };
+        match std::fs::read_to_string(&path) {
+            Ok(text) => toml::from_str(&text).map_err(|error| broken(error.message().to_owned())),
+            Err(error) => match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(Self::default()),
+                _ => Err(broken(error.to_string())),
+            },
+        }
+    }
+
+    /// Replaces the file as a whole; only its owner may read it.
+    pub(crate) fn write(&self, state_dir: &Path) -> Result<(), Failure> {
+        let path = file(state_dir);
+        self.try_write(state_dir, &path).map_err(|error| {
+            Failure::told(Exit::Failed, format!("cannot write `{}`: {error}", path.display()))
+        })
+    }
+
+    fn try_write(&self, state_dir: &Path, path: &Path) -> io::Result<()> {
+        let text = toml::to_string(self).map_err(io::Error::other)?;
+        // Such files are made with mode 0600.
+        let mut new = tempfile::NamedTempFile::new_in(state_dir)?;
+        new.write_all(text.as_bytes())?;
+        new.as_file().sync_all()?;
+        new.persist(path)?;
+        Ok(())
+    }
+
+    /// Returns where the gateway called `name` is reached.
+    pub(crate) fn gateway(&self, name: &str) -> Result<&str, Failure> {
+        match self.contexts.get(name) {
+            Some(context) => Ok(&context.gateway),
+            None => Err(Failure::advised(
+                Exit::Configuration,
+                format!("no context is called `{name}`"),
+                "openclaw context list",
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn sample() -> Contexts {
+        let home = Context { gateway: "unix:/run/home.sock".into() };
+        Contexts { current: Some("home".into()), contexts: BTreeMap::from([("home".into(), home)]) }
+    }
+
+    #[test]
+    fn written_and_read_again_by_the_owner_only() {
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(Contexts::read(directory.path()).unwrap(), Contexts::default());
+        sample().write(directory.path()).unwrap();
+        sample().write(directory.path()).unwrap();
+        assert_eq!(Contexts::read(directory.path()).unwrap(), sample());
+        let metadata = std::fs::metadata(file(directory.path())).unwrap();
+        assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
+        let names = std::fs::read_dir(directory.path()).unwrap();
+        assert_eq!(names.count(), 1, "no other file stays");
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        for text in ["current = 3", "[contexts.home]\ngate = \"x\"", "colour = 1", "[", "\u{0}"] {
+            std::fs::write(file(directory.path()), text).unwrap();
+            let failure = Contexts::read(directory.path()).unwrap_err();
+            assert_eq!(failure.exit(), Exit::Configuration, "{text}");
+            assert_eq!(failure.to_string().lines().count(), 1, "{failure}");
+        }
+    }
+
+    #[test]
+    fn names() {
+        assert_eq!(sample().gateway("home").unwrap(), "unix:/run/home.sock");
+        assert_eq!(sample().gateway("away").unwrap_err().exit(), Exit::Configuration);
+    }
+}

@@ -1,0 +1,76 @@
+//! The verbs: each asks the gateway once or a few times and shows the answer.
+
+mod access;
+mod agents;
+mod ask;
+mod audit;
+mod config;
+mod context;
+mod gateway;
+mod models;
+mod runs;
+mod sessions;
+
+use clap::CommandFactory as _;
+
+use crate::cli::{AuditVerb, Cli, ConfigVerb, GatewayVerb, Removal, Verb};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::place::Place;
+use crate::{block_on, offline};
+
+/// Does what the command line says.
+pub(crate) fn run(verb: Verb, place: &Place, output: &mut Output) -> Result<Exit, Failure> {
+    if let Verb::Completion { shell } = verb {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut Cli::command(), "openclaw", &mut script);
+        output.bytes(&script)?;
+        return Ok(Exit::Ok);
+    }
+    place.refuse_foreign()?;
+    match verb {
+        Verb::Access(verb) => block_on(access::run(verb, place, output)),
+        Verb::Agent(args) => block_on(ask::agent(args, place, output)),
+        Verb::Agents(verb) => block_on(agents::run(verb, place, output)),
+        Verb::Audit(AuditVerb::Verify { head }) => audit::verify(head, place, output),
+        Verb::Audit(verb) => block_on(audit::run(verb, place, output)),
+        Verb::Chat(args) => block_on(ask::chat(args, place, output)),
+        Verb::Completion { .. } => Ok(Exit::Ok),
+        Verb::Config(ConfigVerb::Check) => config::check(place, output),
+        Verb::Config(verb) => block_on(config::run(verb, place, output)),
+        Verb::Context(verb) => context::run(verb, place, output),
+        Verb::Gateway(GatewayVerb::Run { args }) => match offline::become_daemon(place, args)? {},
+        Verb::Gateway(GatewayVerb::Status) | Verb::Status => {
+            block_on(gateway::status(place, output))
+        }
+        Verb::Health(args) => block_on(gateway::health(&args, place, output)),
+        Verb::Models(verb) => block_on(models::run(verb, place, output)),
+        Verb::Runs(verb) => block_on(runs::run(verb, place, output)),
+        Verb::Sessions(verb) => block_on(sessions::run(verb, place, output)),
+    }
+}
+
+/// What to do about something that is to be removed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Step {
+    Remove,
+    Show,
+}
+
+/// Asks for a clear word before something is removed.
+fn confirmed(removal: &Removal, what: &str, command: &str) -> Result<Step, Failure> {
+    match (removal.dry_run, removal.yes) {
+        (true, _) => Ok(Step::Show),
+        (false, true) => Ok(Step::Remove),
+        (false, false) => {
+            let cause = format!("{what} would be removed; say --yes, or look first with --dry-run");
+            Err(Failure::advised(Exit::Usage, cause, format!("{command} --yes")))
+        }
+    }
+}
+
+/// Returns the text of an argument that was not given as the wire wants it.
+fn text(argument: Option<impl ToString>) -> String {
+    argument.map(|value| value.to_string()).unwrap_or_default()
+}

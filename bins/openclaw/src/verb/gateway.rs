@@ -1,0 +1,108 @@
+//! `status` and `health`: the daemon.
+
+use std::time::Duration;
+
+use openclaw_client::health::HealthCheckRequest;
+use openclaw_client::health::health_check_response::ServingStatus;
+use openclaw_client::v1::{StatusRequest, StatusResponse};
+use openclaw_client::{ConnectError, Origin};
+use serde::Serialize;
+use tokio::time::Instant;
+
+use crate::cli::HealthArgs;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{Format, Output};
+use crate::place::Place;
+use crate::{json, length, table};
+
+/// The pause between two questions for the gateway's health.
+const POLL: Duration = Duration::from_millis(50);
+
+pub(super) async fn status(place: &Place, output: &mut Output) -> Result<Exit, Failure> {
+    let mut gateway = place.connect().await?.gateway();
+    let status = gateway.status(StatusRequest {}).await?.into_inner();
+    match output.format() {
+        Format::Human => output.block(&facts(&status))?,
+        Format::Json => output.message(&status)?,
+    }
+    Ok(Exit::Ok)
+}
+
+fn facts(status: &StatusResponse) -> String {
+    let head = status.audit_head.clone().unwrap_or_default();
+    let uptime = status.uptime.as_ref().and_then(openclaw_proto::from_duration);
+    let phase = json::word(status.phase().as_str_name(), "PHASE_");
+    let runs = format!(
+        "{} running, {} queued, at most {} at once",
+        status.running_runs, status.queued_runs, status.max_concurrent
+    );
+    table::facts(&[
+        ("gateway", format!("{phase}, version {}, pid {}", status.version, status.pid)),
+        ("uptime", uptime.map(length::show).unwrap_or_default()),
+        ("state", status.state_dir.clone()),
+        ("you are", status.principal.clone()),
+        ("model", status.model.clone()),
+        ("runs", runs),
+        ("sessions", status.sessions.to_string()),
+        ("database", bytes(status.database_bytes)),
+        ("audit head", format!("{}:{}", head.sequence, head.digest)),
+    ])
+}
+
+fn bytes(bytes: u64) -> String {
+    match bytes {
+        0..10_240 => format!("{bytes} B"),
+        10_240..10_485_760 => format!("{} KiB", bytes / 1024),
+        _ => format!("{} MiB", bytes / 1_048_576),
+    }
+}
+
+/// The gateway's health, as `health --json` shows it.
+#[derive(Debug, Serialize)]
+struct Health {
+    status: &'static str,
+}
+
+pub(super) async fn health(
+    args: &HealthArgs,
+    place: &Place,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let deadline = Instant::now() + args.wait.unwrap_or_default();
+    let answer = loop {
+        let answer = ask(place).await;
+        let may_change = match &answer {
+            Ok(status) => *status != ServingStatus::Serving,
+            Err(Failure::Connect(error)) => matches!(
+                error,
+                ConnectError::NotRunning { .. }
+                    | ConnectError::TimedOut { .. }
+                    | ConnectError::Transport(_)
+            ),
+            Err(Failure::Call(error)) => error.origin() == Origin::Transport,
+            Err(_) => false,
+        };
+        if !may_change || Instant::now() + POLL > deadline {
+            break answer;
+        }
+        tokio::time::sleep(POLL).await;
+    };
+    let (word, exit) = match answer? {
+        ServingStatus::Serving => ("serving", Exit::Ok),
+        ServingStatus::NotServing => ("notServing", Exit::Retry),
+        ServingStatus::ServiceUnknown | ServingStatus::Unknown => ("unknown", Exit::Retry),
+    };
+    match output.format() {
+        Format::Human if word == "notServing" => output.line("not serving")?,
+        Format::Human => output.line(word)?,
+        Format::Json => output.document(&Health { status: word })?,
+    }
+    Ok(exit)
+}
+
+async fn ask(place: &Place) -> Result<ServingStatus, Failure> {
+    let mut health = place.connect().await?.health();
+    let answer = health.check(HealthCheckRequest { service: String::new() }).await?.into_inner();
+    Ok(answer.status())
+}
