@@ -153,6 +153,8 @@ pub(crate) struct Act<A: Ask> {
     pub(crate) caller: Caller,
     pub(crate) ask: A,
     pub(crate) now: Timestamp,
+    /// How the refusal was counted, so that a replay does not count it again.
+    pub(crate) noted: Option<Throttled>,
     pub(crate) outcome: Option<Result<A::Output, ActError<A::Error>>>,
     pub(crate) reply: oneshot::Sender<Result<A::Output, ActError<A::Error>>>,
 }
@@ -160,7 +162,7 @@ pub(crate) struct Act<A: Ask> {
 impl<A: Ask> Act<A> {
     /// Decides, does and records. An error of the engine undoes all of it.
     fn decide(
-        &self,
+        &mut self,
         context: &mut Context<'_>,
     ) -> Result<Result<A::Output, ActError<A::Error>>, rusqlite::Error> {
         let before = context.chain.head();
@@ -178,7 +180,8 @@ impl<A: Ask> Act<A> {
             Err(denial) => {
                 let reason = denial.to_string();
                 let entry = Entry::of(&self.caller, method, &named, Decision::Denied, reason);
-                if context.refusals.note(&entry, self.now) == Throttled::Single {
+                let note = || context.refusals.note(&entry, self.now);
+                if *self.noted.get_or_insert_with(note) == Throttled::Single {
                     context.chain.append(connection, &entry, self.now)?;
                 }
                 return Ok(Err(ActError::Denied(denial)));

@@ -6,20 +6,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use openclaw_scopes::method::Method as _;
-use openclaw_scopes::{Caller, Epoch, GrantHolder, Timestamp, authorize};
+use openclaw_scopes::{Caller, Epoch, Grant, GrantHolder, Timestamp, authorize};
 use rusqlite::Connection;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::act::{Act, ActError, Ask, Query, Step, live_epoch};
-use crate::audit::{
-    AuditHead, AuditKey, Chain, Decision, Entry, HeadFile, Refusals, Throttled, Verification,
-};
+use crate::audit::{AuditHead, AuditKey, Chain, Decision, Entry, HeadFile, Refusals, Verification};
 use crate::checkpoint::Checkpointer;
 use crate::error::{Fault, StoreError};
 use crate::migrate::migrate;
 use crate::open::{OpenError, Options, audit_key, checkpoint, connect, limit, log_of};
 use crate::readers::Readers;
-use crate::writer::{Context, Job, Message, Ran, Writer};
+use crate::writer::{Job, Message, Writer};
 
 /// Mutations that wait for the writer at most; who comes later waits for a place.
 const QUEUE: usize = 4096;
@@ -114,7 +112,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<A::Output, ActError<A::Error>> {
         let (reply, answered) = oneshot::channel();
-        let act = Act { caller: caller.clone(), ask, now, outcome: None, reply };
+        let act = Act { caller: caller.clone(), ask, now, noted: None, outcome: None, reply };
         self.send(Box::new(act)).await?;
         answered.await.unwrap_or(Err(ActError::Store(StoreError::Closed)))
     }
@@ -131,10 +129,10 @@ impl Store {
         answered.await.unwrap_or(Err(ActError::Store(StoreError::Closed)))
     }
 
-    async fn send(&self, job: Box<dyn Job>) -> Result<(), StoreError> {
+    pub(crate) async fn send(&self, job: Box<dyn Job>) -> Result<(), StoreError> {
         let places = Arc::clone(&self.0.places);
-        let permit = places.acquire_owned().await.map_err(|_| StoreError::Closed)?;
-        self.0.queue.send(Message::Do(job, permit)).map_err(|_| StoreError::Closed)
+        let permit = places.acquire_owned().await.map_err(|_closed| StoreError::Closed)?;
+        self.0.queue.send(Message::Do(job, permit)).map_err(|_gone| StoreError::Closed)
     }
 
     /// Decides and answers a read in one snapshot, on the calling thread: for point reads. A
@@ -199,23 +197,6 @@ impl Store {
         }
     }
 
-    /// Records the refusal of an authenticated principal; it is on disk before the answer, singly
-    /// or, beyond twenty equal ones a minute, as part of the minute's count.
-    ///
-    /// # Errors
-    /// When the storage fails.
-    pub async fn refuse(&self, entry: Entry, now: Timestamp) -> Result<(), StoreError> {
-        let (reply, answered) = oneshot::channel();
-        self.send(Box::new(Refuse { entry, now, outcome: Ok(()), reply })).await?;
-        answered.await.unwrap_or(Err(StoreError::Closed))
-    }
-
-    /// Counts a refusal before authentication: one row a minute and source tells of it.
-    pub async fn refuse_stranger(&self, entry: Entry, now: Timestamp) {
-        // Nobody waits for it, so a failure has nobody to go to; the writer logs it.
-        drop(self.send(Box::new(RefuseStranger { entry, now })).await);
-    }
-
     /// Runs a read of authorized work in one snapshot.
     pub(crate) fn snapshot<T>(
         &self,
@@ -230,6 +211,20 @@ impl Store {
     /// When the storage fails.
     pub fn epoch(&self, holder: &GrantHolder) -> Result<Option<Epoch>, StoreError> {
         self.snapshot(|connection| Ok(live_epoch(connection, holder)?))
+    }
+
+    /// Returns a holder's grant as it is now; `None` when it has none any more.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn grant(&self, holder: &GrantHolder) -> Result<Option<Grant>, StoreError> {
+        self.snapshot(|connection| {
+            let live = live_epoch(connection, holder)?;
+            Ok(live
+                .map(|epoch| crate::runs::grant_of(connection, holder, epoch))
+                .transpose()?
+                .flatten())
+        })
     }
 
     /// Recomputes the audit chain; also finds out whether it passes through a `known` head.
@@ -291,41 +286,4 @@ impl<E> From<Fault<E>> for Unread<E> {
     fn from(fault: Fault<E>) -> Self {
         Self { error: fault.into(), refusal: None }
     }
-}
-
-struct Refuse {
-    entry: Entry,
-    now: Timestamp,
-    outcome: Result<(), StoreError>,
-    reply: oneshot::Sender<Result<(), StoreError>>,
-}
-
-impl Job for Refuse {
-    fn run(&mut self, context: &mut Context<'_>) -> Ran {
-        if context.refusals.note(&self.entry, self.now) == Throttled::Counted {
-            return Ran::Grouped;
-        }
-        let (outcome, ran) = context
-            .savepoint(|context| context.chain.append(context.connection, &self.entry, self.now));
-        self.outcome = outcome;
-        ran
-    }
-
-    fn answer(self: Box<Self>, committed: Result<(), StoreError>) {
-        drop(self.reply.send(committed.and(self.outcome)));
-    }
-}
-
-struct RefuseStranger {
-    entry: Entry,
-    now: Timestamp,
-}
-
-impl Job for RefuseStranger {
-    fn run(&mut self, context: &mut Context<'_>) -> Ran {
-        context.refusals.note_unauthenticated(&self.entry, self.now);
-        Ran::Grouped
-    }
-
-    fn answer(self: Box<Self>, _: Result<(), StoreError>) {}
 }

@@ -9,6 +9,7 @@ mod act;
 mod audit;
 mod checkpoint;
 mod error;
+mod filter;
 mod handle;
 mod idempotency;
 mod journal;

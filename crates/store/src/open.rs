@@ -122,7 +122,7 @@ pub(crate) fn audit_key(path: &Path, head: AuditHead) -> Result<[u8; 32], OpenEr
         Err(_) => {
             let random = ring::rand::SystemRandom::new().fill(&mut key);
             random
-                .map_err(|_| std::io::Error::other("the system has no randomness"))
+                .map_err(|_unspecified| std::io::Error::other("the system has no randomness"))
                 .and_then(|()| create_private(path, &key))
                 .map_err(OpenError::AuditKey)?;
             Ok(key)

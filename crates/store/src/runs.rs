@@ -2,6 +2,7 @@
 
 mod accept;
 mod recover;
+mod start;
 mod view;
 mod write;
 
@@ -12,6 +13,7 @@ use crate::act::Failure;
 
 pub use accept::{AcceptRun, Accepted, Precedence};
 pub use recover::{AbortRun, AbortedRun, RecoverRuns, Recovered};
+pub(crate) use start::grant_of;
 pub use view::{GetRun, RunCursor, RunFilter, RunPage, RunView};
 pub use write::{Ending, FenceError};
 
@@ -27,6 +29,7 @@ pub struct RunFence {
 
 /// The right to start a run that was accepted and waits.
 #[derive(Debug)]
+#[expect(clippy::partial_pub_fields, reason = "the row keeps it from being made up elsewhere")]
 pub struct Ticket {
     pub(crate) row: i64,
     /// The run.

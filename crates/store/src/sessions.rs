@@ -1,16 +1,20 @@
 //! Conversations: creating, finding and listing them.
 
-use openclaw_scopes::method::{CreateSession as CreateMethod, ListSessions, ReadSession};
-use openclaw_scopes::target::{SessionTarget, Whole};
+mod list;
+
+use openclaw_scopes::method::{CreateSession as CreateMethod, ReadSession};
+use openclaw_scopes::target::SessionTarget;
 use openclaw_scopes::{
     AgentId, Authorized, GrantHolder, IdempotencyKey, RunId, SessionKey, Timestamp,
 };
 use openclaw_sessions::Usage;
-use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::act::{Applied, Ask, Failure, Query, Transaction};
 use crate::error::{Fault, damaged};
 use crate::idempotency::{self, Recorded};
+
+pub use list::{Activity, SessionCursor, SessionFilter, SessionPage};
 
 /// A conversation.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -35,7 +39,6 @@ pub struct Session {
     pub total_runs: u64,
     /// Tokens used by all of its answers.
     pub usage: Usage,
-    rowid: i64,
 }
 
 const SELECT: &str = "SELECT s.id, s.key, s.agent, s.owner, s.label, s.created_at, s.updated_at,
@@ -48,7 +51,6 @@ impl Session {
         let text = |column: usize| row.get::<_, String>(column);
         let active: Option<String> = row.get(7)?;
         Ok(Self {
-            rowid: row.get(0)?,
             key: text(1)?.parse().map_err(|error| damaged(1, error))?,
             agent: text(2)?.parse().map_err(|error| damaged(2, error))?,
             owner: text(3)?.parse().map_err(|error| damaged(3, error))?,
@@ -200,109 +202,4 @@ impl Query for GetSession {
         find(connection, &target.key)?
             .ok_or_else(|| Fault::Domain(SessionError::Unknown(target.key)))
     }
-}
-
-/// Where a page of conversations ends: the next one begins after it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct SessionCursor {
-    /// When the last conversation of the page was used.
-    pub updated_at: Timestamp,
-    /// Its row.
-    pub rowid: i64,
-}
-
-/// Which conversations are wanted.
-#[derive(Clone, Debug, Default)]
-pub struct SessionFilter {
-    /// Only those of this agent.
-    pub agent: Option<AgentId>,
-    /// Only those whose key or label contains this text.
-    pub search: String,
-    /// Only those in which a run works or waits.
-    pub activity: Activity,
-    /// Only those after this place; `None` for the most recently used.
-    pub after: Option<SessionCursor>,
-    /// Rows of the page.
-    pub limit: u32,
-}
-
-/// Whether idle conversations are wanted.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Activity {
-    /// Those in which a run works or waits.
-    Active,
-    /// All.
-    #[default]
-    Any,
-}
-
-/// A page of conversations, the most recently used first.
-#[derive(Clone, Debug)]
-pub struct SessionPage {
-    /// The conversations.
-    pub sessions: Vec<Session>,
-    /// Where the page ends; `None` on the last one.
-    pub next: Option<SessionCursor>,
-}
-
-impl Query for SessionFilter {
-    type Method = ListSessions;
-    type Output = SessionPage;
-    type Error = std::convert::Infallible;
-
-    fn target(&self, _: &Connection) -> Result<Whole, Fault<Self::Error>> {
-        Ok(Whole)
-    }
-
-    fn read(
-        &self,
-        connection: &Connection,
-        authorized: Authorized<ListSessions>,
-    ) -> Result<SessionPage, Fault<Self::Error>> {
-        let (_, Whole) = authorized.into_parts();
-        Ok(page(connection, self)?)
-    }
-}
-
-fn page(connection: &Connection, filter: &SessionFilter) -> rusqlite::Result<SessionPage> {
-    let mut sql = String::from(SELECT);
-    let mut values: Vec<Box<dyn ToSql>> = Vec::new();
-    let mut clause = " WHERE ";
-    let mut narrow = |condition: &str, given: Vec<Box<dyn ToSql>>| {
-        sql.push_str(clause);
-        sql.push_str(condition);
-        values.extend(given);
-        clause = " AND ";
-    };
-    if let Some(after) = filter.after {
-        let place = vec![Box::new(after.updated_at.as_millis()) as _, Box::new(after.rowid) as _];
-        narrow("(s.updated_at, s.id) < (?, ?)", place);
-    }
-    if let Some(agent) = &filter.agent {
-        narrow("s.agent = ?", vec![Box::new(agent.to_string())]);
-    }
-    if !filter.search.is_empty() {
-        let text = || Box::new(filter.search.to_lowercase());
-        let condition = "(instr(lower(s.key), ?) > 0 OR instr(lower(s.label), ?) > 0)";
-        narrow(condition, vec![text(), text()]);
-    }
-    if filter.activity == Activity::Active {
-        let live = "EXISTS (SELECT 1 FROM runs r
-                    WHERE r.status IN ('queued', 'running') AND r.session = s.id)";
-        narrow(live, Vec::new());
-    }
-    sql.push_str(" ORDER BY s.updated_at DESC, s.id DESC LIMIT ?");
-    // One row more tells whether there is another page.
-    values.push(Box::new(filter.limit.saturating_add(1)));
-    let mut statement = connection.prepare_cached(&sql)?;
-    let rows = statement.query_map(params_from_iter(values), Session::from_row)?;
-    let mut sessions = rows.collect::<Result<Vec<_>, _>>()?;
-    let limit = usize::try_from(filter.limit).unwrap_or(usize::MAX);
-    let has_more = sessions.len() > limit;
-    sessions.truncate(limit);
-    let next = sessions
-        .last()
-        .filter(|_| has_more)
-        .map(|last| SessionCursor { updated_at: last.updated_at, rowid: last.rowid });
-    Ok(SessionPage { sessions, next })
 }

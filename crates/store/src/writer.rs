@@ -98,7 +98,7 @@ impl Writer {
     pub(crate) fn serve(mut self, queue: &Receiver<Message>) {
         loop {
             let first = match self.wait() {
-                None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                None => queue.recv().map_err(|_gone| RecvTimeoutError::Disconnected),
                 Some(wait) => queue.recv_timeout(wait),
             };
             let mut is_open = true;

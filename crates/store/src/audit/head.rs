@@ -50,14 +50,14 @@ impl FromStr for AuditHead {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (seq, hex) = text.split_once(':').ok_or(ParseHeadError)?;
-        let seq = seq.parse().map_err(|_| ParseHeadError)?;
+        let seq = seq.parse().map_err(|_not_digits| ParseHeadError)?;
         if hex.len() != 64 || !hex.is_ascii() {
             return Err(ParseHeadError);
         }
         let mut digest = [0; 32];
         for (byte, pair) in digest.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
-            let pair = std::str::from_utf8(pair).map_err(|_| ParseHeadError)?;
-            *byte = u8::from_str_radix(pair, 16).map_err(|_| ParseHeadError)?;
+            let pair = std::str::from_utf8(pair).map_err(|_not_digits| ParseHeadError)?;
+            *byte = u8::from_str_radix(pair, 16).map_err(|_not_digits| ParseHeadError)?;
         }
         Ok(Self { seq, digest: Digest(digest) })
     }

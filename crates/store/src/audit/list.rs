@@ -7,7 +7,8 @@ use rusqlite::{Connection, params};
 
 use super::{AuditRecord, COLUMNS, Decision};
 use crate::act::Query;
-use crate::error::Fault;
+use crate::error::{Fault, StoreError};
+use crate::handle::Store;
 
 /// Which decisions are wanted.
 #[derive(Clone, Debug)]
@@ -33,6 +34,22 @@ pub struct AuditPage {
     pub records: Vec<AuditRecord>,
     /// What to ask for next; `None` on the last page.
     pub next_before: Option<u64>,
+}
+
+impl Store {
+    /// Returns the oldest records from `seq` on, for an export that is authorized already.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn audit_from(&self, seq: u64, limit: u32) -> Result<Vec<AuditRecord>, StoreError> {
+        self.snapshot(|connection| {
+            let sql = format!("SELECT {COLUMNS} FROM audit WHERE seq >= ?1 ORDER BY seq LIMIT ?2");
+            let mut statement = connection.prepare_cached(&sql)?;
+            let from = i64::try_from(seq).unwrap_or(i64::MAX);
+            let rows = statement.query_map(params![from, limit], AuditRecord::from_row)?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
 }
 
 impl Query for AuditFilter {

@@ -1,20 +1,17 @@
-//! Accepting a run, and starting it when its turn has come.
+//! Accepting a run, and starting it at once when nobody is before it.
 
 use std::time::Duration;
 
 use openclaw_scopes::method::StartRun;
 use openclaw_scopes::target::SessionTarget;
-use openclaw_scopes::{
-    Authorized, Caller, Epoch, Grant, GrantHolder, RunId, SessionKey, Timestamp,
-};
-use openclaw_sessions::{Fence, Queued, Record, RunStatus, Usage};
-use rusqlite::{Connection, OptionalExtension as _, params};
+use openclaw_scopes::{Authorized, Caller, RunId, SessionKey, Timestamp};
+use openclaw_sessions::RunStatus;
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::write::append_record;
-use super::{RunError, RunFence, RunView, Started, Ticket, view};
-use crate::act::{ActError, Applied, Ask, Transaction, live_epoch};
-use crate::error::{Fault, damaged};
-use crate::handle::Store;
+use super::start::{Counts, Place, Question, enter, lease};
+use super::{RunError, RunView, Started, Ticket, view};
+use crate::act::{Applied, Ask, Transaction};
+use crate::error::Fault;
 use crate::sessions;
 
 /// Whether a run may start in the same step that accepts it.
@@ -70,28 +67,32 @@ impl Ask for AcceptRun {
         now: Timestamp,
     ) -> Result<Applied<Accepted>, Fault<RunError>> {
         let (caller, target) = authorized.into_parts();
-        if let Some(existing) = self.existing(tx, &caller)? {
-            return Ok(Applied::Unchanged(Accepted::Existing(existing)));
-        }
-        let session = match target.owner {
-            Some(_) => {
-                let sql = "SELECT id FROM sessions WHERE key = ?1";
-                tx.prepare_cached(sql)?.query_row([target.key.as_str()], |row| row.get(0))?
+        if target.owner.is_none() {
+            // A retry under another conversation's name opens none.
+            if let Some(existing) = self.existing(tx, &caller)? {
+                return Ok(Applied::Unchanged(Accepted::Existing(existing)));
             }
-            None => sessions::insert(tx, &target.key, caller.on_behalf_of(), "", now)?,
+            sessions::insert(tx, &target.key, caller.on_behalf_of(), "", now)?;
+        }
+        let Some((row, session)) = self.insert(tx, &caller, now)? else {
+            let existing = self.existing(tx, &caller)?;
+            let existing = existing.ok_or(Fault::Store(rusqlite::Error::QueryReturnedNoRows))?;
+            return Ok(Applied::Unchanged(Accepted::Existing(existing)));
         };
-        let row = self.insert(tx, session, &caller, now)?;
+        let place = Place { row, session, run: &self.run, key: &target.key, grant: caller.grant() };
         let accepted = match self.precedence {
             Precedence::Start => {
-                let grant = caller.grant();
-                let place = Place { row, session, run: &self.run, key: &target.key, grant };
                 let question = Question { text: self.message.clone(), accepted_at: now };
-                let started = start(tx, &place, question, self.timeout, now)?;
+                let started = enter(tx, &place, question, Counts::Anew, self.timeout, now)?;
                 Accepted::Started(Box::new(started))
             }
             Precedence::Wait => {
+                let sql = "UPDATE sessions SET total_runs = total_runs + 1,
+                               updated_at = max(updated_at, ?2) WHERE id = ?1";
+                tx.prepare_cached(sql)?.execute(params![session, now.as_millis()])?;
+                let view = place.view(RunStatus::Queued, now, None);
                 let ticket = Ticket { row, run: self.run.clone(), session: target.key };
-                Accepted::Waiting(view::find_row(tx, row)?, ticket)
+                Accepted::Waiting(view, ticket)
             }
         };
         Ok(Applied::Changed(accepted))
@@ -105,180 +106,60 @@ impl AcceptRun {
         connection: &Connection,
         caller: &Caller,
     ) -> Result<Option<RunView>, Fault<RunError>> {
-        let sql = "SELECT id, request_digest, on_behalf_of FROM runs WHERE run_id = ?1";
-        let found: Option<(i64, [u8; 32], String)> = connection
+        let sql = "SELECT request_digest, on_behalf_of FROM runs WHERE run_id = ?1";
+        let found: Option<([u8; 32], String)> = connection
             .prepare_cached(sql)?
-            .query_row([self.run.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .query_row([self.run.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
-        let Some((row, digest, holder)) = found else {
+        let Some((digest, holder)) = found else {
             return Ok(None);
         };
         // Somebody else's run is another request, whatever it asks.
         if digest != self.request_digest || holder != caller.on_behalf_of().to_string() {
             return Err(Fault::Domain(RunError::IdempotencyConflict));
         }
-        Ok(Some(view::find_row(connection, row)?))
+        Ok(view::find(connection, &self.run)?)
     }
 
+    /// Writes the run in the state it begins in; returns its row and its session's, or nothing
+    /// when the id is taken.
     fn insert(
         &self,
         connection: &Connection,
-        session: i64,
         caller: &Caller,
         now: Timestamp,
-    ) -> rusqlite::Result<i64> {
+    ) -> rusqlite::Result<Option<(i64, i64)>> {
+        // One statement: a run that starts at once is never a queued row.
         let sql = "INSERT INTO runs (run_id, session, on_behalf_of, grant_epoch, request_digest,
-                       status, message, timeout_ms, accepted_at)
-                   VALUES (?1, ?2, ?3, ?4, ?5, 'queued', ?6, ?7, ?8)";
-        let message = match self.precedence {
-            Precedence::Start => "",
-            Precedence::Wait => &self.message,
+                       status, message, timeout_ms, fence, lease_until, started_at, accepted_at)
+                   SELECT ?1, id, ?3, ?4, ?5, ?6, ?7, ?8, fence + ?9, ?10, ?11, ?12
+                   FROM sessions WHERE key = ?2
+                   ON CONFLICT (run_id) DO NOTHING RETURNING id, session";
+        let starts = match self.precedence {
+            Precedence::Start => Some(now),
+            Precedence::Wait => None,
         };
-        connection.prepare_cached(sql)?.insert(params![
+        let status = if starts.is_some() { RunStatus::Running } else { RunStatus::Queued };
+        let values = params![
             self.run.as_str(),
-            session,
+            self.session.as_str(),
             caller.on_behalf_of().to_string(),
             caller.grant().epoch().0,
             self.request_digest,
-            message,
-            self.timeout
-                .map_or(0, |timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX >> 1)),
+            status.name(),
+            if starts.is_some() { "" } else { &self.message },
+            self.timeout.map_or(0, stored_timeout),
+            starts.map(|_| 1),
+            starts.map(|now| lease(self.timeout, now)),
+            starts.map(Timestamp::as_millis),
             now.as_millis(),
-        ])
+        ];
+        let rows = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        connection.prepare_cached(sql)?.query_row(values, rows).optional()
     }
 }
 
-/// Where a run that starts is found.
-struct Place<'a> {
-    row: i64,
-    session: i64,
-    run: &'a RunId,
-    key: &'a SessionKey,
-    grant: &'a Grant,
-}
-
-/// What a run is asked, and since when.
-struct Question {
-    text: String,
-    accepted_at: Timestamp,
-}
-
-/// How long a lease outlives its run's deadline: time to write the end.
-const SETTLE: Duration = Duration::from_secs(15);
-
-/// Gives the run its session's next fence, and writes its question.
-fn start(
-    connection: &Connection,
-    place: &Place<'_>,
-    question: Question,
-    limit: Option<Duration>,
-    now: Timestamp,
-) -> Result<Started, Fault<RunError>> {
-    let sql = "UPDATE sessions SET fence = fence + 1, active_run = ?2, entries = entries + 1,
-                   total_runs = total_runs + 1, updated_at = max(updated_at, ?3)
-               WHERE id = ?1 AND active_run IS NULL RETURNING fence, entries";
-    let moved: Option<(u64, u64)> = connection
-        .prepare_cached(sql)?
-        .query_row(params![place.session, place.row, now.as_millis()], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
-        .optional()?;
-    // The lanes give each session one turn at a time; a second one is a damaged row, not a wait.
-    let Some((fence, entry)) = moved else {
-        return Err(Fault::Store(damaged(0, TwoWriters(place.run.clone()))));
-    };
-    let fence = Fence::from_number(fence);
-    let running = Queued.start(fence, limit, now);
-    let lease =
-        running.deadline.map_or(i64::MAX, |deadline| deadline.saturating_add(SETTLE).as_millis());
-    let sql = "UPDATE runs SET status = 'running', fence = ?2, lease_until = ?3, started_at = ?4,
-                   message = '' WHERE id = ?1";
-    connection.prepare_cached(sql)?.execute(params![
-        place.row,
-        fence.as_number(),
-        lease,
-        now.as_millis()
-    ])?;
-    let fence = RunFence { fence, run: place.row, session: place.session };
-    let record = Record::UserMessage { text: question.text.clone() };
-    append_record(connection, &fence, entry, &record, now)?;
-    let view = RunView {
-        run: place.run.clone(),
-        session: place.key.clone(),
-        status: RunStatus::Running,
-        text: String::new(),
-        error: String::new(),
-        usage: Usage::default(),
-        accepted_at: question.accepted_at,
-        started_at: Some(now),
-        ended_at: None,
-        on_behalf_of: place.grant.holder().clone(),
-        rowid: place.row,
-    };
-    Ok(Started { fence, running, grant: place.grant.clone(), entry, message: question.text, view })
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("run `{0}` was to start while another writes its session")]
-struct TwoWriters(RunId);
-
-impl Store {
-    /// Starts a run that was accepted earlier; its grant is asked again. `None` when it has been
-    /// ended while it waited.
-    ///
-    /// # Errors
-    /// When the grant has ended since, or the storage fails.
-    pub async fn start_run(
-        &self,
-        ticket: Ticket,
-        now: Timestamp,
-    ) -> Result<Option<Started>, ActError<RunError>> {
-        self.step(move |connection| start_waiting(connection, &ticket, now)).await
-    }
-}
-
-fn start_waiting(
-    connection: &Connection,
-    ticket: &Ticket,
-    now: Timestamp,
-) -> Result<Option<Started>, Fault<RunError>> {
-    let sql = "SELECT session, on_behalf_of, grant_epoch, message, timeout_ms, accepted_at FROM runs
-               WHERE id = ?1 AND status = 'queued'";
-    type Waiting = (i64, String, u64, String, u64, i64);
-    let waiting: Option<Waiting> = connection
-        .prepare_cached(sql)?
-        .query_row([ticket.row], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
-        })
-        .optional()?;
-    let Some((session, holder, epoch, text, timeout, accepted_at)) = waiting else {
-        return Ok(None);
-    };
-    let holder: GrantHolder = holder.parse().map_err(|error| damaged(1, error))?;
-    let grant = grant_of(connection, &holder, Epoch(epoch))?
-        .ok_or_else(|| Fault::Domain(RunError::GrantEnded(ticket.run.clone())))?;
-    let place =
-        Place { row: ticket.row, session, run: &ticket.run, key: &ticket.session, grant: &grant };
-    let limit = (timeout > 0).then(|| Duration::from_millis(timeout));
-    let question = Question { text, accepted_at: Timestamp::from_millis(accepted_at) };
-    start(connection, &place, question, limit, now).map(Some)
-}
-
-/// Returns the grant that queued work rests on, if it is still the one it was accepted under.
-fn grant_of(
-    connection: &Connection,
-    holder: &GrantHolder,
-    epoch: Epoch,
-) -> rusqlite::Result<Option<Grant>> {
-    if live_epoch(connection, holder)? != Some(epoch) {
-        return Ok(None);
-    }
-    Ok(match holder {
-        GrantHolder::Owner => Some(Grant::owner(epoch)),
-        // Nobody else can have been granted anything yet; absence is denial.
-        GrantHolder::Device(_)
-        | GrantHolder::Gateway
-        | GrantHolder::Plugin(_)
-        | GrantHolder::Token(_) => None,
-    })
+/// Returns a limit as it is stored: zero stands for none.
+fn stored_timeout(timeout: Duration) -> i64 {
+    i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX).max(1)
 }

@@ -6,7 +6,7 @@ use openclaw_scopes::{Authorized, RunId, SessionKey, Timestamp};
 use openclaw_sessions::{Fence, Queued, RunStatus, Terminal, Usage};
 use rusqlite::{Connection, params};
 
-use super::write::{Ending, end};
+use super::write::{Closing, Ending, end};
 use super::{RunError, RunFence, RunView, Ticket, view};
 use crate::act::{ActError, Applied, Ask, Transaction};
 use crate::error::{Fault, damaged};
@@ -31,8 +31,7 @@ impl Ask for AbortRun {
     type Error = RunError;
 
     fn target(&self, tx: &Transaction<'_>) -> Result<RunTarget, Fault<RunError>> {
-        let run = view::find(tx, &self.0)?;
-        Ok(RunTarget { run: self.0.clone(), owner: run.map(|run| run.on_behalf_of) })
+        Ok(view::target(tx, &self.0)?)
     }
 
     fn apply(
@@ -47,8 +46,8 @@ impl Ask for AbortRun {
         match run.status {
             RunStatus::Running => Ok(Applied::Changed(AbortedRun::Works(run))),
             RunStatus::Queued => {
-                end_waiting(tx, run.rowid, Queued.abort(), "", now)?;
-                let run = view::find_row(tx, run.rowid)?;
+                end_waiting(tx, &target.run, Queued.abort(), "", now)?;
+                let run = view::find(tx, &target.run)?.ok_or_else(unknown)?;
                 Ok(Applied::Changed(AbortedRun::Ended(run)))
             }
             RunStatus::Aborted
@@ -62,14 +61,14 @@ impl Ask for AbortRun {
 
 fn end_waiting(
     connection: &Connection,
-    row: i64,
+    run: &RunId,
     terminal: Terminal,
     error: &str,
     now: Timestamp,
 ) -> rusqlite::Result<usize> {
     let sql = "UPDATE runs SET status = ?2, message = '', error = ?3, ended_at = ?4
-               WHERE id = ?1 AND status = 'queued'";
-    let values = params![row, terminal.status().name(), error, now.as_millis()];
+               WHERE run_id = ?1 AND status = 'queued'";
+    let values = params![run.as_str(), terminal.status().name(), error, now.as_millis()];
     connection.prepare_cached(sql)?.execute(values)
 }
 
@@ -85,10 +84,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), ActError<RunError>> {
         self.step(move |connection| {
-            let row = view::find(connection, &run)?;
-            if let Some(row) = row {
-                end_waiting(connection, row.rowid, Queued.abort(), &error, now)?;
-            }
+            end_waiting(connection, &run, Queued.abort(), &error, now)?;
             Ok(())
         })
         .await
@@ -134,15 +130,15 @@ impl Ask for RecoverRuns {
                 Ok(RunFence { run: row.get(0)?, session: row.get(1)?, fence })
             })?
             .collect::<Result<Vec<_>, _>>()?;
-        let ending = Ending {
+        let closing = Closing::of(Ending {
             terminal: Queued.interrupt(),
             answer: None,
             error: "the gateway stopped while the run was at work".into(),
             usage: Usage::default(),
-        };
+        })?;
         for fence in &running {
             // A session that no longer knows its writer is a damaged row, not a run to skip.
-            end(tx, fence, &ending, now).map_err(|fault| match fault {
+            end(tx, fence, &closing, now).map_err(|fault| match fault {
                 Fault::Store(error) => Fault::Store(error),
                 Fault::Domain(error) => Fault::Store(damaged(2, error)),
             })?;

@@ -4,11 +4,12 @@ use openclaw_scopes::method::{ListRuns, WaitRun};
 use openclaw_scopes::target::{RunTarget, Whole};
 use openclaw_scopes::{Authorized, GrantHolder, RunId, SessionKey, Timestamp};
 use openclaw_sessions::{Record, RunStatus, Usage};
-use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, params_from_iter};
+use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::{Ending, RunError};
 use crate::act::Query;
 use crate::error::{Fault, StoreError, damaged};
+use crate::filter::{Clauses, Rows};
 use crate::handle::Store;
 
 /// A run as it stands.
@@ -34,7 +35,6 @@ pub struct RunView {
     pub ended_at: Option<Timestamp>,
     /// On whose behalf it runs.
     pub on_behalf_of: GrantHolder,
-    pub(crate) rowid: i64,
 }
 
 const SELECT: &str = "SELECT r.id, r.run_id, s.key, r.status, j.record, r.error, r.input_tokens,
@@ -62,7 +62,6 @@ impl RunView {
             row.get::<_, Option<i64>>(column).map(|at| at.map(Timestamp::from_millis))
         };
         Ok(Self {
-            rowid: row.get(0)?,
             run: text(1)?.parse().map_err(|error| damaged(1, error))?,
             session: text(2)?.parse().map_err(|error| damaged(2, error))?,
             status: RunStatus::parse(&text(3)?).map_err(|error| damaged(3, error))?,
@@ -103,9 +102,13 @@ pub(crate) fn find(connection: &Connection, run: &RunId) -> rusqlite::Result<Opt
     connection.prepare_cached(&sql)?.query_row([run.as_str()], RunView::from_row).optional()
 }
 
-pub(crate) fn find_row(connection: &Connection, row: i64) -> rusqlite::Result<RunView> {
-    let sql = format!("{SELECT} WHERE r.id = ?1");
-    connection.prepare_cached(&sql)?.query_row([row], RunView::from_row)
+/// Loads what the rules look at: the run, and on whose behalf it runs if there is one.
+pub(super) fn target(connection: &Connection, run: &RunId) -> rusqlite::Result<RunTarget> {
+    let sql = "SELECT on_behalf_of FROM runs WHERE run_id = ?1";
+    let mut statement = connection.prepare_cached(sql)?;
+    let owner: Option<String> = statement.query_row([run.as_str()], |row| row.get(0)).optional()?;
+    let owner = owner.map(|owner| owner.parse()).transpose().map_err(|error| damaged(0, error))?;
+    Ok(RunTarget { run: run.clone(), owner })
 }
 
 impl Store {
@@ -128,8 +131,7 @@ impl Query for GetRun {
     type Error = RunError;
 
     fn target(&self, connection: &Connection) -> Result<RunTarget, Fault<RunError>> {
-        let run = find(connection, &self.0)?;
-        Ok(RunTarget { run: self.0.clone(), owner: run.map(|run| run.on_behalf_of) })
+        Ok(target(connection, &self.0)?)
     }
 
     fn read(
@@ -188,36 +190,24 @@ impl Query for RunFilter {
 }
 
 fn page(connection: &Connection, filter: &RunFilter) -> rusqlite::Result<RunPage> {
-    let mut sql = String::from(SELECT);
-    let mut values: Vec<Box<dyn ToSql>> = Vec::new();
-    let mut clause = " WHERE ";
-    let mut narrow = |condition: &str, given: Vec<Box<dyn ToSql>>| {
-        sql.push_str(clause);
-        sql.push_str(condition);
-        values.extend(given);
-        clause = " AND ";
-    };
+    let mut clauses = Clauses::of(SELECT);
     if let Some(RunCursor(row)) = filter.after {
-        narrow("r.id < ?", vec![Box::new(row)]);
+        clauses.narrow("r.id < ?").bind(row);
     }
     if let Some(session) = &filter.session {
-        let condition = "r.session = (SELECT id FROM sessions WHERE key = ?)";
-        narrow(condition, vec![Box::new(session.to_string())]);
+        clauses
+            .narrow("r.session = (SELECT id FROM sessions WHERE key = ?)")
+            .bind(session.to_string());
     }
     if !filter.statuses.is_empty() {
         let marks = vec!["?"; filter.statuses.len()].join(", ");
-        let names = filter.statuses.iter().map(|status| Box::new(status.name()) as _).collect();
-        narrow(&format!("r.status IN ({marks})"), names);
+        clauses.narrow(&format!("r.status IN ({marks})"));
+        for status in &filter.statuses {
+            clauses.bind(status.name());
+        }
     }
-    sql.push_str(" ORDER BY r.id DESC LIMIT ?");
-    // One row more tells whether there is another page.
-    values.push(Box::new(filter.limit.saturating_add(1)));
-    let mut statement = connection.prepare_cached(&sql)?;
-    let rows = statement.query_map(params_from_iter(values), RunView::from_row)?;
-    let mut runs = rows.collect::<Result<Vec<_>, _>>()?;
-    let limit = usize::try_from(filter.limit).unwrap_or(usize::MAX);
-    let has_more = runs.len() > limit;
-    runs.truncate(limit);
-    let next = runs.last().filter(|_| has_more).map(|last| RunCursor(last.rowid));
-    Ok(RunPage { runs, next })
+    let read = |row: &Row<'_>| Ok((RunCursor(row.get(0)?), RunView::from_row(row)?));
+    let cursor = |(cursor, _): &(RunCursor, RunView)| *cursor;
+    let Rows { rows, next } = clauses.page(connection, "r.id DESC", filter.limit, read, cursor)?;
+    Ok(RunPage { runs: rows.into_iter().map(|(_, run)| run).collect(), next })
 }

@@ -1,7 +1,7 @@
 //! What a run writes while it holds its session's fence.
 
 use openclaw_scopes::Timestamp;
-use openclaw_sessions::{AssistantMessage, Record, Terminal, Usage};
+use openclaw_sessions::{AssistantMessage, Record, RunStatus, Terminal, Usage};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::RunFence;
@@ -38,8 +38,10 @@ impl Store {
         records: Vec<Record>,
         now: Timestamp,
     ) -> Result<u64, ActError<FenceError>> {
+        let texts = records.iter().map(as_text).collect::<Result<Vec<_>, _>>();
+        let texts = texts.map_err(|error| ActError::Store(error.into()))?;
         let fence = RunFence { ..*fence };
-        self.step(move |connection| append(connection, &fence, &records, now)).await
+        self.step(move |connection| append(connection, &fence, &texts, now)).await
     }
 
     /// Ends a run: its answer, its end and the release of its session are one change.
@@ -54,88 +56,123 @@ impl Store {
         ending: Ending,
         now: Timestamp,
     ) -> Result<u64, ActError<FenceError>> {
+        let closing = Closing::of(ending).map_err(|error| ActError::Store(error.into()))?;
         let fence = RunFence { ..*fence };
-        self.step(move |connection| end(connection, &fence, &ending, now)).await
+        self.step(move |connection| end(connection, &fence, &closing, now)).await
     }
+}
+
+/// Returns a record as it is stored. Done before the writer's turn where possible: its time is
+/// everybody's.
+pub(super) fn as_text(record: &Record) -> rusqlite::Result<String> {
+    serde_json::to_string(record).map_err(|error| damaged(0, error))
 }
 
 fn append(
     connection: &Connection,
     fence: &RunFence,
-    records: &[Record],
+    records: &[String],
     now: Timestamp,
 ) -> Result<u64, Fault<FenceError>> {
     let sql = "UPDATE sessions SET entries = entries + ?4
                WHERE id = ?1 AND active_run = ?2 AND fence = ?3 RETURNING entries";
     let count = u64::try_from(records.len()).unwrap_or(u64::MAX);
-    let last: Option<u64> = connection
-        .prepare_cached(sql)?
-        .query_row(params![fence.session, fence.run, fence.fence.as_number(), count], |row| {
-            row.get(0)
-        })
-        .optional()?;
+    let values = params![fence.session, fence.run, fence.fence.as_number(), count];
+    let last: Option<u64> =
+        connection.prepare_cached(sql)?.query_row(values, |row| row.get(0)).optional()?;
     let last = last.ok_or(Fault::Domain(FenceError))?;
     for (record, entry) in records.iter().zip(last.saturating_sub(count).saturating_add(1)..) {
-        append_record(connection, fence, entry, record, now)?;
+        append_text(connection, fence, entry, record, now)?;
     }
     Ok(last)
 }
 
-pub(crate) fn append_record(
+pub(super) fn append_text(
     connection: &Connection,
     fence: &RunFence,
     entry: u64,
-    record: &Record,
+    record: &str,
     now: Timestamp,
 ) -> rusqlite::Result<()> {
-    let text = serde_json::to_string(record).map_err(|error| damaged(0, error))?;
     let sql = "INSERT INTO journal VALUES (?1, ?2, ?3, ?4, ?5)";
-    let values = params![fence.session, entry, fence.run, now.as_millis(), text];
+    let values = params![fence.session, entry, fence.run, now.as_millis(), record];
     connection.prepare_cached(sql)?.execute(values).map(|_| ())
 }
 
-pub(crate) fn end(
+/// An [`Ending`] as it is stored.
+#[derive(Debug)]
+pub(super) struct Closing {
+    answer: Option<String>,
+    error: String,
+    last: String,
+    status: RunStatus,
+    usage: Usage,
+}
+
+/// Tokens that a run or a conversation counts at most: what a float can hold exactly. A provider
+/// that claims more must not make the end of a run impossible.
+const MAX_TOKENS: u64 = (1 << 53) - 1;
+
+impl Closing {
+    pub(super) fn of(ending: Ending) -> rusqlite::Result<Self> {
+        let Ending { terminal, answer, error, usage } = ending;
+        let status = terminal.status();
+        let shown = (!error.is_empty()).then(|| error.clone());
+        Ok(Self {
+            answer: answer.map(|answer| as_text(&Record::AssistantMessage(answer))).transpose()?,
+            error,
+            last: as_text(&Record::Final { status, error: shown })?,
+            status,
+            usage: Usage {
+                input_tokens: usage.input_tokens.min(MAX_TOKENS),
+                output_tokens: usage.output_tokens.min(MAX_TOKENS),
+                cached_tokens: usage.cached_tokens.min(MAX_TOKENS),
+            },
+        })
+    }
+}
+
+pub(super) fn end(
     connection: &Connection,
     fence: &RunFence,
-    ending: &Ending,
+    closing: &Closing,
     now: Timestamp,
 ) -> Result<u64, Fault<FenceError>> {
-    let error = (!ending.error.is_empty()).then(|| ending.error.clone());
-    let status = ending.terminal.status();
-    let last_record = Record::Final { status, error };
     let sql = "UPDATE sessions SET entries = entries + ?4, active_run = NULL,
-                   updated_at = max(updated_at, ?5), input_tokens = input_tokens + ?6,
-                   output_tokens = output_tokens + ?7, cached_tokens = cached_tokens + ?8
+                   updated_at = max(updated_at, ?5),
+                   input_tokens = min(input_tokens + ?6, ?9),
+                   output_tokens = min(output_tokens + ?7, ?9),
+                   cached_tokens = min(cached_tokens + ?8, ?9)
                WHERE id = ?1 AND active_run = ?2 AND fence = ?3 RETURNING entries";
-    let usage = ending.usage;
+    let usage = closing.usage;
     let values = params![
         fence.session,
         fence.run,
         fence.fence.as_number(),
-        if ending.answer.is_some() { 2 } else { 1 },
+        if closing.answer.is_some() { 2 } else { 1 },
         now.as_millis(),
         usage.input_tokens,
         usage.output_tokens,
         usage.cached_tokens,
+        MAX_TOKENS,
     ];
     let last: Option<u64> =
         connection.prepare_cached(sql)?.query_row(values, |row| row.get(0)).optional()?;
     let last = last.ok_or(Fault::Domain(FenceError))?;
     let answer_entry = last.saturating_sub(1);
-    if let Some(answer) = &ending.answer {
-        let record = Record::AssistantMessage(answer.clone());
-        append_record(connection, fence, answer_entry, &record, now)?;
+    if let Some(answer) = &closing.answer {
+        append_text(connection, fence, answer_entry, answer, now)?;
     }
-    append_record(connection, fence, last, &last_record, now)?;
+    append_text(connection, fence, last, &closing.last, now)?;
     let sql = "UPDATE runs SET status = ?2, lease_until = NULL, ended_at = ?3, error = ?4,
                    answer_entry = ?5, input_tokens = ?6, output_tokens = ?7, cached_tokens = ?8
                WHERE id = ?1";
     connection.prepare_cached(sql)?.execute(params![
         fence.run,
-        status.name(),
+        closing.status.name(),
         now.as_millis(),
-        ending.error,
-        ending.answer.as_ref().map(|_| answer_entry),
+        closing.error,
+        closing.answer.as_ref().map(|_| answer_entry),
         usage.input_tokens,
         usage.output_tokens,
         usage.cached_tokens,

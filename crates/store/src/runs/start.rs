@@ -1,0 +1,174 @@
+//! Starting a run when its turn has come: it becomes the one writer of its session.
+
+use std::time::Duration;
+
+use openclaw_scopes::{Epoch, Grant, GrantHolder, RunId, SessionKey, Timestamp};
+use openclaw_sessions::{Fence, Queued, Record, RunStatus, Usage};
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::write::{append_text, as_text};
+use super::{RunError, RunFence, RunView, Started, Ticket};
+use crate::act::{ActError, live_epoch};
+use crate::error::{Fault, damaged};
+use crate::handle::Store;
+
+/// How long a lease outlives its run's deadline: time to write the end.
+const SETTLE: Duration = Duration::from_secs(15);
+
+/// Returns until when a run that starts now is believed to be at work.
+pub(super) fn lease(limit: Option<Duration>, now: Timestamp) -> i64 {
+    limit.map_or(i64::MAX, |limit| now.saturating_add(limit).saturating_add(SETTLE).as_millis())
+}
+
+/// Where a run that starts is found.
+pub(super) struct Place<'a> {
+    pub(super) row: i64,
+    pub(super) session: i64,
+    pub(super) run: &'a RunId,
+    pub(super) key: &'a SessionKey,
+    pub(super) grant: &'a Grant,
+}
+
+impl Place<'_> {
+    pub(super) fn view(
+        &self,
+        status: RunStatus,
+        accepted_at: Timestamp,
+        started_at: Option<Timestamp>,
+    ) -> RunView {
+        RunView {
+            run: self.run.clone(),
+            session: self.key.clone(),
+            status,
+            text: String::new(),
+            error: String::new(),
+            usage: Usage::default(),
+            accepted_at,
+            started_at,
+            ended_at: None,
+            on_behalf_of: self.grant.holder().clone(),
+        }
+    }
+}
+
+/// What a run is asked, and since when.
+pub(super) struct Question {
+    pub(super) text: String,
+    pub(super) accepted_at: Timestamp,
+}
+
+/// Whether a run that starts was counted when it was accepted.
+#[derive(Clone, Copy)]
+pub(super) enum Counts {
+    Already,
+    Anew,
+}
+
+/// Gives the run its session's next fence, and writes its question.
+pub(super) fn enter(
+    connection: &Connection,
+    place: &Place<'_>,
+    question: Question,
+    counts: Counts,
+    limit: Option<Duration>,
+    now: Timestamp,
+) -> Result<Started, Fault<RunError>> {
+    let sql = "UPDATE sessions SET fence = fence + 1, active_run = ?2, entries = entries + 1,
+                   total_runs = total_runs + ?4, updated_at = max(updated_at, ?3)
+               WHERE id = ?1 AND active_run IS NULL RETURNING fence, entries";
+    let added = match counts {
+        Counts::Already => 0,
+        Counts::Anew => 1,
+    };
+    let values = params![place.session, place.row, now.as_millis(), added];
+    let moved: Option<(u64, u64)> = connection
+        .prepare_cached(sql)?
+        .query_row(values, |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    // The lanes give each session one turn at a time; a second one is a damaged row, not a wait.
+    let Some((fence, entry)) = moved else {
+        return Err(Fault::Store(damaged(0, TwoWriters(place.run.clone()))));
+    };
+    let fence = Fence::from_number(fence);
+    let running = Queued.start(fence, limit, now);
+    let fence = RunFence { fence, run: place.row, session: place.session };
+    let record = Record::UserMessage { text: question.text };
+    append_text(connection, &fence, entry, &as_text(&record)?, now)?;
+    let Record::UserMessage { text: message } = record else {
+        return Err(Fault::Store(rusqlite::Error::InvalidQuery));
+    };
+    let view = place.view(RunStatus::Running, question.accepted_at, Some(now));
+    Ok(Started { fence, running, grant: place.grant.clone(), entry, message, view })
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("run `{0}` was to start while another writes its session")]
+struct TwoWriters(RunId);
+
+impl Store {
+    /// Starts a run that was accepted earlier; its grant is asked again. `None` when it has been
+    /// ended while it waited.
+    ///
+    /// # Errors
+    /// When the grant has ended since, or the storage fails.
+    pub async fn start_run(
+        &self,
+        ticket: Ticket,
+        now: Timestamp,
+    ) -> Result<Option<Started>, ActError<RunError>> {
+        self.step(move |connection| start_waiting(connection, &ticket, now)).await
+    }
+}
+
+fn start_waiting(
+    connection: &Connection,
+    ticket: &Ticket,
+    now: Timestamp,
+) -> Result<Option<Started>, Fault<RunError>> {
+    let sql =
+        "SELECT session, on_behalf_of, grant_epoch, message, timeout_ms, accepted_at FROM runs
+               WHERE id = ?1 AND status = 'queued'";
+    type Waiting = (i64, String, u64, String, u64, i64);
+    let waiting: Option<Waiting> = connection
+        .prepare_cached(sql)?
+        .query_row([ticket.row], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
+        })
+        .optional()?;
+    let Some((session, holder, epoch, text, timeout, accepted_at)) = waiting else {
+        return Ok(None);
+    };
+    let holder: GrantHolder = holder.parse().map_err(|error| damaged(1, error))?;
+    let grant = grant_of(connection, &holder, Epoch(epoch))?
+        .ok_or_else(|| Fault::Domain(RunError::GrantEnded(ticket.run.clone())))?;
+    let place =
+        Place { row: ticket.row, session, run: &ticket.run, key: &ticket.session, grant: &grant };
+    let limit = (timeout > 0).then(|| Duration::from_millis(timeout));
+    let question = Question { text, accepted_at: Timestamp::from_millis(accepted_at) };
+    let started = enter(connection, &place, question, Counts::Already, limit, now)?;
+    let sql = "UPDATE runs SET status = 'running', fence = ?2, lease_until = ?3, started_at = ?4,
+                   message = '' WHERE id = ?1";
+    let fence = started.fence.fence.as_number();
+    let values = params![ticket.row, fence, lease(limit, now), now.as_millis()];
+    connection.prepare_cached(sql)?.execute(values)?;
+    Ok(Some(started))
+}
+
+/// Returns the grant that queued work rests on, if it is still the one it was accepted under.
+pub(crate) fn grant_of(
+    connection: &Connection,
+    holder: &GrantHolder,
+    epoch: Epoch,
+) -> rusqlite::Result<Option<Grant>> {
+    if live_epoch(connection, holder)? != Some(epoch) {
+        return Ok(None);
+    }
+    Ok(match holder {
+        GrantHolder::Owner => Some(Grant::owner(epoch)),
+        // Nobody else can have been granted anything yet; absence is denial.
+        GrantHolder::Device(_)
+        | GrantHolder::Gateway
+        | GrantHolder::Plugin(_)
+        | GrantHolder::Token(_) => None,
+    })
+}
