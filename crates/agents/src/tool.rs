@@ -43,7 +43,7 @@ pub struct ToolSpec {
 }
 
 /// The tools of one run, in the order in which the model is shown them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Toolbox {
     specs: Arc<[ToolSpec]>,
     tools: Vec<(ToolName, Arc<dyn Tool>)>,

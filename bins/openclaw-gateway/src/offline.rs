@@ -1,0 +1,111 @@
+//! The verbs that work without a running gateway.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use openclaw_gateway::offline::{self, OfflineError};
+use openclaw_gateway::{AuditHead, Settings, Verification};
+use serde_json::json;
+
+use crate::flags::{AuditVerb, ConfigVerb, Flags, OfflineVerb};
+use crate::serve::{CONFIGURATION, fail, state_dir};
+
+/// Performs one verb.
+pub(crate) fn run(flags: &Flags, verb: &OfflineVerb) -> ExitCode {
+    let state_dir = match state_dir(flags) {
+        Ok(state_dir) => state_dir,
+        Err(message) => return fail(CONFIGURATION, message),
+    };
+    match verb {
+        OfflineVerb::Audit(AuditVerb::Verify { head, json }) => {
+            let known = match head.as_deref().map(str::parse::<AuditHead>).transpose() {
+                Ok(known) => known,
+                Err(error) => return fail(2, &error.to_string()),
+            };
+            let runtime = match tokio::runtime::Builder::new_current_thread().build() {
+                Ok(runtime) => runtime,
+                Err(error) => return fail(1, &error.to_string()),
+            };
+            match runtime.block_on(offline::verify_audit(&state_dir, known)) {
+                Ok(verification) => verified(&verification, *json),
+                Err(error) => refused(&error),
+            }
+        }
+        OfflineVerb::Config(verb) => {
+            match offline::check_config(&state_dir, flags.config.as_deref()) {
+                Ok(settings) => config(verb, &settings),
+                Err(error) => refused(&error),
+            }
+        }
+    }
+}
+
+fn config(verb: &ConfigVerb, settings: &Settings) -> ExitCode {
+    let path = settings.path.to_string_lossy();
+    match verb {
+        ConfigVerb::Check { json: true } => print(&json!({ "ok": true, "path": path }).to_string()),
+        ConfigVerb::Check { json: false } => print(&format!("{path}: ok")),
+        ConfigVerb::Show { json: true } => {
+            print(&json!({ "toml": settings.show(), "path": path }).to_string())
+        }
+        ConfigVerb::Show { json: false } => print(settings.show().trim_end()),
+    }
+}
+
+fn verified(verification: &Verification, is_json: bool) -> ExitCode {
+    let is_ok = verification.findings.is_empty();
+    let text = if is_json {
+        let findings: Vec<_> = verification
+            .findings
+            .iter()
+            .map(|found| {
+                json!({ "sequence": found.seq, "kind": found.kind.name(), "detail": found.detail })
+            })
+            .collect();
+        json!({
+            "ok": is_ok,
+            "checked": verification.checked,
+            "sealed": verification.sealed,
+            "head": {
+                "sequence": verification.head.seq,
+                "digest": verification.head.digest.to_string(),
+            },
+            "findings": findings,
+        })
+        .to_string()
+    } else {
+        let mut lines: Vec<_> = verification
+            .findings
+            .iter()
+            .map(|found| format!("{}: row {}: {}", found.kind.name(), found.seq, found.detail))
+            .collect();
+        lines.push(format!(
+            "{}: {} rows checked, {} sealed, head {}",
+            if is_ok { "ok" } else { "NOT OK" },
+            verification.checked,
+            verification.sealed,
+            verification.head,
+        ));
+        lines.join("\n")
+    };
+    let printed = print(&text);
+    if is_ok { printed } else { ExitCode::FAILURE }
+}
+
+fn refused(error: &OfflineError) -> ExitCode {
+    let code = match error {
+        OfflineError::Settings(_) | OfflineError::StateDir(_) | OfflineError::Open(_) => {
+            CONFIGURATION
+        }
+        OfflineError::Denied(_) => 77,
+        OfflineError::Store(_) => 1,
+    };
+    fail(code, &error.to_string())
+}
+
+fn print(text: &str) -> ExitCode {
+    match writeln!(std::io::stdout(), "{text}") {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}

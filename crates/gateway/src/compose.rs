@@ -1,0 +1,355 @@
+//! The composition root: puts a gateway together, starts it and stops it.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use openclaw_agents::exec::{HelperPath, HelperRegistry};
+use openclaw_scopes::GrantHolder;
+use openclaw_sessions::LaneLimits;
+use openclaw_store::{ActError, AuditHead, OpenError, Options, Store, StoreError};
+use tokio::io::DuplexStream;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+
+use crate::accept::{self, BindError, Connection, Doorman};
+use crate::core::{Core, Parts};
+use crate::engine::Engine;
+use crate::identity::IdentityLayer;
+use crate::retention;
+use crate::roster::{Roster, RosterError, Surroundings};
+use crate::settings::{Environment, Presence, Settings, SettingsError};
+use crate::state_dir::{StateDir, StateDirError};
+use crate::task::Tasks;
+use crate::{clock, orphans, rpc};
+
+/// Bytes that an in-memory connection holds for a slow reader.
+const PIPE: usize = 64 * 1024;
+/// Streams of one connection that may be open at once.
+const MAX_STREAMS: u32 = 256;
+/// How long a silent peer is believed to be there.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// Why a gateway could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The socket could not be made.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The store could not be opened.
+    #[error("the store cannot be opened: {0}")]
+    Open(#[from] OpenError),
+    /// The system does not let this process adopt orphans.
+    #[error("orphans cannot be adopted: {0}")]
+    Orphans(#[source] std::io::Error),
+    /// What an earlier process left could not be put in order.
+    #[error("the runs of the last start cannot be recovered: {0}")]
+    Recover(String),
+    /// An agent cannot work as configured.
+    #[error(transparent)]
+    Roster(#[from] RosterError),
+    /// The configuration is not right.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The state directory cannot be used.
+    #[error(transparent)]
+    StateDir(#[from] StateDirError),
+}
+
+/// Whether the gateway can be reached from outside its process.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Reach {
+    InProcess,
+    Socket,
+}
+
+/// Who reaps processes that a command left behind.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Orphans {
+    Adopted,
+    Left,
+}
+
+/// How a gateway is to be put together.
+#[derive(Debug)]
+pub struct Builder {
+    config: Option<PathBuf>,
+    environment: Environment,
+    helper: HelperPath,
+    max_pages: Option<u32>,
+    orphans: Orphans,
+    reach: Reach,
+    state_dir: PathBuf,
+}
+
+impl Builder {
+    /// Makes this process the parent of all orphans below it, and reaps them: for a program that
+    /// is the gateway and nothing else.
+    #[must_use]
+    pub const fn adopt_orphans(mut self) -> Self {
+        self.orphans = Orphans::Adopted;
+        self
+    }
+
+    /// Names the configuration file, which then must exist; without it, `openclaw.toml` in the
+    /// state directory is read if it is there.
+    #[must_use]
+    pub fn config(mut self, path: impl Into<PathBuf>) -> Self {
+        self.config = Some(path.into());
+        self
+    }
+
+    /// Gives the environment in which secrets are looked up and of which commands see a part; by
+    /// default it is empty.
+    #[must_use]
+    pub fn environment(mut self, environment: Environment) -> Self {
+        self.environment = environment;
+        self
+    }
+
+    /// Names the program that runs [`openclaw_agents::exec::helper_main`] for the `exec` tool; by
+    /// default this program with the argument `exec-helper`.
+    #[must_use]
+    pub fn exec_helper(mut self, helper: HelperPath) -> Self {
+        self.helper = helper;
+        self
+    }
+
+    /// Bounds the database to so many pages of 4 KiB; what does not fit is refused.
+    #[must_use]
+    pub const fn max_pages(mut self, pages: u32) -> Self {
+        self.max_pages = Some(pages);
+        self
+    }
+
+    /// Makes no socket: the gateway is reached through [`Gateway::connect`] only.
+    #[must_use]
+    pub const fn in_process(mut self) -> Self {
+        self.reach = Reach::InProcess;
+        self
+    }
+
+    /// Starts the gateway on the running tokio runtime.
+    ///
+    /// # Errors
+    /// When the state directory, the configuration, the store or the socket cannot be used.
+    pub async fn start(self) -> Result<Gateway, StartError> {
+        let state_dir = StateDir::open(&self.state_dir)?;
+        let (path, presence) = match self.config {
+            Some(path) => (path, Presence::Required),
+            None => (state_dir.path().join("openclaw.toml"), Presence::Optional),
+        };
+        let settings = Settings::read(&path, presence)?;
+        let helpers = HelperRegistry::new();
+        let around = Arc::new(Surroundings {
+            environment: self.environment,
+            helper: self.helper,
+            helpers: Arc::clone(&helpers),
+            state_dir: state_dir.path().to_owned(),
+        });
+        let roster = Roster::new(settings.config.clone(), &around)?;
+        let options = Options { clock: Arc::new(clock::now), max_pages: self.max_pages };
+        let store = Store::open(state_dir.path(), &options)?;
+        // From here on every outcome leaves the store closed in order: its handle does so itself.
+        let stop = CancellationToken::new();
+        let drain = CancellationToken::new();
+        let limits = LaneLimits::with_concurrency(settings.config.max_concurrent(cpus()));
+        let engine = Engine::new(store.clone(), roster, limits, helpers, drain);
+        recover(&engine, &store).await?;
+        let tasks = Tasks::default();
+        let doorman = Doorman {
+            directory_uid: state_dir.owner(),
+            helpers: Arc::clone(&around.helpers),
+            store: store.clone(),
+        };
+        if self.orphans == Orphans::Adopted {
+            orphans::adopt(&tasks, &around.helpers, &stop).map_err(StartError::Orphans)?;
+        }
+        let (connections, accepted) = accept::queue();
+        if self.reach == Reach::Socket {
+            let listener = accept::bind(&state_dir.socket())?;
+            tasks.spawn(accept::serve(
+                listener,
+                doorman.clone(),
+                connections.clone(),
+                stop.clone(),
+            ));
+        }
+        retention::keep(&tasks, &store, settings.config.audit().retention, &stop);
+        let core = Core::new(Parts {
+            around,
+            config_path: path,
+            config_writer: tokio::sync::Mutex::new(()),
+            engine: engine.clone(),
+            started_at: clock::now(),
+            store: store.clone(),
+        });
+        let health = serve(&tasks, &core, &settings, accepted, stop.clone());
+        let drain_limit = settings.config.gateway().drain;
+        Ok(Gateway {
+            connections,
+            doorman,
+            drain_limit,
+            engine,
+            health,
+            state_dir,
+            stop,
+            store,
+            tasks,
+        })
+    }
+}
+
+async fn recover(engine: &Engine, store: &Store) -> Result<(), StartError> {
+    let failed = |problem: String| StartError::Recover(problem);
+    let epoch = store
+        .epoch(&GrantHolder::Gateway)
+        .map_err(|error| failed(error.to_string()))?
+        .ok_or_else(|| failed("the gateway's own grant is missing".into()))?;
+    let interrupted = engine.recover(epoch).await.map_err(|error| {
+        failed(match error {
+            ActError::Denied(denial) => denial.to_string(),
+            ActError::Failed(error) => error.to_string(),
+            ActError::Store(error) => error.to_string(),
+        })
+    })?;
+    if interrupted > 0 {
+        tracing::warn!(
+            runs = interrupted,
+            "runs that were at work at the last stop are interrupted"
+        );
+    }
+    Ok(())
+}
+
+type Health = tonic_health::server::HealthReporter;
+
+/// Starts the server behind the identity layer.
+fn serve(
+    tasks: &Tasks,
+    core: &Core,
+    settings: &Settings,
+    accepted: mpsc::Receiver<std::io::Result<Connection>>,
+    stop: CancellationToken,
+) -> Health {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    let mut routes = rpc::routes(core, settings.config.gateway().max_message_bytes).prepare();
+    routes = routes.add_service(health_service);
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(openclaw_proto::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1();
+    match reflection {
+        Ok(reflection) => routes = routes.add_service(reflection),
+        Err(error) => tracing::error!(%error, "reflection is not served"),
+    }
+    let server = Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .max_concurrent_streams(MAX_STREAMS)
+        .layer(IdentityLayer { store: core.store.clone() })
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(ReceiverStream::new(accepted), async move {
+            stop.cancelled().await;
+        });
+    tasks.spawn(async move {
+        if let Err(error) = server.await {
+            tracing::error!(%error, "the server ended");
+        }
+    });
+    health
+}
+
+/// Processors that the system gives this process.
+pub(crate) fn cpus() -> NonZeroUsize {
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+/// A gateway that runs.
+#[derive(Debug)]
+pub struct Gateway {
+    connections: mpsc::Sender<std::io::Result<Connection>>,
+    doorman: Doorman,
+    drain_limit: Duration,
+    engine: Engine,
+    health: Health,
+    state_dir: StateDir,
+    stop: CancellationToken,
+    store: Store,
+    tasks: Tasks,
+}
+
+impl Gateway {
+    /// Begins to put together a gateway whose state is in this directory.
+    pub fn builder(state_dir: impl Into<PathBuf>) -> Builder {
+        Builder {
+            config: None,
+            environment: Environment::default(),
+            helper: HelperPath::this_program("exec-helper"),
+            max_pages: None,
+            orphans: Orphans::Left,
+            reach: Reach::Socket,
+            state_dir: state_dir.into(),
+        }
+    }
+
+    /// Opens a connection inside the process. It is the owner's: whoever embeds the gateway and
+    /// holds its state directory is.
+    ///
+    /// # Errors
+    /// When the gateway is stopping.
+    pub async fn connect(&self) -> Result<DuplexStream, StoreError> {
+        let (ours, theirs) = tokio::io::duplex(PIPE);
+        let identity = self.doorman.vouch(self.state_dir.owner());
+        let connection = Connection::in_memory(ours, identity);
+        self.connections.send(Ok(connection)).await.map_err(|_error| StoreError::Closed)?;
+        Ok(theirs)
+    }
+
+    /// Returns the directory that holds its state.
+    pub fn state_dir(&self) -> &Path {
+        self.state_dir.path()
+    }
+
+    /// Returns the path of its local socket.
+    pub fn socket(&self) -> PathBuf {
+        self.state_dir.socket()
+    }
+
+    /// Returns where its audit chain stands on disk.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn audit_head(&self) -> Result<AuditHead, StoreError> {
+        self.store.audit_head()
+    }
+
+    /// Stops it: takes no new work, lets what runs finish by the configured deadline, interrupts
+    /// the rest, and closes the store. Runs that wait stay accepted for the next start.
+    pub async fn drain(self) -> Drained {
+        self.health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+        let interrupted = self.engine.drain(self.drain_limit).await;
+        self.stop.cancel();
+        drop(self.connections);
+        // Clients that keep streams open must not hold up the exit.
+        drop(tokio::time::timeout(Duration::from_secs(2), self.tasks.settled()).await);
+        let socket = self.state_dir.socket();
+        if let Err(error) = std::fs::remove_file(&socket)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, "the socket could not be removed");
+        }
+        let store = self.store.clone();
+        drop(tokio::task::spawn_blocking(move || store.close()).await);
+        Drained { interrupted }
+    }
+}
+
+/// How a gateway stopped.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Drained {
+    /// Runs that had not finished by the deadline.
+    pub interrupted: usize,
+}

@@ -1,0 +1,371 @@
+//! The life of runs: accepted, queued, driven, ended; and who watches them.
+
+mod adapters;
+mod cache;
+mod drive;
+mod live;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use openclaw_agents::exec::HelperRegistry;
+use openclaw_scopes::method::StartRun;
+use openclaw_scopes::target::SessionTarget;
+use openclaw_scopes::{AgentId, Caller, Cause, Component, Epoch, RunId, SessionKey, Timestamp};
+use openclaw_sessions::{EnqueueError, LaneLimits, Lanes};
+use openclaw_store::{
+    AbortRun, AbortedRun, AcceptRun, Accepted, ActError, GetRun, Peek, Precedence, RecoverRuns,
+    RunError, RunView, Store, StoreError,
+};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use live::{Event, Novelty, Watch};
+
+use self::cache::HistoryCache;
+use self::drive::Begin;
+use self::live::{Live, Stop};
+use crate::clock;
+use crate::roster::{Roster, Worker};
+use crate::task::Tasks;
+
+/// Why a run was not accepted.
+#[derive(Debug)]
+pub(crate) enum StartError {
+    /// The decision, the request or the storage said no.
+    Act(ActError<RunError>),
+    /// The gateway is stopping.
+    Draining,
+    /// Too many runs wait.
+    Full(EnqueueError),
+    /// There is no such agent.
+    UnknownAgent(AgentId),
+}
+
+impl From<ActError<RunError>> for StartError {
+    fn from(error: ActError<RunError>) -> Self {
+        Self::Act(error)
+    }
+}
+
+/// A request to run an agent's turn.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) run: RunId,
+    pub(crate) digest: [u8; 32],
+    pub(crate) session: SessionKey,
+    pub(crate) agent: AgentId,
+    pub(crate) message: String,
+    pub(crate) limit: Limit,
+}
+
+/// How long a run may take.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Limit {
+    /// As long as it needs.
+    None,
+    /// As long as its agent's runs may.
+    OfAgent,
+    /// So long.
+    Within(Duration),
+}
+
+/// All runs of one gateway.
+#[derive(Clone, Debug)]
+pub(crate) struct Engine(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    cache: HistoryCache,
+    drain: CancellationToken,
+    helpers: Arc<HelperRegistry>,
+    lanes: Mutex<Lanes>,
+    live: Mutex<BTreeMap<RunId, Arc<Live>>>,
+    roster: RwLock<Arc<Roster>>,
+    store: Store,
+    tasks: Tasks,
+}
+
+impl Engine {
+    pub(crate) fn new(
+        store: Store,
+        roster: Roster,
+        limits: LaneLimits,
+        helpers: Arc<HelperRegistry>,
+        drain: CancellationToken,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            cache: HistoryCache::default(),
+            drain,
+            helpers,
+            lanes: Mutex::new(Lanes::new(limits)),
+            live: Mutex::new(BTreeMap::new()),
+            roster: RwLock::new(Arc::new(roster)),
+            store,
+            tasks: Tasks::default(),
+        }))
+    }
+
+    pub(crate) fn roster(&self) -> Arc<Roster> {
+        Arc::clone(&self.0.roster.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts another configuration in force; runs that work finish under the old one.
+    pub(crate) fn replace_roster(&self, roster: Roster) {
+        *self.0.roster.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(roster);
+    }
+
+    fn worker(&self, agent: &AgentId) -> Option<Arc<Worker>> {
+        self.roster().agent(agent).map(Arc::clone)
+    }
+
+    /// Accepts a run and sets it to work, or finds it again; then watches it.
+    pub(crate) async fn start(
+        &self,
+        caller: &Caller,
+        request: Request,
+    ) -> Result<Watch, StartError> {
+        if self.0.drain.is_cancelled() {
+            return Err(StartError::Draining);
+        }
+        let worker = self
+            .worker(&request.agent)
+            .ok_or_else(|| StartError::UnknownAgent(request.agent.clone()))?;
+        let live = match self.enlist(&request, caller)? {
+            Enlisted::New(live) => live,
+            Enlisted::There(live) => return self.attach(caller, &request, &live).await,
+        };
+        let precedence = if live.has_turn() { Precedence::Start } else { Precedence::Wait };
+        let timeout = match request.limit {
+            Limit::None => None,
+            Limit::OfAgent => worker.agent.timeout,
+            Limit::Within(timeout) => Some(timeout),
+        };
+        let ask = AcceptRun {
+            run: request.run.clone(),
+            request_digest: request.digest,
+            session: request.session,
+            message: request.message,
+            timeout,
+            precedence,
+        };
+        let accepted = self.0.store.act(caller, ask, clock::now()).await;
+        let (view, begin) = match accepted {
+            Ok(Accepted::Started(started)) => (started.view.clone(), Begin::Now(started)),
+            Ok(Accepted::Waiting(view, ticket)) => (view, Begin::InTurn(ticket)),
+            Ok(Accepted::Existing(view)) => {
+                self.dismiss(&live);
+                live.accept_failed();
+                return Ok(Watch::ended(view));
+            }
+            Err(error) => {
+                self.dismiss(&live);
+                live.accept_failed();
+                return Err(error.into());
+            }
+        };
+        live.accepted(&view);
+        let watch = Watch::new(view, Arc::clone(&live));
+        self.spawn(live, worker, begin);
+        Ok(watch)
+    }
+
+    /// Enters a run into the lanes and the list of live runs, unless it is there.
+    fn enlist(&self, request: &Request, caller: &Caller) -> Result<Enlisted, StartError> {
+        let mut runs = self.0.live.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(live) = runs.get(&request.run) {
+            return Ok(Enlisted::There(Arc::clone(live)));
+        }
+        let mut lanes = self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        lanes.enqueue(request.session.clone(), request.run.clone()).map_err(StartError::Full)?;
+        let holder = caller.on_behalf_of().clone();
+        let live = Arc::new(Live::new(request.run.clone(), request.digest, holder));
+        runs.insert(request.run.clone(), Arc::clone(&live));
+        hand_out_turns(&mut lanes, &runs);
+        Ok(Enlisted::New(live))
+    }
+
+    /// Watches a run that somebody asked for before, if it was the same request.
+    async fn attach(
+        &self,
+        caller: &Caller,
+        request: &Request,
+        live: &Arc<Live>,
+    ) -> Result<Watch, StartError> {
+        let target = SessionTarget { key: request.session.clone(), owner: None };
+        let peeked = self.0.store.view(caller, &Peek::<StartRun>(target), clock::now()).await;
+        // The witness is for watching, and watching needs nothing further.
+        match peeked {
+            Ok(_authorized) => {}
+            Err(ActError::Denied(denial)) => return Err(ActError::Denied(denial).into()),
+            Err(ActError::Store(error)) => return Err(ActError::Store(error).into()),
+            Err(ActError::Failed(never)) => match never {},
+        }
+        if !live.is_same(&request.digest, caller.on_behalf_of()) {
+            return Err(ActError::Failed(RunError::IdempotencyConflict).into());
+        }
+        match live.until_accepted().await {
+            Some(view) => Ok(Watch::new(view, Arc::clone(live)).again()),
+            // The first request failed; this one is told the same as if it came later.
+            None => Err(ActError::Store(StoreError::Closed).into()),
+        }
+    }
+
+    /// Removes a run that has ended, or was never accepted; others may have their turn.
+    fn dismiss(&self, live: &Live) {
+        let mut runs = self.0.live.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lanes = self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        lanes.remove(live.run());
+        runs.remove(live.run());
+        hand_out_turns(&mut lanes, &runs);
+    }
+
+    fn spawn(&self, live: Arc<Live>, worker: Arc<Worker>, begin: Begin) {
+        let engine = self.clone();
+        self.0.tasks.spawn(async move { engine.drive(live, worker, begin).await });
+    }
+
+    /// Ends a run, whether it waits or works; returns it as it ended.
+    pub(crate) async fn abort(
+        &self,
+        caller: &Caller,
+        run: &RunId,
+    ) -> Result<RunView, ActError<RunError>> {
+        let aborted = self.0.store.act(caller, AbortRun(run.clone()), clock::now()).await?;
+        let live = self.find(run);
+        match (aborted, live) {
+            (AbortedRun::Ended(view), None) => Ok(view),
+            // It waited: its task learns that there is nothing left to start.
+            (AbortedRun::Ended(view), Some(live)) => {
+                live.stop(Stop::Abort);
+                live.until_ended().await;
+                Ok(view)
+            }
+            (AbortedRun::Works(_), Some(live)) => {
+                live.stop(Stop::Abort);
+                Ok(live.until_ended().await)
+            }
+            // It ended between the two looks.
+            (AbortedRun::Works(_), None) => {
+                self.0.store.view(caller, &GetRun(run.clone()), clock::now()).await
+            }
+        }
+    }
+
+    /// Waits until a run has ended or the time is up; returns it as it then is.
+    pub(crate) async fn wait(
+        &self,
+        caller: &Caller,
+        run: &RunId,
+        limit: Duration,
+    ) -> Result<RunView, ActError<RunError>> {
+        // Looked for first: a run that ends in between is then found ended in the store.
+        let live = self.find(run);
+        let view = self.0.store.view(caller, &GetRun(run.clone()), clock::now()).await?;
+        let Some(live) = live.filter(|_| !view.status.is_terminal()) else {
+            return Ok(view);
+        };
+        match tokio::time::timeout(limit, live.until_ended()).await {
+            Ok(ended) => Ok(ended),
+            Err(_elapsed) => self.0.store.view(caller, &GetRun(run.clone()), clock::now()).await,
+        }
+    }
+
+    fn find(&self, run: &RunId) -> Option<Arc<Live>> {
+        self.0.live.lock().unwrap_or_else(PoisonError::into_inner).get(run).map(Arc::clone)
+    }
+
+    /// After a start: ends what a crash interrupted, and sets to work what had not begun.
+    pub(crate) async fn recover(&self, epoch: Epoch) -> Result<u64, ActError<RunError>> {
+        let caller = Caller::system(Component::Recovery, Cause::Startup, epoch);
+        let recovered = self.0.store.act(&caller, RecoverRuns, clock::now()).await?;
+        for ticket in recovered.waiting {
+            let agent = openclaw_sessions::agent_of(&ticket.session).ok();
+            let Some(worker) = agent.and_then(|agent| self.worker(&agent)) else {
+                let error = "its agent is not configured any more".to_owned();
+                self.0.store.end_waiting_run(ticket.run, error, clock::now()).await?;
+                continue;
+            };
+            let live = Arc::new(Live::recovered(ticket.run.clone()));
+            {
+                let mut runs = self.0.live.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut lanes = self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+                if lanes.restore(ticket.session.clone(), ticket.run.clone()).is_err() {
+                    continue;
+                }
+                runs.insert(ticket.run.clone(), Arc::clone(&live));
+                hand_out_turns(&mut lanes, &runs);
+            }
+            self.spawn(live, worker, Begin::InTurn(ticket));
+        }
+        Ok(recovered.interrupted)
+    }
+
+    /// Takes no new work and waits for what runs; what is not done by the deadline is interrupted.
+    /// Returns how many runs were.
+    pub(crate) async fn drain(&self, limit: Duration) -> usize {
+        self.0.drain.cancel();
+        // Those that wait stay accepted: the next start sets them to work.
+        for live in self.all_live() {
+            if !live.has_turn() {
+                live.stop(Stop::Leave);
+            }
+        }
+        if tokio::time::timeout(limit, self.0.tasks.settled()).await.is_ok() {
+            return 0;
+        }
+        let working = self.all_live();
+        for live in &working {
+            live.stop(Stop::Drain);
+        }
+        // Their ends are short writes; a disk that does not take them must not hold up the exit.
+        drop(tokio::time::timeout(Duration::from_secs(5), self.0.tasks.settled()).await);
+        drop(tokio::time::timeout(Duration::from_secs(5), self.0.helpers.settled()).await);
+        working.len()
+    }
+
+    /// Returns the principal of a run, as it would act now; `None` when there is no such run.
+    pub(crate) fn principal_of(&self, run: &RunId) -> Result<Option<Caller>, StoreError> {
+        let Some(view) = self.0.store.run(run)? else { return Ok(None) };
+        let agent = openclaw_sessions::agent_of(&view.session).ok();
+        let Some(worker) = agent.and_then(|agent| self.worker(&agent)) else { return Ok(None) };
+        let grant = self.0.store.grant(&view.on_behalf_of)?;
+        Ok(grant.map(|grant| Caller::run(view.run, view.session, grant, worker.capabilities())))
+    }
+
+    fn all_live(&self) -> Vec<Arc<Live>> {
+        let runs = self.0.live.lock().unwrap_or_else(PoisonError::into_inner);
+        runs.values().map(Arc::clone).collect()
+    }
+
+    pub(crate) fn concurrency(&self) -> usize {
+        self.roster().config.max_concurrent(crate::compose::cpus()).get()
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.0.drain.is_cancelled()
+    }
+}
+
+enum Enlisted {
+    New(Arc<Live>),
+    There(Arc<Live>),
+}
+
+/// Gives every run whose turn has come its turn.
+fn hand_out_turns(lanes: &mut Lanes, runs: &BTreeMap<RunId, Arc<Live>>) {
+    while let Some(turn) = lanes.start_next() {
+        match runs.get(&turn.run) {
+            Some(live) => live.give_turn(),
+            // A run without a task can only be one that was dismissed meanwhile.
+            None => {
+                lanes.finish(&turn.run);
+            }
+        }
+    }
+}
+
+/// The present instant, for views that are made without the store.
+fn now() -> Timestamp {
+    clock::now()
+}

@@ -1,0 +1,89 @@
+//! The ports of a turn over the store: its journal, and who decides about its tool calls.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use futures_util::future::BoxFuture;
+use openclaw_agents::{Journal, JournalError, Refusal, ToolGate};
+use openclaw_scopes::method::InvokeTool;
+use openclaw_scopes::{Authorized, Caller, Capability, Denial, ToolTarget};
+use openclaw_sessions::Record;
+use openclaw_store::{ActError, Note, Peek, RunFence, Store};
+
+use crate::clock;
+
+/// The journal of a run's session, behind the run's fence.
+#[derive(Debug)]
+pub(super) struct FencedJournal<'a> {
+    pub(super) fence: &'a RunFence,
+    pub(super) store: &'a Store,
+    /// What was written, for the history in memory.
+    pub(super) written: Mutex<Vec<Record>>,
+}
+
+impl Journal for FencedJournal<'_> {
+    fn append<'a>(&'a self, records: Vec<Record>) -> BoxFuture<'a, Result<(), JournalError>> {
+        Box::pin(async move {
+            let appended = self.store.append(self.fence, records.clone(), clock::now()).await;
+            match appended {
+                Ok(_last) => {
+                    let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+                    written.extend(records);
+                    Ok(())
+                }
+                Err(ActError::Failed(_) | ActError::Denied(_)) => Err(JournalError::Fenced),
+                Err(ActError::Store(error)) => Err(JournalError::Storage(error.to_string())),
+            }
+        })
+    }
+}
+
+/// Decides about each tool call of a run: as the run, on behalf of whoever it runs for.
+#[derive(Debug)]
+pub(super) struct RunGate<'a> {
+    pub(super) caller: Caller,
+    pub(super) store: &'a Store,
+}
+
+impl ToolGate for RunGate<'_> {
+    fn admit<'a>(
+        &'a self,
+        target: ToolTarget,
+    ) -> BoxFuture<'a, Result<Authorized<InvokeTool>, Refusal>> {
+        Box::pin(async move {
+            let (tool, now) = (target.tool.clone(), clock::now());
+            let decided = match target.capability {
+                // What only reads is recorded when it is refused.
+                Capability::FilesRead | Capability::SessionsStatus => {
+                    self.store.view(&self.caller, &Peek::<InvokeTool>(target), now).await
+                }
+                Capability::AuditSeal
+                | Capability::ExecSandboxed
+                | Capability::ExecUnsandboxed
+                | Capability::FilesWrite
+                | Capability::NetFetch
+                | Capability::RunsRecover => {
+                    self.store.act(&self.caller, Note::<InvokeTool>(target), now).await
+                }
+            };
+            decided.map_err(|error| match error {
+                ActError::Denied(denial) => Refusal { text: refusal(tool.as_str(), denial) },
+                ActError::Store(error) => {
+                    Refusal { text: format!("`{tool}` was not called: {error}") }
+                }
+                ActError::Failed(never) => match never {},
+            })
+        })
+    }
+}
+
+/// Says what is missing and what to do, in words that a model can pass on.
+fn refusal(tool: &str, denial: Denial) -> String {
+    let grant = denial.smallest_grant();
+    let advice = if grant.is_empty() {
+        "ask the gateway's owner to allow the tool for this agent".to_owned()
+    } else {
+        format!("whoever this run acts for needs {grant}")
+    };
+    format!("`{tool}` was refused ({denial}); {advice}")
+}

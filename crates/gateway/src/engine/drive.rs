@@ -1,0 +1,291 @@
+//! Driving one run from its turn to its end.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use openclaw_agents::tools::RunStatus as ToolStatus;
+use openclaw_agents::{Ports, Turn, TurnLimits, TurnOutcome, run_turn};
+use openclaw_scopes::Caller;
+use openclaw_sessions::{
+    AssistantMessage, Projection, Record, RunStatus, Running, Terminal, Usage, WindowLimits, window,
+};
+use openclaw_store::{ActError, Ending, RunError, RunView, Started, StoreError, Ticket};
+
+use super::adapters::{FencedJournal, RunGate};
+use super::live::{Live, Stop};
+use super::{Engine, now};
+use crate::roster::Worker;
+
+/// How a run begins.
+pub(super) enum Begin {
+    /// It waits for its turn.
+    InTurn(Ticket),
+    /// It began with its acceptance.
+    Now(Box<Started>),
+}
+
+/// Records that are read to rebuild a history: more than its window can hold.
+const RECORDS_READ: u32 = 600;
+/// The longest wait between two attempts to write the end of a run.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+impl Engine {
+    /// Drives a run to its end, whatever happens on the way.
+    pub(super) async fn drive(&self, live: Arc<Live>, worker: Arc<Worker>, begin: Begin) {
+        let view = match begin {
+            Begin::Now(started) => self.work(&live, &worker, *started).await,
+            Begin::InTurn(ticket) => self.wait_and_work(&live, &worker, ticket).await,
+        };
+        // First out of the list, then told: whoever is told finds the end in the store.
+        self.dismiss(&live);
+        if let Some(view) = view {
+            live.end(view);
+        }
+    }
+
+    async fn wait_and_work(&self, live: &Live, worker: &Worker, ticket: Ticket) -> Option<RunView> {
+        tokio::select! {
+            () = live.until_turn() => {}
+            () = live.cancel().cancelled() => {
+                if live.stopped() == Some(Stop::Leave) {
+                    return None;
+                }
+            }
+        }
+        let run = ticket.run.clone();
+        match self.0.store.start_run(ticket, now()).await {
+            Ok(Some(started)) => self.work(live, worker, started).await,
+            // It was ended while it waited.
+            Ok(None) => self.stored(live),
+            Err(ActError::Failed(error @ RunError::GrantEnded(_))) => {
+                let ended = self.0.store.end_waiting_run(run, error.to_string(), now()).await;
+                if let Err(error) = ended {
+                    tracing::error!(run.id = %live.run(), ?error, "a waiting run could not be ended");
+                }
+                self.stored(live)
+            }
+            Err(error) => {
+                tracing::error!(run.id = %run, ?error, "a run could not start");
+                None
+            }
+        }
+    }
+
+    fn stored(&self, live: &Live) -> Option<RunView> {
+        match self.0.store.run(live.run()) {
+            Ok(view) => view,
+            Err(error) => {
+                tracing::error!(run.id = %live.run(), %error, "a run could not be read");
+                None
+            }
+        }
+    }
+
+    async fn work(&self, live: &Live, worker: &Worker, started: Started) -> Option<RunView> {
+        let mut projection = match self.history(live, &started) {
+            Ok(projection) => projection,
+            Err(error) => {
+                let ending = Ended::failed(format!("the history could not be read: {error}"));
+                return self.finish(live, &started, ending, None).await;
+            }
+        };
+        projection.push(&Record::UserMessage { text: started.message.clone() });
+        let journal = FencedJournal {
+            fence: &started.fence,
+            store: &self.0.store,
+            written: Mutex::new(Vec::new()),
+        };
+        let outcome = self.turn(live, worker, &started, &projection, &journal).await;
+        let ended = Ended::of(outcome, live.stopped());
+        let written = journal.written.into_inner().unwrap_or_else(PoisonError::into_inner);
+        written.iter().for_each(|record| projection.push(record));
+        self.finish(live, &started, ended, Some(projection)).await
+    }
+
+    /// Rebuilds what was said before this run.
+    fn history(&self, live: &Live, started: &Started) -> Result<Projection, StoreError> {
+        let before = started.entry.saturating_sub(1);
+        if before == 0 {
+            return Ok(Projection::default());
+        }
+        if let Some(projection) = self.0.cache.take(&started.view.session, before) {
+            return Ok(projection);
+        }
+        tracing::debug!(run.id = %live.run(), "the history is read again");
+        let records = self.0.store.recent(&started.fence, started.entry, RECORDS_READ)?;
+        let mut projection = Projection::default();
+        records.iter().for_each(|entry| projection.push(&entry.record));
+        Ok(projection)
+    }
+
+    async fn turn(
+        &self,
+        live: &Live,
+        worker: &Worker,
+        started: &Started,
+        projection: &Projection,
+        journal: &FencedJournal<'_>,
+    ) -> TurnOutcome {
+        let status = ToolStatus {
+            agent: worker.agent.id.clone(),
+            input_tokens: 0,
+            model: worker.model.name().to_owned(),
+            output_tokens: 0,
+            run: live.run().clone(),
+            session: started.view.session.clone(),
+            started: started.running.started_at,
+        };
+        let toolbox = worker.toolbox(status);
+        let caller = Caller::run(
+            live.run().clone(),
+            started.view.session.clone(),
+            started.grant.clone(),
+            worker.capabilities(),
+        );
+        let gate = RunGate { caller, store: &self.0.store };
+        let turn = Turn {
+            model: &*worker.model,
+            toolbox: &toolbox,
+            system: worker.prompt(),
+            history: window(&projection.messages(), &WindowLimits::default()),
+            limits: TurnLimits::default(),
+            cancel: live.cancel().clone(),
+        };
+        let ports = Ports { journal, gate: &gate, sink: live };
+        // A panic takes down its run and nothing else: what it touched is dropped with it.
+        let work = AssertUnwindSafe(run_turn(turn, ports)).catch_unwind();
+        match until_due(live, &started.running, work).await {
+            Ok(outcome) => outcome,
+            Err(_panic) => {
+                tracing::error!(run.id = %live.run(), "a turn panicked");
+                TurnOutcome::Storage {
+                    error: openclaw_agents::JournalError::Storage("internal error".into()),
+                    usage: Usage::default(),
+                }
+            }
+        }
+    }
+
+    /// Writes the end of a run, as often as it takes: until then its session waits.
+    async fn finish(
+        &self,
+        live: &Live,
+        started: &Started,
+        ended: Ended,
+        projection: Option<Projection>,
+    ) -> Option<RunView> {
+        let at = now();
+        let ending = Ending {
+            terminal: ended.terminal(started.running),
+            answer: ended.answer,
+            error: ended.error,
+            usage: ended.usage,
+        };
+        let mut wait = Duration::from_millis(100);
+        loop {
+            let written = self.0.store.end_run(&started.fence, ending.clone(), at).await;
+            match written {
+                Ok(entry) => {
+                    if let Some(mut projection) = projection {
+                        if let Some(answer) = &ending.answer {
+                            projection.push(&Record::AssistantMessage(answer.clone()));
+                        }
+                        let status = ending.terminal.status();
+                        let error = (!ending.error.is_empty()).then(|| ending.error.clone());
+                        projection.push(&Record::Final { status, error });
+                        self.0.cache.keep(started.view.session.clone(), entry, projection);
+                    }
+                    return Some(started.view.ended(&ending, at));
+                }
+                Err(ActError::Store(StoreError::Closed)) => return None,
+                Err(ActError::Failed(_) | ActError::Denied(_)) => {
+                    tracing::warn!(run.id = %live.run(), "the run was superseded");
+                    return self.stored(live);
+                }
+                Err(ActError::Store(error)) => {
+                    tracing::error!(run.id = %live.run(), %error, "the end of a run could not be written");
+                    if live.stopped() == Some(Stop::Drain) {
+                        return None;
+                    }
+                    tokio::select! {
+                        () = tokio::time::sleep(wait) => {}
+                        () = self.0.drain.cancelled() => return None,
+                    }
+                    wait = wait.saturating_mul(2).min(LONGEST_WAIT);
+                }
+            }
+        }
+    }
+}
+
+/// Waits for the work; when the run's time is up first, the work is told and still waited for.
+async fn until_due<F: Future>(live: &Live, running: &Running, work: F) -> F::Output {
+    let Some(deadline) = running.deadline else {
+        return work.await;
+    };
+    let mut work = std::pin::pin!(work);
+    tokio::select! {
+        output = &mut work => return output,
+        () = tokio::time::sleep(deadline.since(running.started_at)) => {}
+    }
+    live.stop(Stop::TimeOut);
+    work.await
+}
+
+/// How a run came to its end.
+struct Ended {
+    answer: Option<AssistantMessage>,
+    error: String,
+    status: RunStatus,
+    usage: Usage,
+}
+
+impl Ended {
+    fn failed(error: String) -> Self {
+        Self { answer: None, error, status: RunStatus::Error, usage: Usage::default() }
+    }
+
+    fn of(outcome: TurnOutcome, stopped: Option<Stop>) -> Self {
+        let said = |text: String| {
+            (!text.is_empty()).then(|| AssistantMessage { text, ..AssistantMessage::default() })
+        };
+        match outcome {
+            TurnOutcome::Answer { message, usage } => {
+                Self { answer: Some(message), error: String::new(), status: RunStatus::Ok, usage }
+            }
+            TurnOutcome::Cancelled { text, usage } => {
+                let (status, error) = match stopped {
+                    Some(Stop::Abort) | None => (RunStatus::Aborted, "aborted"),
+                    Some(Stop::Drain | Stop::Leave) => {
+                        (RunStatus::Interrupted, "the gateway stopped while the run was at work")
+                    }
+                    Some(Stop::TimeOut) => (RunStatus::Timeout, "the run's time was up"),
+                };
+                Self { answer: said(text), error: error.into(), status, usage }
+            }
+            TurnOutcome::Failed { error, text, usage } => {
+                let error = format!("{}: {error}", error.name());
+                Self { answer: said(text), error, status: RunStatus::Error, usage }
+            }
+            TurnOutcome::StepLimit { max_steps, usage } => {
+                let error = format!("the model still wanted tools after {max_steps} steps");
+                Self { usage, ..Self::failed(error) }
+            }
+            TurnOutcome::Storage { error, usage } => {
+                Self { usage, ..Self::failed(error.to_string()) }
+            }
+        }
+    }
+
+    fn terminal(&self, running: Running) -> Terminal {
+        match self.status {
+            RunStatus::Aborted => running.abort(),
+            RunStatus::Ok => running.finish(),
+            RunStatus::Interrupted => running.interrupt(),
+            RunStatus::Timeout => running.time_out(),
+            RunStatus::Error | RunStatus::Queued | RunStatus::Running => running.fail(),
+        }
+    }
+}

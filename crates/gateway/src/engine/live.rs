@@ -1,0 +1,302 @@
+//! A run that has not ended: its turn, its watchers, and how it is stopped.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use openclaw_agents::{TurnEvent, TurnSink};
+use openclaw_scopes::{GrantHolder, RunId};
+use openclaw_store::RunView;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+/// Why a run is to end before it has an answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Stop {
+    /// Somebody asked for it.
+    Abort,
+    /// The gateway stops, and the run has not finished in time.
+    Drain,
+    /// The gateway stops, and the run has not begun: it stays accepted.
+    Leave,
+    /// Its time is up.
+    TimeOut,
+}
+
+/// How far a run's acceptance has come.
+#[derive(Clone, Debug)]
+enum Acceptance {
+    Asked,
+    Done(RunView),
+    Failed,
+}
+
+/// A run that has not ended.
+#[derive(Debug)]
+pub(super) struct Live {
+    acceptance: watch::Sender<Acceptance>,
+    /// Who asked, and what: `None` for one that was found at the start.
+    asked: Option<([u8; 32], GrantHolder)>,
+    cancel: CancellationToken,
+    ended: watch::Sender<Option<RunView>>,
+    run: RunId,
+    stop: Mutex<Option<Stop>>,
+    turn: CancellationToken,
+    watchers: Mutex<Watchers>,
+}
+
+impl Live {
+    pub(super) fn new(run: RunId, digest: [u8; 32], holder: GrantHolder) -> Self {
+        Self::of(run, Some((digest, holder)))
+    }
+
+    /// A run that was accepted by an earlier process.
+    pub(super) fn recovered(run: RunId) -> Self {
+        Self::of(run, None)
+    }
+
+    fn of(run: RunId, asked: Option<([u8; 32], GrantHolder)>) -> Self {
+        Self {
+            acceptance: watch::Sender::new(Acceptance::Asked),
+            asked,
+            cancel: CancellationToken::new(),
+            ended: watch::Sender::new(None),
+            run,
+            stop: Mutex::new(None),
+            turn: CancellationToken::new(),
+            watchers: Mutex::new(Watchers::default()),
+        }
+    }
+
+    pub(super) const fn run(&self) -> &RunId {
+        &self.run
+    }
+
+    pub(super) fn is_same(&self, digest: &[u8; 32], holder: &GrantHolder) -> bool {
+        self.asked.as_ref().is_some_and(|(asked, by)| asked == digest && by == holder)
+    }
+
+    pub(super) fn give_turn(&self) {
+        self.turn.cancel();
+    }
+
+    pub(super) fn has_turn(&self) -> bool {
+        self.turn.is_cancelled()
+    }
+
+    pub(super) async fn until_turn(&self) {
+        self.turn.cancelled().await;
+    }
+
+    pub(super) fn accepted(&self, view: &RunView) {
+        self.acceptance.send_replace(Acceptance::Done(view.clone()));
+    }
+
+    pub(super) fn accept_failed(&self) {
+        self.acceptance.send_replace(Acceptance::Failed);
+    }
+
+    /// Waits for the answer to whoever asked first; `None` when it was a refusal.
+    pub(super) async fn until_accepted(&self) -> Option<RunView> {
+        let mut acceptance = self.acceptance.subscribe();
+        let done = acceptance.wait_for(|state| !matches!(state, Acceptance::Asked)).await;
+        match &*done.ok()? {
+            Acceptance::Done(view) => Some(view.clone()),
+            Acceptance::Asked | Acceptance::Failed => None,
+        }
+    }
+
+    /// Asks the run to end; the first reason holds.
+    pub(super) fn stop(&self, why: Stop) {
+        self.stop.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
+        self.cancel.cancel();
+    }
+
+    pub(super) fn stopped(&self) -> Option<Stop> {
+        *self.stop.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) const fn cancel(&self) -> &CancellationToken {
+        &self.cancel
+    }
+
+    /// Tells everybody that the run has ended.
+    pub(super) fn end(&self, view: RunView) {
+        self.ended.send_replace(Some(view));
+        self.watchers.lock().unwrap_or_else(PoisonError::into_inner).close();
+    }
+
+    pub(super) async fn until_ended(&self) -> RunView {
+        let mut ended = self.ended.subscribe();
+        loop {
+            if let Some(view) = &*ended.borrow_and_update() {
+                return view.clone();
+            }
+            if ended.changed().await.is_err() {
+                // INVARIANT: the sender lives in `self`, so this is never reached.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
+impl TurnSink for Live {
+    fn emit(&self, event: TurnEvent) {
+        self.watchers.lock().unwrap_or_else(PoisonError::into_inner).emit(&event);
+    }
+}
+
+/// What a watcher of a run is told.
+#[derive(Clone, Debug)]
+pub(crate) enum Event {
+    /// Something happened.
+    Turn(TurnEvent),
+    /// It has ended. Nothing follows.
+    Ended(RunView),
+}
+
+#[derive(Debug, Default)]
+struct Watchers {
+    all: Vec<Arc<Inbox>>,
+    is_closed: bool,
+    /// The text of the answer so far, for whoever comes later.
+    text: String,
+}
+
+impl Watchers {
+    fn emit(&mut self, event: &TurnEvent) {
+        match event {
+            TurnEvent::Text(more) => self.text.push_str(more),
+            TurnEvent::ModelRetry { .. } => self.text.clear(),
+            TurnEvent::ToolFinished { .. } | TurnEvent::ToolStarted { .. } => {}
+        }
+        self.all.retain(|inbox| Arc::strong_count(inbox) > 1);
+        for inbox in &self.all {
+            inbox.put(event);
+        }
+    }
+
+    fn close(&mut self) {
+        self.is_closed = true;
+        for inbox in self.all.drain(..) {
+            inbox.close();
+        }
+    }
+}
+
+/// What one watcher has not read yet. Text is joined, so a slow reader costs no more than the
+/// answer itself, and never holds up the run.
+#[derive(Debug, Default)]
+struct Inbox {
+    events: Mutex<Pending>,
+    wake: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Pending {
+    events: VecDeque<TurnEvent>,
+    is_closed: bool,
+}
+
+impl Inbox {
+    fn put(&self, event: &TurnEvent) {
+        {
+            let mut pending = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+            match (pending.events.back_mut(), event) {
+                (Some(TurnEvent::Text(text)), TurnEvent::Text(more)) => text.push_str(more),
+                (_, event) => pending.events.push_back(event.clone()),
+            }
+        }
+        self.wake.notify_one();
+    }
+
+    fn close(&self) {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).is_closed = true;
+        self.wake.notify_one();
+    }
+
+    /// Returns the next event, or `None` after the last.
+    async fn next(&self) -> Option<TurnEvent> {
+        loop {
+            {
+                let mut pending = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(event) = pending.events.pop_front() {
+                    return Some(event);
+                }
+                if pending.is_closed {
+                    return None;
+                }
+            }
+            self.wake.notified().await;
+        }
+    }
+}
+
+/// Watches one run from its acceptance to its end. Dropping it does not touch the run.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    /// The run as it was accepted.
+    pub(crate) accepted: RunView,
+    /// Whether somebody had asked for it before.
+    pub(crate) novelty: Novelty,
+    state: WatchState,
+}
+
+/// Whether a run was there before.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Novelty {
+    /// This request found it.
+    Existing,
+    /// This request made it.
+    New,
+}
+
+#[derive(Debug)]
+enum WatchState {
+    Done,
+    Ended(RunView),
+    Watching { inbox: Arc<Inbox>, live: Arc<Live> },
+}
+
+impl Watch {
+    pub(super) fn new(accepted: RunView, live: Arc<Live>) -> Self {
+        let inbox = Arc::new(Inbox::default());
+        {
+            let mut watchers = live.watchers.lock().unwrap_or_else(PoisonError::into_inner);
+            if !watchers.text.is_empty() {
+                inbox.put(&TurnEvent::Text(watchers.text.clone()));
+            }
+            if watchers.is_closed {
+                inbox.close();
+            } else {
+                watchers.all.push(Arc::clone(&inbox));
+            }
+        }
+        Self { accepted, novelty: Novelty::New, state: WatchState::Watching { inbox, live } }
+    }
+
+    /// Watches a run that has ended.
+    pub(super) fn ended(view: RunView) -> Self {
+        let state = WatchState::Ended(view.clone());
+        Self { accepted: view, novelty: Novelty::Existing, state }
+    }
+
+    pub(super) fn again(self) -> Self {
+        Self { novelty: Novelty::Existing, ..self }
+    }
+
+    /// Returns the next event; `None` after the end.
+    pub(crate) async fn next(&mut self) -> Option<Event> {
+        if let WatchState::Watching { inbox, live } = &self.state {
+            let event = match inbox.next().await {
+                Some(event) => return Some(Event::Turn(event)),
+                None => live.until_ended().await,
+            };
+            self.state = WatchState::Done;
+            return Some(Event::Ended(event));
+        }
+        match std::mem::replace(&mut self.state, WatchState::Done) {
+            WatchState::Ended(view) => Some(Event::Ended(view)),
+            WatchState::Done | WatchState::Watching { .. } => None,
+        }
+    }
+}

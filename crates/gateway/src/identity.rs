@@ -1,0 +1,132 @@
+//! Who asks: every connection is given an identity before its first request, and every route asks
+//! for it.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_util::future::Either;
+use openclaw_scopes::{Caller, Epoch, RunId};
+use openclaw_store::{Decision, Entry, Store};
+use tonic::body::Body;
+use tonic::{Code, Status};
+use tower::{Layer, Service};
+
+use crate::clock;
+use crate::peer::Stranger;
+use crate::respond::Reply;
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Debug)]
+pub(crate) enum Identity {
+    /// The owner.
+    Known(Arc<Caller>),
+    /// Nobody who may ask anything.
+    Nobody(Arc<Stranger>),
+}
+
+impl Identity {
+    /// The owner, by the operating system's word or by that of the program that embeds the gateway.
+    #[expect(clippy::disallowed_methods, reason = "this is the identity layer")]
+    pub(crate) fn owner(uid: u32, epoch: Epoch) -> Self {
+        Self::Known(Arc::new(Caller::assertion(uid, epoch)))
+    }
+}
+
+/// Refuses requests of nobody on every route, health and reflection included.
+#[derive(Clone, Debug)]
+pub(crate) struct IdentityLayer {
+    pub(crate) store: Store,
+}
+
+impl<S> Layer<S> for IdentityLayer {
+    type Service = Guarded<S>;
+
+    fn layer(&self, inner: S) -> Guarded<S> {
+        Guarded { inner, store: self.store.clone() }
+    }
+}
+
+/// A service behind the identity layer.
+#[derive(Clone, Debug)]
+pub(crate) struct Guarded<S> {
+    inner: S,
+    store: Store,
+}
+
+type Request = http::Request<Body>;
+type Response = http::Response<Body>;
+type Refused<E> = std::pin::Pin<Box<dyn Future<Output = Result<Response, E>> + Send>>;
+
+impl<S> Service<Request> for Guarded<S>
+where
+    S: Service<Request, Response = Response>,
+    S::Error: Send + 'static,
+{
+    type Response = Response;
+    type Error = S::Error;
+    type Future = Either<S::Future, Refused<S::Error>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let stranger = match request.extensions().get::<Identity>() {
+            Some(Identity::Known(_)) => return Either::Left(self.inner.call(request)),
+            Some(Identity::Nobody(stranger)) => Arc::clone(stranger),
+            // A connection without an identity is a mistake of ours; absence is denial.
+            None => Arc::new(Stranger::Untraceable),
+        };
+        let store = self.store.clone();
+        let path = request.uri().path().to_owned();
+        Either::Right(Box::pin(async move {
+            let status = refuse(&store, &stranger, &path).await;
+            Ok(status.into_http())
+        }))
+    }
+}
+
+/// Records the refusal and says why.
+async fn refuse(store: &Store, stranger: &Stranger, path: &str) -> Status {
+    let method = openclaw_scopes::method::find(path).map_or("unknown", |row| row.name);
+    let entry = |principal: String, cause: String| Entry {
+        principal,
+        on_behalf_of: String::new(),
+        method,
+        target: "socket".into(),
+        decision: Decision::Denied,
+        reason: stranger.to_string(),
+        cause,
+        count: 1,
+    };
+    let now = clock::now();
+    match stranger {
+        Stranger::InsideRun { run } => {
+            let principal = run.as_ref().map_or_else(|| "run:unknown".into(), RunId::to_string);
+            let principal = match run {
+                Some(_) => format!("run:{principal}"),
+                None => principal,
+            };
+            let recorded = store.refuse(entry(principal.clone(), principal), now).await;
+            if let Err(error) = recorded {
+                return crate::respond::store(&error).into();
+            }
+            Reply::new(Code::PermissionDenied, "INSIDE_RUN", stranger.to_string())
+                .next("use the agent's tools instead of the socket")
+                .into()
+        }
+        Stranger::OtherUser { uid } => {
+            let principal = format!("uid:{uid}");
+            store.refuse_stranger(entry(principal, "request".into()), now).await;
+            Reply::new(Code::PermissionDenied, "NOT_OWNER", "only the owner may use this socket")
+                .next("run the command as the user that runs the gateway")
+                .into()
+        }
+        Stranger::Untraceable => {
+            store.refuse_stranger(entry("unknown".into(), "request".into()), now).await;
+            Reply::new(Code::PermissionDenied, "INSIDE_RUN", stranger.to_string())
+                .next("run the command from a shell of the owner")
+                .into()
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! The one place where outcomes become status codes, with what is missing and what to do next.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use openclaw_scopes::method::Row;
+use openclaw_scopes::{Denial, ScopeSet};
+use openclaw_sessions::EnqueueError;
+use openclaw_store::{ActError, RunError, SessionError, StoreError};
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetail, ErrorInfo, Help, RetryInfo, StatusExt as _};
+
+use crate::engine::StartError;
+
+/// Who defines the reasons.
+const DOMAIN: &str = "openclaw";
+/// Where the words of errors are explained.
+const HELP: &str = "https://github.com/openclaw/openclaw-gateway-rs/blob/main/docs/cli.md#errors";
+
+/// The public face of a failure.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Reply {
+    code: Code,
+    metadata: BTreeMap<&'static str, String>,
+    message: String,
+    next: Option<String>,
+    reason: &'static str,
+    retry: Option<Duration>,
+}
+
+impl Reply {
+    pub(crate) fn new(code: Code, reason: &'static str, message: impl Into<String>) -> Self {
+        let (metadata, next, retry) = (BTreeMap::new(), None, None);
+        Self { code, metadata, message: message.into(), next, reason, retry }
+    }
+
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(Code::InvalidArgument, "", message)
+    }
+
+    /// Our mistake: the peer is told an id, the log what went wrong.
+    pub(crate) fn internal(what: &dyn std::fmt::Debug) -> Self {
+        let id = format!("{:016x}", rand_id());
+        tracing::error!(error.id = id, error = ?what, "internal error");
+        Self::new(Code::Internal, "INTERNAL", format!("internal error {id}"))
+            .with("errorId", id)
+            .next("look for the id in the gateway's log")
+    }
+
+    pub(crate) fn draining() -> Self {
+        Self::new(Code::Unavailable, "DRAINING", "the gateway is stopping")
+            .retry(Duration::from_secs(5))
+            .next("retry after it has started again")
+    }
+
+    pub(crate) fn malformed_key(error: &dyn std::fmt::Display) -> Self {
+        Self::new(Code::InvalidArgument, "MALFORMED_KEY", error.to_string())
+            .next("session keys look like `main` or `agent:main:explicit:notes`")
+    }
+
+    pub(crate) fn unknown_agent(agent: &dyn std::fmt::Display) -> Self {
+        Self::new(Code::NotFound, "UNKNOWN_AGENT", format!("no agent `{agent}` is configured"))
+            .next("openclaw agents list")
+    }
+
+    pub(crate) fn unknown_method(method: &str) -> Self {
+        let shown: String = method.chars().take(64).collect();
+        Self::new(
+            Code::InvalidArgument,
+            "UNKNOWN_METHOD",
+            format!("no method `{}`", shown.escape_debug()),
+        )
+        .next("docs/policy.md lists all methods")
+    }
+
+    pub(crate) fn denied(denial: Denial, row: &Row) -> Self {
+        let reply = |reason| Self::new(Code::PermissionDenied, reason, denial.to_string());
+        let explain = format!("openclaw access explain {}", row.name);
+        match denial {
+            Denial::MissingScope(scope) => {
+                let smallest = denial.smallest_grant();
+                reply("MISSING_SCOPE")
+                    .with("missingScopes", ScopeSet::from(scope).to_string())
+                    .with("grant", smallest.to_string())
+                    .next(explain)
+            }
+            Denial::GrantEnded => reply("DEVICE_REVOKED").next("connect again"),
+            Denial::Internal | Denial::MissingCapability(_) | Denial::OnlyInternal(_) => {
+                reply("NOT_OWNER").next(explain)
+            }
+        }
+    }
+
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.metadata.insert(name, value.into());
+        self
+    }
+
+    pub(crate) fn next(mut self, next: impl Into<String>) -> Self {
+        self.next = Some(next.into());
+        self
+    }
+
+    pub(crate) const fn retry(mut self, after: Duration) -> Self {
+        self.retry = Some(after);
+        self
+    }
+}
+
+impl From<Reply> for Status {
+    fn from(reply: Reply) -> Self {
+        let metadata = reply.metadata.into_iter().map(|(name, value)| (name.to_owned(), value));
+        let info = ErrorInfo {
+            reason: reply.reason.into(),
+            domain: DOMAIN.into(),
+            metadata: metadata.collect(),
+        };
+        let mut details = vec![ErrorDetail::from(info)];
+        details.extend(reply.retry.map(|after| RetryInfo::new(Some(after)).into()));
+        details.extend(reply.next.map(|next| Help::with_link(next, HELP).into()));
+        Self::with_error_details_vec(reply.code, reply.message, details)
+    }
+}
+
+fn rand_id() -> u64 {
+    let mut bytes = [0; 8];
+    match getrandom::fill(&mut bytes) {
+        Ok(()) => u64::from_be_bytes(bytes),
+        // Without randomness the id is zero, and the log line stands all the same.
+        Err(_) => 0,
+    }
+}
+
+/// The public face of a failure that the storage may also cause.
+pub(crate) fn act<E>(error: ActError<E>, row: &Row, failed: impl FnOnce(&E) -> Reply) -> Reply {
+    match error {
+        ActError::Denied(denial) => Reply::denied(denial, row),
+        ActError::Failed(error) => failed(&error),
+        ActError::Store(error) => store(&error),
+    }
+}
+
+pub(crate) fn store(error: &StoreError) -> Reply {
+    match error {
+        StoreError::Closed => Reply::draining(),
+        StoreError::Corrupt(_) => {
+            tracing::error!(%error, "storage is damaged");
+            Reply::new(Code::DataLoss, "STORAGE_CORRUPT", "the database is damaged")
+                .next("stop the gateway and restore a copy of gateway.db")
+        }
+        StoreError::Full => Reply::new(Code::ResourceExhausted, "STORAGE_FULL", error.to_string())
+            .retry(Duration::from_secs(60))
+            .next("free space on the disk of the state directory"),
+        StoreError::Io(_) => Reply::internal(error),
+        StoreError::ReadOnly => Reply::new(Code::FailedPrecondition, "INTERNAL", error.to_string())
+            .next("make the state directory writable for the gateway's user"),
+    }
+}
+
+pub(crate) fn session(error: &SessionError) -> Reply {
+    match error {
+        SessionError::IdempotencyConflict => conflict(),
+        SessionError::Unknown(_) => {
+            Reply::new(Code::NotFound, "", error.to_string()).next("openclaw sessions list")
+        }
+    }
+}
+
+pub(crate) fn run(error: &RunError) -> Reply {
+    match error {
+        RunError::GrantEnded(_) => {
+            Reply::new(Code::PermissionDenied, "DEVICE_REVOKED", error.to_string())
+        }
+        RunError::IdempotencyConflict => conflict(),
+        RunError::Unknown(_) => {
+            Reply::new(Code::NotFound, "", error.to_string()).next("openclaw runs list")
+        }
+    }
+}
+
+fn conflict() -> Reply {
+    let message = "the idempotency key was used for another request";
+    Reply::new(Code::AlreadyExists, "IDEMPOTENCY_CONFLICT", message).next("use a new key")
+}
+
+pub(crate) fn start(error: StartError, row: &Row) -> Reply {
+    match error {
+        StartError::Act(error) => act(error, row, run),
+        StartError::Draining => Reply::draining(),
+        StartError::Full(error) => full(&error),
+        StartError::UnknownAgent(agent) => Reply::unknown_agent(&agent),
+    }
+}
+
+fn full(error: &EnqueueError) -> Reply {
+    match error {
+        EnqueueError::Duplicate { .. } => Reply::internal(error),
+        EnqueueError::Full { .. } => {
+            Reply::new(Code::ResourceExhausted, "LIMIT_EXCEEDED", error.to_string())
+                .retry(Duration::from_secs(10))
+        }
+        EnqueueError::SessionFull { .. } => {
+            Reply::new(Code::ResourceExhausted, "SESSION_BUSY", error.to_string())
+                .retry(Duration::from_secs(10))
+                .next("openclaw runs list --status queued")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use openclaw_scopes::Scope;
+    use openclaw_scopes::method::{Method as _, StartRun};
+
+    use super::*;
+
+    #[test]
+    fn a_missing_scope_teaches() {
+        let status = Status::from(Reply::denied(Denial::MissingScope(Scope::Write), StartRun::ROW));
+        assert_eq!(
+            (status.code(), status.message()),
+            (Code::PermissionDenied, "missing scope: operator.write")
+        );
+        let details = status.get_error_details();
+        let info = details.error_info().unwrap();
+        assert_eq!((info.reason.as_str(), info.domain.as_str()), ("MISSING_SCOPE", "openclaw"));
+        assert_eq!(info.metadata["missingScopes"], "operator.write");
+        assert_eq!(info.metadata["grant"], "operator.write");
+        assert_eq!(details.help().unwrap().links[0].description, "openclaw access explain agent");
+    }
+
+    #[test]
+    fn our_own_mistakes_are_not_told() {
+        let reply = store(&StoreError::Io("secret path".into()));
+        assert!(!reply.message.contains("secret"), "{}", reply.message);
+        assert_eq!(reply.code, Code::Internal);
+    }
+}

@@ -1,0 +1,257 @@
+//! The configured agents, ready to work: models, workspaces, prompts and tools.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use openclaw_agents::exec::{HelperPath, HelperRegistry, Limits, SandboxMode, TcpMode};
+use openclaw_agents::tool::{Tool, ToolSpec, Toolbox};
+use openclaw_agents::tools::{
+    EditFile, ExecOptions, ExecTool, ListDir, ReadFile, RunStatus, SessionStatus, WebFetch,
+    WebFetchOptions, Workspace, WriteFile,
+};
+use openclaw_agents::{
+    ConnectError, Fingerprint, Model, PromptInputs, Providers, RetryPolicy, SeededJitter,
+    build_prompt, fingerprint, read_workspace,
+};
+use openclaw_config::{Agent, Config, ModelName, Sandbox, Secret, expand_home};
+use openclaw_scopes::{AgentId, CapabilitySet, RunId, Timestamp};
+use openclaw_sessions::{KeyError, resolve_key};
+
+use crate::settings::Environment;
+
+/// Why an agent cannot work as it is configured.
+#[derive(Debug, thiserror::Error)]
+pub enum RosterError {
+    /// A provider cannot be used.
+    #[error("{}", chain(.0))]
+    Provider(#[from] ConnectError),
+    /// A model's provider is not there. The configuration was checked, so this is our mistake.
+    #[error("model `{0}` has no provider")]
+    NoProvider(ModelName),
+    /// A workspace cannot be used.
+    #[error("workspace of agent `{agent}`: {problem}")]
+    Workspace {
+        /// The agent.
+        agent: AgentId,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+fn chain(error: &ConnectError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
+/// What does not change while a gateway lives.
+#[derive(Clone, Debug)]
+pub(crate) struct Surroundings {
+    pub(crate) environment: Environment,
+    pub(crate) helper: HelperPath,
+    pub(crate) helpers: Arc<HelperRegistry>,
+    pub(crate) state_dir: PathBuf,
+}
+
+/// All agents of one configuration.
+#[derive(Debug)]
+pub(crate) struct Roster {
+    agents: BTreeMap<AgentId, Arc<Worker>>,
+    pub(crate) config: Config,
+    providers: Providers,
+}
+
+impl Roster {
+    /// Makes every configured agent ready; workspaces that are not there are made.
+    pub(crate) fn new(config: Config, around: &Arc<Surroundings>) -> Result<Self, RosterError> {
+        let environment = &around.environment;
+        let secret = |key: &openclaw_config::SecretRef| {
+            environment.get(&key.env).map(|value| Secret::new(value.to_owned()))
+        };
+        let read = |path: &Path| std::fs::read_to_string(expand_home(path, &environment.home()));
+        let providers = Providers::connect(config.providers(), secret, read)?;
+        let mut agents = BTreeMap::new();
+        for agent in config.agents() {
+            let worker = Worker::new(agent.clone(), &config, &providers, around)?;
+            agents.insert(agent.id.clone(), Arc::new(worker));
+        }
+        Ok(Self { agents, config, providers })
+    }
+
+    /// Returns a model whose provider is configured.
+    pub(crate) fn model(&self, name: &ModelName) -> Option<Arc<dyn Model>> {
+        self.providers.model(name)
+    }
+
+    pub(crate) fn agent(&self, id: &AgentId) -> Option<&Arc<Worker>> {
+        self.agents.get(id)
+    }
+
+    pub(crate) fn agents(&self) -> impl Iterator<Item = &Arc<Worker>> {
+        self.agents.values()
+    }
+}
+
+/// One agent, ready to work.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) agent: Agent,
+    pub(crate) model: Arc<dyn Model>,
+    around: Arc<Surroundings>,
+    capabilities: CapabilitySet,
+    /// The tools that are the same for every run.
+    common: Vec<Arc<dyn Tool>>,
+    exec: ExecTemplate,
+    prompt: Mutex<Option<(Fingerprint, Arc<str>)>>,
+    /// What a model is told of the tools; the same for every run.
+    specs: Arc<[ToolSpec]>,
+    workspace: Arc<Workspace>,
+}
+
+#[derive(Debug)]
+struct ExecTemplate {
+    env_allow: Vec<String>,
+    sandbox: SandboxMode,
+    time: std::time::Duration,
+}
+
+impl Worker {
+    fn new(
+        agent: Agent,
+        config: &Config,
+        providers: &Providers,
+        around: &Arc<Surroundings>,
+    ) -> Result<Self, RosterError> {
+        let workspace = open_workspace(&agent, around)?;
+        let jitter = Arc::new(SeededJitter::new(u64::from(std::process::id())));
+        let model = providers
+            .chain(&agent.model, RetryPolicy::default(), jitter)
+            .map(Arc::new)
+            .ok_or_else(|| RosterError::NoProvider(agent.model.primary.clone()))?;
+        let allow_addresses = config.web_fetch().allow_addresses.iter().copied().collect();
+        let user_agent = concat!("openclaw-gateway/", env!("CARGO_PKG_VERSION")).into();
+        let all: [Arc<dyn Tool>; 5] = [
+            Arc::new(ReadFile::new(Arc::clone(&workspace))),
+            Arc::new(WriteFile::new(Arc::clone(&workspace))),
+            Arc::new(EditFile::new(Arc::clone(&workspace))),
+            Arc::new(ListDir::new(Arc::clone(&workspace))),
+            Arc::new(WebFetch::new(WebFetchOptions { allow_addresses, user_agent })),
+        ];
+        let common = all.into_iter().filter(|tool| agent.tools.allows(&tool.spec().name)).collect();
+        let exec = ExecTemplate {
+            env_allow: config.exec().env_allow.clone(),
+            sandbox: match config.exec().sandbox {
+                Sandbox::Off => SandboxMode::Off,
+                Sandbox::Workspace => SandboxMode::Workspace,
+            },
+            time: config.exec().timeout,
+        };
+        let (around, prompt, specs) = (Arc::clone(around), Mutex::new(None), Arc::default());
+        let capabilities = CapabilitySet::EMPTY;
+        let mut worker =
+            Self { agent, model, around, capabilities, common, exec, prompt, specs, workspace };
+        let sample = worker.sample().map_err(|error| RosterError::Workspace {
+            agent: worker.agent.id.clone(),
+            problem: error.to_string(),
+        })?;
+        let toolbox = worker.toolbox(sample);
+        worker.specs = toolbox.specs();
+        worker.capabilities = toolbox
+            .specs()
+            .iter()
+            .filter_map(|spec| toolbox.target(&spec.name))
+            .fold(CapabilitySet::EMPTY, |set, target| set.with(target.capability));
+        Ok(worker)
+    }
+
+    /// The status of no run in particular: what a model is told of the tools does not depend on it.
+    fn sample(&self) -> Result<RunStatus, KeyError> {
+        Ok(RunStatus {
+            agent: self.agent.id.clone(),
+            input_tokens: 0,
+            model: self.model.name().to_owned(),
+            output_tokens: 0,
+            run: RunId::parse("sample").map_err(KeyError::Text)?,
+            session: resolve_key("main", Some(&self.agent.id))?,
+            started: Timestamp::default(),
+        })
+    }
+
+    pub(crate) fn specs(&self) -> &[ToolSpec] {
+        &self.specs
+    }
+
+    pub(crate) fn workspace(&self) -> &Path {
+        self.workspace.root()
+    }
+
+    /// Returns the tools of one run.
+    pub(crate) fn toolbox(&self, status: RunStatus) -> Toolbox {
+        let mut tools = self.common.clone();
+        if self.agent.tools.allows("exec") {
+            tools.push(Arc::new(ExecTool::new(ExecOptions {
+                env_allow: self.exec.env_allow.clone(),
+                environment: self.around.environment.all().clone(),
+                helper: self.around.helper.clone(),
+                limits: Limits::default(),
+                max_time: self.exec.time,
+                registry: Arc::clone(&self.around.helpers),
+                run: status.run.clone(),
+                sandbox: self.exec.sandbox,
+                tcp: TcpMode::Open,
+                temp_root: std::env::temp_dir(),
+                time: self.exec.time,
+                workspace: Arc::clone(&self.workspace),
+            })));
+        }
+        if self.agent.tools.allows("session_status") {
+            tools.push(Arc::new(SessionStatus::new(Arc::new(status))));
+        }
+        // INVARIANT: the names are this function's own and differ; no tools is the safe answer.
+        Toolbox::new(tools).unwrap_or_default()
+    }
+
+    /// Returns what a run of this agent is capable of: what its tools need, and nothing else.
+    pub(crate) const fn capabilities(&self) -> CapabilitySet {
+        self.capabilities
+    }
+
+    /// Returns the system prompt, built anew when a file of the workspace has changed.
+    pub(crate) fn prompt(&self) -> Arc<str> {
+        let mark = fingerprint(&self.workspace);
+        let mut cached = self.prompt.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, prompt)) = &*cached
+            && *known == mark
+        {
+            return Arc::clone(prompt);
+        }
+        let name = self.agent.identity.name.as_deref().unwrap_or(self.agent.id.as_str());
+        let prompt: Arc<str> = build_prompt(&PromptInputs {
+            name,
+            identity: "",
+            workspace: &self.workspace.root().to_string_lossy(),
+            tools: &self.specs,
+            files: &read_workspace(&self.workspace),
+        })
+        .into();
+        *cached = Some((mark, Arc::clone(&prompt)));
+        prompt
+    }
+}
+
+fn open_workspace(agent: &Agent, around: &Surroundings) -> Result<Arc<Workspace>, RosterError> {
+    let path = match &agent.workspace {
+        Some(path) => expand_home(path, &around.environment.home()),
+        None => around.state_dir.join("agents").join(agent.id.as_str()).join("workspace"),
+    };
+    let failed = |problem: String| RosterError::Workspace { agent: agent.id.clone(), problem };
+    std::fs::create_dir_all(&path)
+        .map_err(|error| failed(format!("`{}`: {error}", path.display())))?;
+    let protected = [around.state_dir.clone()];
+    Workspace::open(&path, &protected).map(Arc::new).map_err(|error| failed(error.to_string()))
+}

@@ -1,0 +1,34 @@
+//! The gRPC services: each handler admits, parses, acts and responds.
+
+mod access;
+mod agents;
+mod audit;
+mod models;
+mod runs;
+mod sessions;
+mod status;
+
+use openclaw_proto::v1::access_server::AccessServer;
+use openclaw_proto::v1::agents_server::AgentsServer;
+use openclaw_proto::v1::audit_server::AuditServer;
+use openclaw_proto::v1::gateway_server::GatewayServer;
+use openclaw_proto::v1::models_server::ModelsServer;
+use openclaw_proto::v1::runs_server::RunsServer;
+use openclaw_proto::v1::sessions_server::SessionsServer;
+use tonic::service::Routes;
+
+use crate::core::Core;
+
+/// Puts all services of a gateway behind their paths.
+pub(crate) fn routes(core: &Core, max_message: usize) -> Routes {
+    let mut routes = Routes::builder();
+    routes
+        .add_service(AccessServer::new(core.clone()).max_decoding_message_size(max_message))
+        .add_service(AgentsServer::new(core.clone()).max_decoding_message_size(max_message))
+        .add_service(AuditServer::new(core.clone()).max_decoding_message_size(max_message))
+        .add_service(GatewayServer::new(core.clone()).max_decoding_message_size(max_message))
+        .add_service(ModelsServer::new(core.clone()).max_decoding_message_size(max_message))
+        .add_service(RunsServer::new(core.clone()).max_decoding_message_size(max_message))
+        .add_service(SessionsServer::new(core.clone()).max_decoding_message_size(max_message));
+    routes.routes()
+}

@@ -1,0 +1,196 @@
+//! Agents over the wire.
+
+use openclaw_config::{EditError, NewAgent, add_agent, remove_agent};
+use openclaw_proto::v1;
+use openclaw_proto::v1::agents_server::Agents;
+use openclaw_scopes::method::{CreateAgent, DeleteAgent, ListAgents, Method, ReadAgent};
+use openclaw_scopes::target::{AgentTarget, Whole};
+use openclaw_scopes::{AgentId, Caller};
+use openclaw_store::{Decision, Entry, Note, Peek};
+use tonic::{Code, Request, Response, Status};
+
+use crate::core::Core;
+use crate::respond::Reply;
+use crate::roster::{Roster, Worker};
+use crate::settings::{Presence, Settings};
+use crate::{clock, convert, gate, respond};
+
+#[tonic::async_trait]
+impl Agents for Core {
+    async fn list(
+        &self,
+        request: Request<v1::ListAgentsRequest>,
+    ) -> Result<Response<v1::ListAgentsResponse>, Status> {
+        let (caller, v1::ListAgentsRequest {}) = gate::admit(request)?;
+        let peeked = self.store.view(&caller, &Peek::<ListAgents>(Whole), clock::now()).await;
+        let authorized = peeked
+            .map_err(|error| respond::act(error, ListAgents::ROW, |never| match *never {}))?;
+        let (_, Whole) = authorized.into_parts();
+        let agents = self.engine.roster().agents().map(|worker| shown(worker, None)).collect();
+        Ok(Response::new(v1::ListAgentsResponse { agents }))
+    }
+
+    async fn get(
+        &self,
+        request: Request<v1::GetAgentRequest>,
+    ) -> Result<Response<v1::Agent>, Status> {
+        let (caller, message) = gate::admit(request)?;
+        let target = AgentTarget(convert::agent_id(&message.id)?);
+        let peeked = self.store.view(&caller, &Peek::<ReadAgent>(target), clock::now()).await;
+        let authorized =
+            peeked.map_err(|error| respond::act(error, ReadAgent::ROW, |never| match *never {}))?;
+        let (_, AgentTarget(id)) = authorized.into_parts();
+        let roster = self.engine.roster();
+        let worker = roster.agent(&id).ok_or_else(|| Reply::unknown_agent(&id))?;
+        let prompt = message.include_prompt.then(|| worker.prompt());
+        Ok(Response::new(shown(worker, prompt.as_deref())))
+    }
+
+    async fn create(
+        &self,
+        request: Request<v1::CreateAgentRequest>,
+    ) -> Result<Response<v1::Agent>, Status> {
+        let (caller, message) = gate::admit(request)?;
+        let _key = convert::idempotency_key(&message.idempotency_key)?;
+        let id = AgentId::parse(&message.id).map_err(|error| Reply::invalid(error.to_string()))?;
+        let given = |text: String| (!text.is_empty()).then_some(text);
+        let settings = NewAgent {
+            workspace: given(message.workspace),
+            model: given(message.model),
+            name: given(message.name),
+        };
+        // The decision is on disk before the file changes; a change that fails is recorded too.
+        self.decide::<CreateAgent>(&caller, &id).await?;
+        let edited = self.edit(&id, |text, roster| {
+            match add_agent(text, &id, settings.clone()) {
+                // A retry: the agent is there, just as it was asked for.
+                Err(EditError::AgentExists { .. }) if is_as_asked(roster, &id, &settings) => {
+                    Ok(None)
+                }
+                Err(error) => Err(edit_error(&error)),
+                Ok(text) => Ok(Some(text)),
+            }
+        });
+        self.recorded::<CreateAgent, _>(&caller, &id, edited.await).await?;
+        let roster = self.engine.roster();
+        let worker = roster.agent(&id).ok_or_else(|| Reply::unknown_agent(&id))?;
+        Ok(Response::new(shown(worker, None)))
+    }
+
+    async fn delete(
+        &self,
+        request: Request<v1::DeleteAgentRequest>,
+    ) -> Result<Response<v1::DeleteAgentResponse>, Status> {
+        let (caller, message) = gate::admit(request)?;
+        let _key = convert::idempotency_key(&message.idempotency_key)?;
+        let id = AgentId::parse(&message.id).map_err(|error| Reply::invalid(error.to_string()))?;
+        self.decide::<DeleteAgent>(&caller, &id).await?;
+        let workspace = self
+            .engine
+            .roster()
+            .agent(&id)
+            .map(|worker| worker.workspace().to_string_lossy().into_owned())
+            .unwrap_or_default();
+        let edited = self.edit(&id, |text, _| {
+            remove_agent(text, &id).map(Some).map_err(|error| edit_error(&error))
+        });
+        self.recorded::<DeleteAgent, _>(&caller, &id, edited.await).await?;
+        Ok(Response::new(v1::DeleteAgentResponse { id: id.to_string(), workspace }))
+    }
+}
+
+impl Core {
+    async fn decide<M: Method<Target = AgentTarget>>(
+        &self,
+        caller: &Caller,
+        id: &AgentId,
+    ) -> Result<(), Reply> {
+        if self.engine.is_draining() {
+            return Err(Reply::draining());
+        }
+        let noted = self.store.act(caller, Note::<M>(AgentTarget(id.clone())), clock::now()).await;
+        let authorized =
+            noted.map_err(|error| respond::act(error, M::ROW, |never| match *never {}))?;
+        let (_, AgentTarget(_)) = authorized.into_parts();
+        Ok(())
+    }
+
+    /// Records that an allowed change could not be made.
+    async fn recorded<M: Method<Target = AgentTarget>, T>(
+        &self,
+        caller: &Caller,
+        id: &AgentId,
+        changed: Result<T, Reply>,
+    ) -> Result<T, Reply> {
+        if changed.is_err() {
+            let target = AgentTarget(id.clone());
+            let entry = Entry::of(caller, M::ROW.name, &target, Decision::Failed, "not-changed");
+            let recorded = self.store.refuse(entry, clock::now()).await;
+            recorded.map_err(|error| respond::store(&error))?;
+        }
+        changed
+    }
+
+    /// Changes the configuration file and puts it in force, or leaves both as they are.
+    async fn edit(
+        &self,
+        id: &AgentId,
+        change: impl FnOnce(&str, &Roster) -> Result<Option<String>, Reply>,
+    ) -> Result<(), Reply> {
+        let _one_at_a_time = self.config_writer.lock().await;
+        let current = Settings::read(&self.config_path, Presence::Optional)
+            .map_err(|error| Reply::new(Code::FailedPrecondition, "", error.to_string()))?;
+        let Some(text) = change(&current.text, &self.engine.roster())? else {
+            return Ok(());
+        };
+        let config =
+            openclaw_config::parse(&text).map_err(|error| Reply::invalid(error.to_string()))?;
+        let roster = Roster::new(config, &self.around).map_err(|error| {
+            Reply::new(Code::FailedPrecondition, "", format!("agent `{id}` cannot work: {error}"))
+        })?;
+        Settings::write(&self.config_path, &text).map_err(|error| Reply::internal(&error))?;
+        self.engine.replace_roster(roster);
+        Ok(())
+    }
+}
+
+fn is_as_asked(roster: &Roster, id: &AgentId, asked: &NewAgent) -> bool {
+    roster.agent(id).is_some_and(|worker| {
+        let agent = &worker.agent;
+        let model =
+            asked.model.as_ref().is_none_or(|model| *model == agent.model.primary.to_string());
+        let workspace = asked.workspace.as_ref().is_none_or(|path| {
+            agent.workspace.as_ref().is_some_and(|known| known.to_string_lossy() == **path)
+        });
+        model && workspace && asked.name == agent.identity.name
+    })
+}
+
+fn edit_error(error: &EditError) -> Reply {
+    let code = match error {
+        EditError::AgentExists { .. } => Code::AlreadyExists,
+        EditError::UnknownAgent { .. } => Code::NotFound,
+        EditError::Invalid { .. } | EditError::Refused { .. } => Code::InvalidArgument,
+        EditError::MainStays | EditError::Unsupported => Code::FailedPrecondition,
+    };
+    let mut message = error.to_string();
+    if let Some(source) = std::error::Error::source(error) {
+        message = format!("{message}: {source}");
+    }
+    Reply::new(code, if code == Code::NotFound { "UNKNOWN_AGENT" } else { "" }, message)
+        .next("openclaw agents list")
+}
+
+fn shown(worker: &Worker, prompt: Option<&str>) -> v1::Agent {
+    let agent = &worker.agent;
+    v1::Agent {
+        id: agent.id.to_string(),
+        name: agent.identity.name.clone().unwrap_or_default(),
+        workspace: worker.workspace().to_string_lossy().into_owned(),
+        model: agent.model.primary.to_string(),
+        fallbacks: agent.model.fallbacks.iter().map(ToString::to_string).collect(),
+        tools: worker.specs().iter().map(|spec| spec.name.clone()).collect(),
+        timeout_seconds: agent.timeout.map_or(0, |timeout| timeout.as_secs()),
+        prompt: prompt.unwrap_or_default().into(),
+    }
+}

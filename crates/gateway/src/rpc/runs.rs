@@ -1,0 +1,171 @@
+//! Turns of agents over the wire.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures_util::{Stream, stream};
+use openclaw_agents::TurnEvent;
+use openclaw_proto::v1::run_event::Event as WireEvent;
+use openclaw_proto::v1::runs_server::Runs;
+use openclaw_proto::{to_duration, v1};
+use openclaw_scopes::RunId;
+use openclaw_scopes::method::{AbortRun, ListRuns, Method as _, StartRun, WaitRun};
+use openclaw_store::{RunCursor, RunFilter};
+use tonic::{Request, Response, Status};
+
+use crate::core::Core;
+use crate::engine::{self, Event, Limit, Novelty, Watch};
+use crate::respond::{self, Reply};
+use crate::{clock, convert, digest, gate};
+
+/// How long `agent.wait` waits when nobody says how long (`runtime.md` §2.2 of the reference).
+const DEFAULT_WAIT: Duration = Duration::from_secs(30);
+/// How long it waits at most: a longer wait is asked for again.
+const MAX_WAIT: Duration = Duration::from_hours(24);
+
+#[tonic::async_trait]
+impl Runs for Core {
+    type StartStream = Pin<Box<dyn Stream<Item = Result<v1::RunEvent, Status>> + Send>>;
+
+    async fn start(
+        &self,
+        request: Request<v1::StartRunRequest>,
+    ) -> Result<Response<Self::StartStream>, Status> {
+        let (caller, message) = gate::admit(request)?;
+        let ask = parse_start(message)?;
+        let watch = self
+            .engine
+            .start(&caller, ask)
+            .await
+            .map_err(|error| respond::start(error, StartRun::ROW))?;
+        Ok(Response::new(Box::pin(events(watch))))
+    }
+
+    async fn wait(
+        &self,
+        request: Request<v1::WaitRunRequest>,
+    ) -> Result<Response<v1::Run>, Status> {
+        let (caller, message) = gate::admit(request)?;
+        let run = convert::run_id(&message.run_id)?;
+        let limit = convert::duration(message.timeout.as_ref(), "timeout")?;
+        let limit = limit.unwrap_or(DEFAULT_WAIT).min(MAX_WAIT);
+        let waited = self.engine.wait(&caller, &run, limit).await;
+        let run = waited.map_err(|error| respond::act(error, WaitRun::ROW, respond::run))?;
+        Ok(Response::new(convert::run(run)))
+    }
+
+    async fn list(
+        &self,
+        request: Request<v1::ListRunsRequest>,
+    ) -> Result<Response<v1::ListRunsResponse>, Status> {
+        let (caller, message) = gate::admit(request)?;
+        let filter = parse_list(&message)?;
+        let listed = self.store.scan(&caller, filter, clock::now()).await;
+        let page =
+            listed.map_err(|error| respond::act(error, ListRuns::ROW, |never| match *never {}))?;
+        let next_page_token = page.next.map(|RunCursor(row)| row.to_string()).unwrap_or_default();
+        let runs = page.runs.into_iter().map(convert::run).collect();
+        Ok(Response::new(v1::ListRunsResponse { runs, next_page_token }))
+    }
+
+    async fn abort(
+        &self,
+        request: Request<v1::AbortRunRequest>,
+    ) -> Result<Response<v1::Run>, Status> {
+        let (caller, message) = gate::admit(request)?;
+        let run = convert::run_id(&message.run_id)?;
+        let aborted = self.engine.abort(&caller, &run).await;
+        let run = aborted.map_err(|error| respond::act(error, AbortRun::ROW, respond::run))?;
+        Ok(Response::new(convert::run(run)))
+    }
+}
+
+fn parse_start(message: v1::StartRunRequest) -> Result<engine::Request, Reply> {
+    let key = convert::idempotency_key(&message.idempotency_key)?;
+    let (session, agent) = convert::session_key(&message.session_key, &message.agent_id)?;
+    if message.message.trim().is_empty() {
+        return Err(Reply::invalid("message is empty"));
+    }
+    if is_chat_command(&message.message) {
+        let text =
+            "chat commands are not taken here: a conversation is begun anew by another session key";
+        return Err(Reply::invalid(text).next("openclaw agent --session explicit:NAME --message …"));
+    }
+    let timeout = convert::duration(message.timeout.as_ref(), "timeout")?;
+    let told = timeout.map(|timeout| format!("{timeout:?}")).unwrap_or_default();
+    Ok(engine::Request {
+        digest: digest::of(&[session.as_str(), &message.message, &told]),
+        run: RunId::from(key),
+        session,
+        agent,
+        message: message.message,
+        limit: match timeout {
+            None => Limit::OfAgent,
+            Some(Duration::ZERO) => Limit::None,
+            Some(timeout) => Limit::Within(timeout),
+        },
+    })
+}
+
+/// Whether the message is one of the commands that would reset the conversation: a model must not
+/// be asked what nobody meant for it.
+fn is_chat_command(message: &str) -> bool {
+    let word = message.split_whitespace().next().unwrap_or_default();
+    ["/new", "/reset"].iter().any(|command| word.eq_ignore_ascii_case(command))
+}
+
+fn parse_list(message: &v1::ListRunsRequest) -> Result<RunFilter, Reply> {
+    let session = match message.session_key.as_str() {
+        "" => None,
+        key => Some(convert::session_key(key, &message.agent_id)?.0),
+    };
+    let after = match message.page_token.as_str() {
+        "" => None,
+        token => Some(RunCursor(token.parse().map_err(|_error| convert::bad_token())?)),
+    };
+    let statuses = message
+        .statuses
+        .iter()
+        .map(|status| convert::parse_run_status(*status))
+        .collect::<Result<_, _>>()?;
+    Ok(RunFilter { session, statuses, after, limit: convert::page_size(message.page_size)? })
+}
+
+/// The events of a run, from its acceptance to its end.
+fn events(watch: Watch) -> impl Stream<Item = Result<v1::RunEvent, Status>> + Send {
+    let accepted = v1::RunAccepted {
+        run: Some(convert::run(watch.accepted.clone())),
+        existing: watch.novelty == Novelty::Existing,
+    };
+    let first = stream::iter([Ok(wire(WireEvent::Accepted(accepted)))]);
+    let rest = stream::unfold(watch, |mut watch| async {
+        let event = match watch.next().await? {
+            Event::Turn(event) => turn_event(event),
+            Event::Ended(run) => WireEvent::Final(convert::run(run)),
+        };
+        Some((Ok(wire(event)), watch))
+    });
+    futures_util::StreamExt::chain(first, rest)
+}
+
+const fn wire(event: WireEvent) -> v1::RunEvent {
+    v1::RunEvent { event: Some(event) }
+}
+
+fn turn_event(event: TurnEvent) -> WireEvent {
+    match event {
+        TurnEvent::Text(text) => WireEvent::Text(v1::TextDelta { text }),
+        TurnEvent::ToolStarted { id, name } => {
+            WireEvent::ToolStarted(v1::ToolStarted { call_id: id, name })
+        }
+        TurnEvent::ToolFinished { id, name, outcome } => {
+            let outcome = convert::outcome(outcome).into();
+            WireEvent::ToolFinished(v1::ToolFinished { call_id: id, name, outcome })
+        }
+        TurnEvent::ModelRetry { failure, next, delay } => WireEvent::Retry(v1::ModelRetry {
+            reason: failure.into(),
+            delay: Some(to_duration(delay)),
+            model: next,
+        }),
+    }
+}
