@@ -1,6 +1,7 @@
 //! The command line: verbs and flags.
 
 mod group;
+mod head;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,9 +13,10 @@ use openclaw_scopes::{AgentId, IdempotencyKey};
 use crate::length;
 
 pub(crate) use group::{
-    AccessVerb, AgentsVerb, AuditVerb, ConfigVerb, ContextVerb, GatewayVerb, Head, ListRows,
-    ModelsVerb, Removal, RunStatusName, RunsVerb, SessionsVerb,
+    AccessVerb, AgentsVerb, AuditVerb, ConfigVerb, ContextVerb, GatewayVerb, ListRows, ModelsVerb,
+    Removal, RunStatusName, RunsVerb, SessionsVerb,
 };
+pub(crate) use head::Head;
 
 /// Talks to an OpenClaw gateway: runs agents, and looks after what they do.
 #[derive(Debug, Parser)]

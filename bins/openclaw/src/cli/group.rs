@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use openclaw_scopes::AgentId;
 
+use super::head::Head;
 use crate::length;
 
 /// How much of a list to print.
@@ -219,27 +220,6 @@ pub(crate) enum AuditVerb {
         #[arg(long, short, value_name = "FILE")]
         output: Option<PathBuf>,
     },
-}
-
-/// A head of the chain as the user names it.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Head {
-    /// The sequence number.
-    pub(crate) sequence: u64,
-    /// The digest, in lower-case hex.
-    pub(crate) digest: String,
-}
-
-impl Head {
-    fn parse(text: &str) -> Result<Self, String> {
-        let not_one = || "a head is written SEQ:DIGEST, the digest as 64 hex digits".to_owned();
-        let (sequence, digest) = text.split_once(':').ok_or_else(not_one)?;
-        let is_digest = digest.len() == 64 && digest.chars().all(|c| c.is_ascii_hexdigit());
-        match sequence.parse() {
-            Ok(sequence) if is_digest => Ok(Self { sequence, digest: digest.to_ascii_lowercase() }),
-            Ok(_) | Err(_) => Err(not_one()),
-        }
-    }
 }
 
 /// About authority.
