@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openclaw_agents::exec::{HelperPath, HelperRegistry};
-use openclaw_scopes::GrantHolder;
+use openclaw_scopes::{GrantHolder, ScopeSet};
 use openclaw_sessions::LaneLimits;
 use openclaw_store::{ActError, AuditHead, OpenError, Options, Store, StoreError};
 use tokio::io::DuplexStream;
@@ -301,8 +301,17 @@ impl Gateway {
     /// # Errors
     /// When the gateway is stopping.
     pub async fn connect(&self) -> Result<DuplexStream, StoreError> {
+        self.connect_narrowed(ScopeSet::ALL).await
+    }
+
+    /// Opens a connection inside the process that has at most these scopes of the owner's: for a
+    /// part of the embedding program that needs less than all.
+    ///
+    /// # Errors
+    /// When the gateway is stopping.
+    pub async fn connect_narrowed(&self, scopes: ScopeSet) -> Result<DuplexStream, StoreError> {
         let (ours, theirs) = tokio::io::duplex(PIPE);
-        let identity = self.doorman.vouch(self.state_dir.owner());
+        let identity = self.doorman.vouch(self.state_dir.owner()).narrowed(scopes);
         let connection = Connection::in_memory(ours, identity);
         self.connections.send(Ok(connection)).await.map_err(|_error| StoreError::Closed)?;
         Ok(theirs)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::future::Either;
-use openclaw_scopes::{Caller, Epoch, RunId};
+use openclaw_scopes::{Caller, Epoch, RunId, ScopeSet};
 use openclaw_store::{Decision, Entry, Store};
 use tonic::body::Body;
 use tonic::{Code, Status};
@@ -29,6 +29,14 @@ impl Identity {
     #[expect(clippy::disallowed_methods, reason = "this is the identity layer")]
     pub(crate) fn owner(uid: u32, epoch: Epoch) -> Self {
         Self::Known(Arc::new(Caller::assertion(uid, epoch)))
+    }
+
+    /// The same identity with at most the authority that `wish` names.
+    pub(crate) fn narrowed(self, wish: ScopeSet) -> Self {
+        match self {
+            Self::Known(caller) => Self::Known(Arc::new(caller.narrowed(wish))),
+            nobody @ Self::Nobody(_) => nobody,
+        }
     }
 }
 

@@ -93,6 +93,11 @@ impl Grant {
         Self { holder, epoch, scopes: approver.scopes.attenuate(approved).attenuate(wish) }
     }
 
+    /// The same grant with at most the scopes that `wish` means.
+    pub(crate) fn narrowed(&self, wish: ScopeSet) -> Self {
+        Self::mint(self.holder.clone(), self.epoch, ScopeSet::ALL, self, wish)
+    }
+
     /// Returns who holds it.
     pub const fn holder(&self) -> &GrantHolder {
         &self.holder

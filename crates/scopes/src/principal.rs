@@ -3,8 +3,8 @@
 use std::fmt;
 
 use crate::{
-    Capability, CapabilitySet, DeviceId, Epoch, Grant, GrantHolder, PluginId, RunId, SenderId,
-    SessionKey, TokenId,
+    Capability, CapabilitySet, DeviceId, Epoch, Grant, GrantHolder, PluginId, RunId, ScopeSet,
+    SenderId, SessionKey, TokenId,
 };
 
 /// The identity that an operation runs as.
@@ -169,6 +169,13 @@ impl Caller {
             cause: Cause::Request,
             grant: Grant::owner(epoch),
         }
+    }
+
+    /// The same caller with at most the authority that `wish` names: what is handed to a part that
+    /// needs less.
+    #[must_use]
+    pub fn narrowed(&self, wish: ScopeSet) -> Self {
+        Self { grant: self.grant.narrowed(wish), ..self.clone() }
     }
 
     /// A part of the gateway, acting for the gateway's own grant with its fixed capabilities.
