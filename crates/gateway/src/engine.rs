@@ -131,9 +131,16 @@ impl Engine {
         let worker = self
             .worker(&request.agent)
             .ok_or_else(|| StartError::UnknownAgent(request.agent.clone()))?;
-        let live = match self.enlist(&request, caller)? {
-            Enlisted::New(live) => live,
-            Enlisted::There(live) => return self.attach(caller, &request, &live).await,
+        let live = loop {
+            match self.enlist(&request, caller)? {
+                Enlisted::New(live) => break live,
+                Enlisted::There(live) => {
+                    if let Some(watch) = self.attach(caller, &request, &live).await? {
+                        return Ok(watch);
+                    }
+                    // The request that came first was refused; this one is judged by itself.
+                }
+            }
         };
         let precedence = if live.has_turn() { Precedence::Start } else { Precedence::Wait };
         let timeout = match request.limit {
@@ -191,7 +198,7 @@ impl Engine {
         caller: &Caller,
         request: &Request,
         live: &Arc<Live>,
-    ) -> Result<Watch, StartError> {
+    ) -> Result<Option<Watch>, StartError> {
         let target = SessionTarget { key: request.session.clone(), owner: None };
         let peeked = self.0.store.view(caller, &Peek::<StartRun>(target), clock::now()).await;
         // The witness is for watching, and watching needs nothing further.
@@ -204,11 +211,8 @@ impl Engine {
         if !live.is_same(&request.digest, caller.on_behalf_of()) {
             return Err(ActError::Failed(RunError::IdempotencyConflict).into());
         }
-        match live.until_accepted().await {
-            Some(view) => Ok(Watch::new(view, Arc::clone(live)).again()),
-            // The first request failed; this one is told the same as if it came later.
-            None => Err(ActError::Store(StoreError::Closed).into()),
-        }
+        let accepted = live.until_accepted().await;
+        Ok(accepted.map(|view| Watch::new(view, Arc::clone(live)).again()))
     }
 
     /// Removes a run that has ended, or was never accepted; others may have their turn.
@@ -243,13 +247,22 @@ impl Engine {
             }
             (AbortedRun::Works(_), Some(live)) => {
                 live.stop(Stop::Abort);
-                Ok(live.until_ended().await)
+                match live.until_ended().await {
+                    Some(ended) => Ok(ended),
+                    None => self.stored_run(caller, run).await,
+                }
             }
             // It ended between the two looks.
-            (AbortedRun::Works(_), None) => {
-                self.0.store.view(caller, &GetRun(run.clone()), clock::now()).await
-            }
+            (AbortedRun::Works(_), None) => self.stored_run(caller, run).await,
         }
+    }
+
+    async fn stored_run(
+        &self,
+        caller: &Caller,
+        run: &RunId,
+    ) -> Result<RunView, ActError<RunError>> {
+        self.0.store.view(caller, &GetRun(run.clone()), clock::now()).await
     }
 
     /// Waits until a run has ended or the time is up; returns it as it then is.
@@ -261,13 +274,13 @@ impl Engine {
     ) -> Result<RunView, ActError<RunError>> {
         // Looked for first: a run that ends in between is then found ended in the store.
         let live = self.find(run);
-        let view = self.0.store.view(caller, &GetRun(run.clone()), clock::now()).await?;
+        let view = self.stored_run(caller, run).await?;
         let Some(live) = live.filter(|_| !view.status.is_terminal()) else {
             return Ok(view);
         };
         match tokio::time::timeout(limit, live.until_ended()).await {
-            Ok(ended) => Ok(ended),
-            Err(_elapsed) => self.0.store.view(caller, &GetRun(run.clone()), clock::now()).await,
+            Ok(Some(ended)) => Ok(ended),
+            Ok(None) | Err(_) => self.stored_run(caller, run).await,
         }
     }
 

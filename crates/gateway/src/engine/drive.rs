@@ -40,19 +40,17 @@ impl Engine {
         };
         // First out of the list, then told: whoever is told finds the end in the store.
         self.dismiss(&live);
-        if let Some(view) = view {
-            live.end(view);
-        }
+        live.end(view);
     }
 
     async fn wait_and_work(&self, live: &Live, worker: &Worker, ticket: Ticket) -> Option<RunView> {
         tokio::select! {
             () = live.until_turn() => {}
-            () = live.cancel().cancelled() => {
-                if live.stopped() == Some(Stop::Leave) {
-                    return None;
-                }
-            }
+            () = live.cancel().cancelled() => {}
+        }
+        // Its turn may have come while the gateway stops: it stays accepted all the same.
+        if live.stopped() == Some(Stop::Leave) {
+            return None;
         }
         let run = ticket.run.clone();
         match self.0.store.start_run(ticket, now()).await {

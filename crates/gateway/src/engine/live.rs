@@ -30,6 +30,15 @@ enum Acceptance {
     Failed,
 }
 
+/// How far a run's end has come.
+#[derive(Clone, Debug)]
+enum End {
+    Ahead,
+    /// The gateway stops and leaves the run to its next start.
+    Left,
+    Reached(Box<RunView>),
+}
+
 /// A run that has not ended.
 #[derive(Debug)]
 pub(super) struct Live {
@@ -37,7 +46,7 @@ pub(super) struct Live {
     /// Who asked, and what: `None` for one that was found at the start.
     asked: Option<([u8; 32], GrantHolder)>,
     cancel: CancellationToken,
-    ended: watch::Sender<Option<RunView>>,
+    ended: watch::Sender<End>,
     run: RunId,
     stop: Mutex<Option<Stop>>,
     turn: CancellationToken,
@@ -59,7 +68,7 @@ impl Live {
             acceptance: watch::Sender::new(Acceptance::Asked),
             asked,
             cancel: CancellationToken::new(),
-            ended: watch::Sender::new(None),
+            ended: watch::Sender::new(End::Ahead),
             run,
             stop: Mutex::new(None),
             turn: CancellationToken::new(),
@@ -119,22 +128,19 @@ impl Live {
         &self.cancel
     }
 
-    /// Tells everybody that the run has ended.
-    pub(super) fn end(&self, view: RunView) {
-        self.ended.send_replace(Some(view));
+    /// Tells everybody that the run has ended, or that this process does not see its end.
+    pub(super) fn end(&self, view: Option<RunView>) {
+        self.ended.send_replace(view.map_or(End::Left, |view| End::Reached(Box::new(view))));
         self.watchers.lock().unwrap_or_else(PoisonError::into_inner).close();
     }
 
-    pub(super) async fn until_ended(&self) -> RunView {
+    /// Waits for the end; `None` when this process does not see it.
+    pub(super) async fn until_ended(&self) -> Option<RunView> {
         let mut ended = self.ended.subscribe();
-        loop {
-            if let Some(view) = &*ended.borrow_and_update() {
-                return view.clone();
-            }
-            if ended.changed().await.is_err() {
-                // INVARIANT: the sender lives in `self`, so this is never reached.
-                std::future::pending::<()>().await;
-            }
+        let end = ended.wait_for(|end| !matches!(end, End::Ahead)).await;
+        match &*end.ok()? {
+            End::Reached(view) => Some((**view).clone()),
+            End::Ahead | End::Left => None,
         }
     }
 }
@@ -152,6 +158,8 @@ pub(crate) enum Event {
     Turn(TurnEvent),
     /// It has ended. Nothing follows.
     Ended(RunView),
+    /// The gateway stops before the run's end. Nothing follows.
+    Left,
 }
 
 #[derive(Debug, Default)]
@@ -287,12 +295,12 @@ impl Watch {
     /// Returns the next event; `None` after the end.
     pub(crate) async fn next(&mut self) -> Option<Event> {
         if let WatchState::Watching { inbox, live } = &self.state {
-            let event = match inbox.next().await {
+            let end = match inbox.next().await {
                 Some(event) => return Some(Event::Turn(event)),
                 None => live.until_ended().await,
             };
             self.state = WatchState::Done;
-            return Some(Event::Ended(event));
+            return Some(end.map_or(Event::Left, Event::Ended));
         }
         match std::mem::replace(&mut self.state, WatchState::Done) {
             WatchState::Ended(view) => Some(Event::Ended(view)),

@@ -140,10 +140,11 @@ fn events(watch: Watch) -> impl Stream<Item = Result<v1::RunEvent, Status>> + Se
     let first = stream::iter([Ok(wire(WireEvent::Accepted(accepted)))]);
     let rest = stream::unfold(watch, |mut watch| async {
         let event = match watch.next().await? {
-            Event::Turn(event) => turn_event(event),
-            Event::Ended(run) => WireEvent::Final(convert::run(run)),
+            Event::Turn(event) => Ok(wire(turn_event(event))),
+            Event::Ended(run) => Ok(wire(WireEvent::Final(convert::run(run)))),
+            Event::Left => Err(Reply::draining().into()),
         };
-        Some((Ok(wire(event)), watch))
+        Some((event, watch))
     });
     futures_util::StreamExt::chain(first, rest)
 }
