@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use openclaw_agents::exec::HelperRegistry;
-use openclaw_scopes::GrantHolder;
+use openclaw_scopes::{Cause, GrantHolder};
 use openclaw_store::Store;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::{UnixListener, UnixStream};
@@ -69,15 +69,18 @@ impl Doorman {
             }
         };
         match owner(credentials, self.directory_uid, &self.helpers, parent_of) {
-            Ok(()) => self.vouch(credentials.uid),
+            Ok(()) => {
+                let cause = credentials.pid.map_or(Cause::Request, |pid| Cause::Process { pid });
+                self.vouch(credentials.uid, cause)
+            }
             Err(stranger) => Identity::Nobody(Arc::new(stranger)),
         }
     }
 
     /// The owner, as of the present epoch of the owner's grant.
-    pub(crate) fn vouch(&self, uid: u32) -> Identity {
+    pub(crate) fn vouch(&self, uid: u32, cause: Cause) -> Identity {
         match self.store.epoch(&GrantHolder::Owner) {
-            Ok(Some(epoch)) => Identity::owner(uid, epoch),
+            Ok(Some(epoch)) => Identity::owner(uid, cause, epoch),
             Ok(None) | Err(_) => Identity::Nobody(Arc::new(Stranger::Untraceable)),
         }
     }

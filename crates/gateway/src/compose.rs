@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openclaw_agents::exec::{HelperPath, HelperRegistry};
-use openclaw_scopes::{GrantHolder, ScopeSet};
+use openclaw_scopes::{Cause, GrantHolder, ScopeSet};
 use openclaw_sessions::LaneLimits;
 use openclaw_store::{ActError, AuditHead, OpenError, Options, Store, StoreError};
 use tokio::io::DuplexStream;
@@ -311,7 +311,7 @@ impl Gateway {
     /// When the gateway is stopping.
     pub async fn connect_narrowed(&self, scopes: ScopeSet) -> Result<DuplexStream, StoreError> {
         let (ours, theirs) = tokio::io::duplex(PIPE);
-        let identity = self.doorman.vouch(self.state_dir.owner()).narrowed(scopes);
+        let identity = self.doorman.vouch(self.state_dir.owner(), Cause::Request).narrowed(scopes);
         let connection = Connection::in_memory(ours, identity);
         self.connections.send(Ok(connection)).await.map_err(|_error| StoreError::Closed)?;
         Ok(theirs)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::future::Either;
-use openclaw_scopes::{Caller, Epoch, RunId, ScopeSet};
+use openclaw_scopes::{Caller, Cause, Epoch, RunId, ScopeSet};
 use openclaw_store::{Decision, Entry, Store};
 use tonic::body::Body;
 use tonic::{Code, Status};
@@ -27,8 +27,8 @@ pub(crate) enum Identity {
 impl Identity {
     /// The owner, by the operating system's word or by that of the program that embeds the gateway.
     #[expect(clippy::disallowed_methods, reason = "this is the identity layer")]
-    pub(crate) fn owner(uid: u32, epoch: Epoch) -> Self {
-        Self::Known(Arc::new(Caller::assertion(uid, epoch)))
+    pub(crate) fn owner(uid: u32, cause: Cause, epoch: Epoch) -> Self {
+        Self::Known(Arc::new(Caller::assertion(uid, cause, epoch)))
     }
 
     /// The same identity with at most the authority that `wish` names.

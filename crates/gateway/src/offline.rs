@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use openclaw_scopes::method::VerifyAudit;
 use openclaw_scopes::target::Whole;
-use openclaw_scopes::{Denial, GrantHolder};
+use openclaw_scopes::{Cause, Denial, GrantHolder};
 use openclaw_store::{
     ActError, AuditHead, OpenError, Options, Peek, Store, StoreError, Verification,
 };
@@ -48,7 +48,7 @@ pub async fn verify_audit(
     let store = Store::open(state_dir.path(), &options)?;
     let epoch =
         store.epoch(&GrantHolder::Owner)?.ok_or(OfflineError::Denied(Denial::GrantEnded))?;
-    let Identity::Known(caller) = Identity::owner(state_dir.owner(), epoch) else {
+    let Identity::Known(caller) = Identity::owner(state_dir.owner(), Cause::Request, epoch) else {
         return Err(OfflineError::Denied(Denial::GrantEnded));
     };
     let peeked = store.view(&caller, &Peek::<VerifyAudit>(Whole), clock::now()).await;

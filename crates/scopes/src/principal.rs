@@ -127,7 +127,12 @@ impl fmt::Display for Principal {
 pub enum Cause {
     /// The gateway is stopping.
     Drain,
-    /// A client asked.
+    /// A process on this machine asked.
+    Process {
+        /// Its id when it connected.
+        pid: i32,
+    },
+    /// The program that embeds the gateway asked, or one that works without a running gateway.
     Request,
     /// A run's model asked.
     Run(RunId),
@@ -141,6 +146,7 @@ impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Drain => f.write_str("drain"),
+            Self::Process { pid } => write!(f, "request:pid-{pid}"),
             Self::Request => f.write_str("request"),
             Self::Run(run) => write!(f, "run:{run}"),
             Self::Startup => f.write_str("startup"),
@@ -162,11 +168,11 @@ impl Caller {
     /// Asserts that the operating system vouches for the owner.
     ///
     /// Only the identity layer and embedders may say so: elsewhere the call is a lint error.
-    pub const fn assertion(uid: u32, epoch: Epoch) -> Self {
+    pub const fn assertion(uid: u32, cause: Cause, epoch: Epoch) -> Self {
         Self {
             actor: Principal::Owner { uid },
             capabilities: CapabilitySet::EMPTY,
-            cause: Cause::Request,
+            cause,
             grant: Grant::owner(epoch),
         }
     }
@@ -246,7 +252,7 @@ mod tests {
     #[test]
     #[expect(clippy::disallowed_methods, reason = "tests say who is who")]
     fn names_tell_who_it_was() {
-        let owner = Caller::assertion(1000, Epoch(1));
+        let owner = Caller::assertion(1000, Cause::Request, Epoch(1));
         assert_eq!(owner.actor().to_string(), "owner:1000");
         assert_eq!(owner.capabilities(), None);
         let (run, session) =

@@ -24,7 +24,7 @@ fn grant(scopes: ScopeSet) -> Grant {
 
 #[expect(clippy::disallowed_methods, reason = "tests say who is who")]
 fn person() -> Caller {
-    Caller::assertion(1000, EPOCH)
+    Caller::assertion(1000, Cause::Request, EPOCH)
 }
 
 fn run(scopes: ScopeSet, capabilities: CapabilitySet) -> Caller {

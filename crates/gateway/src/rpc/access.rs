@@ -63,7 +63,7 @@ impl Core {
         match name.split_once(':') {
             None if name == "owner" => {
                 let uid = rustix::process::geteuid().as_raw();
-                match Identity::owner(uid, epoch) {
+                match Identity::owner(uid, Cause::Request, epoch) {
                     Identity::Known(caller) => Ok((*caller).clone()),
                     Identity::Nobody(_) => Err(unknown()),
                 }
