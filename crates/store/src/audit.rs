@@ -3,6 +3,7 @@
 mod chain;
 mod head;
 mod list;
+mod mismatch;
 mod refusals;
 mod refuse;
 mod seal;

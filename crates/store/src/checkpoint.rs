@@ -7,9 +7,21 @@ use std::thread::JoinHandle;
 use crate::error::StoreError;
 
 /// Bytes of the log from which on it is worth moving: about a thousand pages, as SQLite's default.
-const WORTH_MOVING: u64 = 4 << 20;
+pub(crate) const WORTH_MOVING: u64 = 4 << 20;
+/// Bytes of the log from which on the writer itself sees to its end: passive moves never catch up
+/// with a load that does not pause.
+const OVERGROWN: u64 = 64 << 20;
 /// Commits between two looks at the log's size: a look costs a system call.
 const LOOK_EVERY: u32 = 64;
+
+/// How long the log is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Log {
+    /// As long as it may be, or not looked at this time.
+    Bounded,
+    /// Longer than the thread alone can help.
+    Overgrown,
+}
 
 /// Wakes the checkpoint thread when the log has grown.
 #[derive(Debug)]
@@ -40,18 +52,23 @@ impl Checkpointer {
         Ok(Self { commits: 0, thread: Some(thread), wake: Some(wake) })
     }
 
-    pub(crate) fn after_commit(&mut self, path: &Path) {
+    /// Looks at the log's length now and then, and wakes the thread when it is worth moving.
+    pub(crate) fn after_commit(&mut self, path: &Path) -> Log {
         self.commits = self.commits.wrapping_add(1);
         if !self.commits.is_multiple_of(LOOK_EVERY) {
-            return;
+            return Log::Bounded;
         }
-        let log = crate::open::log_of(path);
-        let is_large = std::fs::metadata(log).is_ok_and(|log| log.len() > WORTH_MOVING);
-        if is_large && let Some(wake) = &self.wake {
+        // The file is cut to what is worth moving whenever the log begins anew: what it has more
+        // was written since.
+        let log = std::fs::metadata(crate::open::log_of(path)).map_or(0, |log| log.len());
+        if log > WORTH_MOVING
+            && let Some(wake) = &self.wake
+        {
             match wake.try_send(()) {
                 Ok(()) | Err(TrySendError::Full(()) | TrySendError::Disconnected(())) => {}
             }
         }
+        if log > OVERGROWN { Log::Overgrown } else { Log::Bounded }
     }
 }
 

@@ -32,10 +32,12 @@ impl From<rusqlite::Error> for StoreError {
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => Self::ReadOnly,
             Some(_) => Self::Io(error.to_string()),
             None => match error {
-                // A row that does not have the shape the schema promises is foreign input.
+                // A row that does not have the shape the schema promises, or is not there.
                 rusqlite::Error::FromSqlConversionFailure(..)
                 | rusqlite::Error::IntegralValueOutOfRange(..)
-                | rusqlite::Error::InvalidColumnType(..) => Self::Corrupt(error.to_string()),
+                | rusqlite::Error::InvalidColumnType(..)
+                | rusqlite::Error::QueryReturnedNoRows
+                | rusqlite::Error::StatementChangedRows(_) => Self::Corrupt(error.to_string()),
                 other => Self::Io(other.to_string()),
             },
         }

@@ -15,12 +15,15 @@ use crate::audit::{AuditHead, AuditKey, Chain, Decision, Entry, HeadFile, Refusa
 use crate::checkpoint::Checkpointer;
 use crate::error::{Fault, StoreError};
 use crate::migrate::migrate;
-use crate::open::{OpenError, Options, audit_key, checkpoint, connect, limit, log_of};
+use crate::open::{OpenError, Options, audit_key, checkpoint, connect, explain, limit, log_of};
 use crate::readers::Readers;
 use crate::writer::{Job, Message, Writer};
 
 /// Mutations that wait for the writer at most; who comes later waits for a place.
 const QUEUE: usize = 4096;
+
+/// Long reads at once at most: each has a thread and a connection.
+const SCANS: usize = 4;
 
 /// The handle to a gateway's database. Cheap to clone; the last one gone closes it.
 #[derive(Clone, Debug)]
@@ -33,6 +36,7 @@ struct Inner {
     places: Arc<Semaphore>,
     queue: Sender<Message>,
     readers: Readers,
+    scans: Arc<Semaphore>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -62,21 +66,23 @@ impl Store {
     /// When the database or its key cannot be opened, made or migrated.
     pub fn open(state_dir: &Path, options: &Options) -> Result<Self, OpenError> {
         let path = state_dir.join("gateway.db");
-        let mut connection = connect(&path)?;
+        let mut connection = connect(&path).map_err(|error| explain(error, state_dir))?;
         migrate(&mut connection, &path)?;
         let max_pages = options.max_pages;
         limit(&connection, max_pages)?;
         let head = AuditHead::stored(&connection).map_err(StoreError::from)?;
         let audit_key = audit_key(&state_dir.join("audit.key"), head)?;
         let chain = Chain::new(AuditKey::new(&audit_key), head);
-        let head_file = state_dir.join("audit.head");
+        let head_path = state_dir.join("audit.head");
+        let head_file = HeadFile::open(head_path.clone(), &connection);
         let reopen_path = path.clone();
         let writer = Writer {
             chain,
             checkpointer: Checkpointer::start(path.clone())?,
             clock: Arc::clone(&options.clock),
             connection,
-            head_file: HeadFile::new(head_file.clone()),
+            head_file,
+            is_suspect: false,
             reopen: Box::new(move || {
                 let connection = connect(&reopen_path)?;
                 limit(&connection, max_pages)?;
@@ -92,10 +98,11 @@ impl Store {
             .map_err(|error| StoreError::Io(error.to_string()))?;
         Ok(Self(Arc::new(Inner {
             audit_key,
-            head_file,
+            head_file: head_path,
             readers: Readers::new(path.clone()),
             path,
             places: Arc::new(Semaphore::new(QUEUE)),
+            scans: Arc::new(Semaphore::new(SCANS)),
             queue,
             thread: Mutex::new(Some(thread)),
         })))
@@ -163,7 +170,14 @@ impl Store {
         now: Timestamp,
     ) -> Result<Q::Output, ActError<Q::Error>> {
         let (store, reader) = (self.clone(), caller.clone());
-        let read = tokio::task::spawn_blocking(move || store.read(&reader, &query)).await;
+        let turn = Arc::clone(&self.0.scans).acquire_owned().await;
+        let turn = turn.map_err(|_closed| StoreError::Closed)?;
+        let read = tokio::task::spawn_blocking(move || {
+            let read = store.read(&reader, &query);
+            drop(turn);
+            read
+        })
+        .await;
         match read {
             Ok(Ok(output)) => Ok(output),
             Ok(Err(refused)) => Err(self.refused(refused, now).await),

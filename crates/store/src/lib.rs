@@ -21,6 +21,8 @@ mod readers;
 mod runs;
 mod sessions;
 mod status;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub use act::{ActError, Applied, Ask, Failure, Query, Transaction};

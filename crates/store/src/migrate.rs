@@ -1,5 +1,6 @@
 //! Numbered, append-only changes of the schema.
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use rusqlite::Connection;
@@ -78,13 +79,14 @@ fn migrate_with(
 }
 
 fn snapshot(connection: &Connection, copy: &Path) -> rusqlite::Result<()> {
-    let text = copy.to_string_lossy().into_owned();
     // A copy of an attempt that failed half-way is replaced: it was taken from the same version.
     if copy.exists() {
         std::fs::remove_file(copy)
             .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
     }
-    connection.execute("VACUUM INTO ?1", [text]).map(|_| ())
+    // A path is bytes, and need not be text.
+    let path = copy.as_os_str().as_bytes();
+    connection.execute("VACUUM INTO CAST(?1 AS TEXT)", [path]).map(|_| ())
 }
 
 #[cfg(test)]

@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 
 use ring::rand::SecureRandom as _;
 use rusqlite::{Connection, OpenFlags};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Access, Mode, OFlags};
+use rustix::io::Errno;
 
 use crate::audit::AuditHead;
+use crate::checkpoint::WORTH_MOVING;
 use crate::error::StoreError;
 use crate::migrate::MigrateError;
 use crate::writer::Clock;
@@ -52,19 +54,25 @@ impl std::fmt::Debug for Options {
 const WRITER_CACHE_KIB: i32 = 4096;
 /// Pages of 1 KiB that a reader's cache may hold: there are a few of them, and the kernel's own
 /// cache stands behind.
-const READER_CACHE_KIB: i32 = 512;
+const READER_CACHE_KIB: i32 = 256;
 /// How long one connection waits for another: only checkpoints ever hold one up.
 const BUSY: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Opens the database for writing.
-#[expect(clippy::disallowed_methods, reason = "this is the door that the lint points to")]
 pub(crate) fn connect(path: &Path) -> Result<Connection, StoreError> {
-    let connection = Connection::open(path)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+    let mode: String =
+        connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(StoreError::Io(format!("the journal mode is `{mode}` and cannot be `wal`")));
+    }
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-    connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    connection.pragma_update(None, "journal_size_limit", WORTH_MOVING)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.pragma_update(None, "cell_size_check", true)?;
@@ -106,20 +114,39 @@ pub(crate) fn checkpoint(connection: &Connection, mode: &str) -> Result<(), Stor
     Ok(connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()))?)
 }
 
+/// Moves the log into the database and begins it anew, if nobody is in the way.
+pub(crate) fn restart_log(connection: &Connection) -> Result<(), StoreError> {
+    connection.busy_timeout(std::time::Duration::ZERO)?;
+    let moved = checkpoint(connection, "RESTART");
+    connection.busy_timeout(BUSY)?;
+    moved
+}
+
+/// Tells whether an error comes from a directory that cannot be written: the engine only says that
+/// it cannot open a file.
+pub(crate) fn explain(error: StoreError, directory: &Path) -> StoreError {
+    match (&error, rustix::fs::access(directory, Access::WRITE_OK)) {
+        (StoreError::Io(_), Err(Errno::ACCESS | Errno::ROFS | Errno::PERM)) => StoreError::ReadOnly,
+        _ => error,
+    }
+}
+
 /// Reads the key of the audit chain, or makes one for a chain that has not begun.
 pub(crate) fn audit_key(path: &Path, head: AuditHead) -> Result<[u8; 32], OpenError> {
-    let mut key = [0; 32];
     match File::open(path) {
-        Ok(mut file) => {
-            let broken = |_| std::io::Error::other("the file does not hold 32 bytes");
-            file.read_exact(&mut key).map_err(broken).map_err(OpenError::AuditKey)?;
-            Ok(key)
+        Ok(file) => {
+            let mut bytes = Vec::new();
+            file.take(33).read_to_end(&mut bytes).map_err(OpenError::AuditKey)?;
+            <[u8; 32]>::try_from(bytes).map_err(|_bytes| {
+                OpenError::AuditKey(std::io::Error::other("the file does not hold 32 bytes"))
+            })
         }
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(OpenError::AuditKey(error))
         }
         Err(_) if head != AuditHead::START => Err(OpenError::AuditKeyMissing),
         Err(_) => {
+            let mut key = [0; 32];
             let random = ring::rand::SystemRandom::new().fill(&mut key);
             random
                 .map_err(|_unspecified| std::io::Error::other("the system has no randomness"))
@@ -139,6 +166,7 @@ fn create_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
     file.write_all(content)?;
     file.sync_all()?;
     std::fs::rename(&temporary, path)?;
-    let parent = path.parent().unwrap_or_else(|| Path::new("."));
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or_else(|| Path::new("."));
     File::open(parent)?.sync_all()
 }

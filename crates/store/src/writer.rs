@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::audit::{AuditHead, Chain, HeadFile, Refusals};
-use crate::checkpoint::Checkpointer;
+use crate::checkpoint::{Checkpointer, Log};
 use crate::error::StoreError;
 
 /// Operations of one commit at most: bounds how long the first of them waits for its answer.
@@ -87,6 +87,8 @@ pub(crate) struct Writer {
     pub(crate) clock: Clock,
     pub(crate) connection: Connection,
     pub(crate) head_file: HeadFile,
+    /// Whether the connection has failed in a way after which it is not believed any more.
+    pub(crate) is_suspect: bool,
     /// Opens the database again after a commit that failed.
     pub(crate) reopen: Box<dyn Fn() -> Result<Connection, StoreError> + Send>,
     pub(crate) path: PathBuf,
@@ -117,7 +119,9 @@ impl Writer {
             }
             if !group.is_empty() {
                 self.commit_group(group);
-                self.checkpointer.after_commit(&self.path);
+                if self.checkpointer.after_commit(&self.path) == Log::Overgrown {
+                    self.restart_log();
+                }
             }
             self.keep_house(if is_open { Pending::IfDue } else { Pending::Now });
             if !is_open {
@@ -129,7 +133,7 @@ impl Writer {
     /// How long the writer may sleep before something of its own is due; `None` without end.
     fn wait(&self) -> Option<Duration> {
         let now = (self.clock)();
-        let refusals = self.refusals.due().map(|due| due.since(now));
+        let refusals = self.refusals.due(now);
         let head = self.head_file.due(self.chain.head(), now);
         match (refusals, head) {
             (Some(refusals), Some(head)) => Some(refusals.min(head)),
@@ -139,12 +143,11 @@ impl Writer {
 
     fn keep_house(&mut self, pending: Pending) {
         let now = (self.clock)();
-        let due = |at: Option<Timestamp>| at.is_some_and(|at| pending == Pending::Now || at <= now);
-        if due(self.refusals.due()) {
+        let is_due = |wait: Duration| pending == Pending::Now || wait.is_zero();
+        if self.refusals.due(now).is_some_and(is_due) {
             self.write_counted(now);
         }
         let head = self.chain.head();
-        let is_due = |wait: Duration| pending == Pending::Now || wait.is_zero();
         if self.head_file.due(head, now).is_some_and(is_due)
             && let Err(error) = self.head_file.write(head, now)
         {
@@ -152,27 +155,33 @@ impl Writer {
         }
     }
 
-    /// Writes the rows that stand for counted refusals.
+    /// Writes the rows that stand for counted refusals; what cannot be written is kept for later.
     fn write_counted(&mut self, now: Timestamp) {
-        let rows = self.refusals.take();
-        let before = self.chain.head();
-        let result = self.connection.execute_batch("BEGIN IMMEDIATE").and_then(|()| {
-            rows.iter().try_for_each(|row| self.chain.append(&self.connection, row, now))?;
-            self.chain.save(&self.connection)?;
-            self.connection.execute_batch("COMMIT")
+        let rows = self.refusals.rows();
+        let written = self.begin().and_then(|()| {
+            let before = self.chain.head();
+            let append = |row| self.chain.append(&self.connection, row, now);
+            if let Err(error) = rows.iter().try_for_each(append) {
+                self.chain.restore(before);
+                self.abandon();
+                return Err(error.into());
+            }
+            self.commit(before)
         });
-        if let Err(error) = result {
-            self.chain.restore(before);
-            tracing::error!(%error, rows = rows.len(), "counted refusals could not be written");
-            self.abandon();
+        match written {
+            Ok(()) => self.refusals.clear(),
+            Err(error) => {
+                tracing::error!(%error, rows = rows.len(), "counted refusals not written yet");
+                self.refusals.postpone(now);
+            }
         }
     }
 
     fn commit_group(&mut self, mut group: Vec<Queued>) {
-        let before = self.chain.head();
         if let Err(error) = self.begin() {
             return answer_all(group, &Err(error));
         }
+        let before = self.chain.head();
         for (job, _) in &mut group {
             let mut context = Context {
                 connection: &self.connection,
@@ -193,8 +202,8 @@ impl Writer {
     fn replay(&mut self, group: Vec<Queued>) {
         tracing::warn!(operations = group.len(), "the engine undid a group; replaying it singly");
         for (mut job, permit) in group {
-            let before = self.chain.head();
             let committed = self.begin().and_then(|()| {
+                let before = self.chain.head();
                 let mut context = Context {
                     connection: &self.connection,
                     chain: &mut self.chain,
@@ -216,12 +225,11 @@ impl Writer {
     }
 
     fn begin(&mut self) -> Result<(), StoreError> {
-        if !self.connection.is_autocommit() {
-            self.abandon();
+        if self.is_suspect || !self.connection.is_autocommit() {
+            self.renew()?;
         }
-        let begun =
-            self.connection.prepare_cached("BEGIN IMMEDIATE").and_then(|mut s| s.execute([]));
-        begun.map(|_| ()).map_err(Into::into)
+        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        Ok(())
     }
 
     fn commit(&mut self, before: AuditHead) -> Result<(), StoreError> {
@@ -234,18 +242,36 @@ impl Writer {
             self.chain.restore(before);
             tracing::error!(%error, "a commit failed");
             self.abandon();
+            // What the engine remembers of a commit that failed may not be what is on disk.
+            self.is_suspect = true;
             error.into()
         })
     }
 
-    /// Leaves a transaction that cannot be trusted any more, by a new connection where needed.
+    /// Leaves a transaction that cannot go on.
     fn abandon(&mut self) {
-        if self.connection.is_autocommit() || self.connection.execute_batch("ROLLBACK").is_ok() {
-            return;
-        }
-        match (self.reopen)() {
-            Ok(connection) => self.connection = connection,
-            Err(error) => tracing::error!(%error, "the database could not be opened again"),
+        let is_left =
+            self.connection.is_autocommit() || self.connection.execute_batch("ROLLBACK").is_ok();
+        self.is_suspect |= !is_left;
+    }
+
+    /// Opens the database again, and believes what stands in it.
+    fn renew(&mut self) -> Result<(), StoreError> {
+        self.is_suspect = true;
+        self.abandon();
+        let connection = (self.reopen)()?;
+        self.chain.restore(AuditHead::stored(&connection)?);
+        self.connection = connection;
+        self.is_suspect = false;
+        Ok(())
+    }
+
+    /// Begins the log anew when passive moves never catch up with the writes. Nobody is waited for:
+    /// while a reader or the checkpoint thread is in the way, it is tried again later.
+    fn restart_log(&self) {
+        let moved = crate::open::restart_log(&self.connection);
+        if let Err(error) = moved {
+            tracing::warn!(%error, "the write-ahead log could not be begun anew");
         }
     }
 }

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use openclaw_scopes::Timestamp;
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension as _};
 use serde::{Deserialize, Serialize};
 
 use super::Digest;
@@ -63,6 +63,21 @@ impl FromStr for AuditHead {
     }
 }
 
+/// Tells whether the log passes through `head`, as far as that can be told: what stands inside a
+/// sealed segment cannot be compared.
+fn is_in(head: AuditHead, connection: &Connection) -> rusqlite::Result<bool> {
+    let sql = "SELECT digest FROM audit WHERE seq = ?1
+               UNION ALL SELECT digest FROM audit_segments WHERE last_seq = ?1";
+    let digest: Option<[u8; 32]> =
+        connection.query_row(sql, [head.seq], |row| row.get(0)).optional()?;
+    if let Some(digest) = digest {
+        return Ok(head.digest == Digest(digest));
+    }
+    let sql = "SELECT ?1 = 0 OR EXISTS (SELECT 1 FROM audit_segments
+                   WHERE ?1 BETWEEN first_seq AND last_seq)";
+    connection.query_row(sql, [head.seq], |row| row.get(0))
+}
+
 /// How often the head file is written at most: it is a witness, not a log.
 const HEAD_FILE_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -82,8 +97,27 @@ struct Content {
 }
 
 impl HeadFile {
-    pub(crate) const fn new(path: PathBuf) -> Self {
+    /// The file of a log that is being opened. One that the log contradicts is evidence: it is
+    /// set aside, where it is not written over and [`super::verify`] finds it.
+    pub(crate) fn open(path: PathBuf, connection: &Connection) -> Self {
+        if let Ok(Some(head)) = Self::read(&path)
+            // A log that cannot be read does not confirm it either.
+            && !is_in(head, connection).unwrap_or(false)
+        {
+            let aside = Self::disputed(&path);
+            tracing::error!(audit.head = %head, "the audit log is not what audit.head says");
+            if !aside.exists()
+                && let Err(error) = std::fs::rename(&path, &aside)
+            {
+                tracing::error!(%error, "audit.head could not be set aside");
+            }
+        }
         Self { path, written: None }
+    }
+
+    /// Returns where a head that the log contradicted is kept.
+    pub(crate) fn disputed(path: &Path) -> PathBuf {
+        path.with_extension("head.disputed")
     }
 
     /// Tells how long from `now` on the file should wait before it is written: not at all when it
@@ -91,6 +125,8 @@ impl HeadFile {
     pub(crate) fn due(&self, head: AuditHead, now: Timestamp) -> Option<Duration> {
         match self.written {
             Some((written, _)) if written == head => None,
+            // A clock that was set back must not make the wait longer.
+            Some((_, at)) if now < at => Some(Duration::ZERO),
             Some((_, at)) => Some(HEAD_FILE_INTERVAL.saturating_sub(now.since(at))),
             None => Some(Duration::ZERO),
         }
@@ -140,13 +176,14 @@ mod tests {
     fn the_file_is_written_once_a_second() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("audit.head");
-        let mut file = HeadFile::new(path.clone());
+        let mut file = HeadFile { path: path.clone(), written: None };
         let (at, head) = (Timestamp::from_millis, |seq| AuditHead { seq, digest: Digest::START });
         assert_eq!(file.due(head(1), at(0)), Some(Duration::ZERO));
         file.write(head(1), at(0)).unwrap();
         assert_eq!(file.due(head(1), at(0)), None);
         assert_eq!(file.due(head(2), at(400)), Some(Duration::from_millis(600)));
         assert_eq!(file.due(head(2), at(1500)), Some(Duration::ZERO));
+        assert_eq!(file.due(head(2), at(-1)), Some(Duration::ZERO), "the clock was set back");
         assert_eq!(HeadFile::read(&path).unwrap(), Some(head(1)));
         std::fs::write(&path, "{}").unwrap();
         assert!(HeadFile::read(&path).is_err());

@@ -10,7 +10,8 @@ use super::Entry;
 /// Equal refusals of a minute that are written singly before they are only counted.
 const SINGLES_PER_MINUTE: u64 = 20;
 /// Kinds of refusals that are told apart within a minute; more share one row. Bounds memory against
-/// a client that invents principals or sources.
+/// a client that invents principals or sources. Strangers have half of them, so that they cannot
+/// push a known principal's refusals out of the log.
 const MAX_KINDS: usize = 1024;
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -54,7 +55,8 @@ impl Refusals {
     fn count(&mut self, entry: &Entry, singles: u64, now: Timestamp) -> Throttled {
         self.minute.get_or_insert(now);
         let mut kind = (entry.principal.clone(), entry.method, entry.reason.clone());
-        if self.kinds.len() >= MAX_KINDS && !self.kinds.contains_key(&kind) {
+        let most = if singles == 0 { MAX_KINDS / 2 } else { MAX_KINDS };
+        if self.kinds.len() >= most && !self.kinds.contains_key(&kind) {
             kind = ("others".into(), "", String::new());
         }
         let is_shared = kind.0 == "others";
@@ -74,19 +76,28 @@ impl Refusals {
         Throttled::Counted
     }
 
-    /// Tells when the counted rows are due; `None` when nothing was counted.
-    pub(crate) fn due(&self) -> Option<Timestamp> {
-        self.minute.map(|minute| minute.saturating_add(MINUTE))
+    /// Tells how long from `now` on the minute lasts; `None` when nothing was refused.
+    pub(crate) fn due(&self, now: Timestamp) -> Option<Duration> {
+        self.minute.map(|minute| {
+            // A clock that was set back must not make the minute longer.
+            if now < minute { Duration::ZERO } else { MINUTE.saturating_sub(now.since(minute)) }
+        })
     }
 
-    /// Ends the minute: returns the rows that stand for what was only counted.
-    pub(crate) fn take(&mut self) -> Vec<Entry> {
-        self.minute = None;
-        let kinds = std::mem::take(&mut self.kinds).into_values();
-        kinds
-            .filter(|counted| counted.more > 0)
-            .map(|counted| Entry { count: counted.more, ..counted.last })
-            .collect()
+    /// Returns the rows that stand for what was only counted.
+    pub(crate) fn rows(&self) -> Vec<Entry> {
+        let counted = self.kinds.values().filter(|counted| counted.more > 0);
+        counted.map(|counted| Entry { count: counted.more, ..counted.last.clone() }).collect()
+    }
+
+    /// Ends the minute, after its rows were written.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Makes the minute longer, when its rows could not be written.
+    pub(crate) fn postpone(&mut self, now: Timestamp) {
+        self.minute = Some(now);
     }
 }
 
@@ -111,15 +122,20 @@ mod tests {
     #[test]
     fn twenty_singly_then_one_row() {
         let (mut refusals, now) = (Refusals::default(), Timestamp::from_millis(5));
-        assert_eq!(refusals.due(), None);
+        assert_eq!(refusals.due(now), None);
         let singles =
             (0..100).filter(|_| refusals.note(&entry("a"), now) == Throttled::Single).count();
         assert_eq!(singles, 20);
         assert_eq!(refusals.note(&entry("b"), now), Throttled::Single);
-        assert_eq!(refusals.due(), Some(Timestamp::from_millis(60_005)));
-        let rows = refusals.take();
-        assert_eq!(rows.iter().map(|row| row.count).collect::<Vec<_>>(), [80]);
-        assert_eq!(refusals.take(), []);
+        let at = Timestamp::from_millis;
+        assert_eq!(refusals.due(at(1_005)), Some(Duration::from_secs(59)));
+        assert_eq!(refusals.due(at(60_005)), Some(Duration::ZERO));
+        assert_eq!(refusals.due(at(4)), Some(Duration::ZERO), "the clock was set back");
+        refusals.postpone(at(60_005));
+        assert_eq!(refusals.due(at(60_005)), Some(Duration::from_secs(60)), "could not be written");
+        assert_eq!(refusals.rows().iter().map(|row| row.count).collect::<Vec<_>>(), [80]);
+        refusals.clear();
+        assert_eq!((refusals.rows(), refusals.due(now)), (Vec::new(), None));
     }
 
     #[test]
@@ -128,8 +144,10 @@ mod tests {
         for index in 0..5000 {
             refusals.note_unauthenticated(&entry(&format!("uid:{index}")), now);
         }
-        let rows = refusals.take();
-        assert_eq!(rows.len(), MAX_KINDS + 1);
+        let known = Entry { reason: "other".into(), ..entry("known") };
+        assert_eq!(refusals.note(&known, now), Throttled::Single, "strangers leave a place");
+        let rows = refusals.rows();
+        assert_eq!(rows.len(), MAX_KINDS / 2 + 1);
         assert_eq!(rows.iter().map(|row| row.count).sum::<u64>(), 5000);
         assert!(rows.iter().any(|row| row.principal == "others"));
     }

@@ -9,7 +9,11 @@ use super::Digest;
 use crate::act::{Applied, Ask, Transaction};
 use crate::error::Fault;
 
-/// Seals and removes all rows that were decided before an instant.
+/// Rows that one step seals at most: bounds how long the others wait.
+const AT_ONCE: u64 = 20_000;
+
+/// Seals and removes the oldest rows that were decided before an instant; answers how many. A step
+/// takes a bounded number: ask again until none are left.
 #[derive(Clone, Copy, Debug)]
 pub struct SealAudit {
     /// The instant.
@@ -32,17 +36,23 @@ impl Ask for SealAudit {
         now: Timestamp,
     ) -> Result<Applied<u64>, Fault<Self::Error>> {
         let (_, Whole) = authorized.into_parts();
+        let bounds = "SELECT coalesce(min(seq), 0) FROM audit";
+        let first: u64 = tx.query_row(bounds, [], |row| row.get(0))?;
         // Only a run of rows from the oldest on may go: the first that must stay ends it.
         let sql = "SELECT seq, digest FROM audit WHERE seq <
                        coalesce((SELECT min(seq) FROM audit WHERE at >= ?1), 9223372036854775807)
+                       AND seq < ?2
                    ORDER BY seq DESC LIMIT 1";
         let last: Option<(u64, [u8; 32])> = tx
-            .query_row(sql, [self.before.as_millis()], |row| Ok((row.get(0)?, row.get(1)?)))
+            .query_row(
+                sql,
+                params![self.before.as_millis(), first.saturating_add(AT_ONCE)],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
             .optional()?;
         let Some((last, digest)) = last else {
             return Ok(Applied::Unchanged(0));
         };
-        let first: u64 = tx.query_row("SELECT min(seq) FROM audit", [], |row| row.get(0))?;
         let seal = tx.audit_key().seal(first, last, now, Digest(digest));
         tx.execute(
             "INSERT INTO audit_segments VALUES (?1, ?2, ?3, ?4, ?5)",

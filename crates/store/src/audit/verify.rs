@@ -5,6 +5,7 @@ use std::path::Path;
 use openclaw_scopes::Timestamp;
 use rusqlite::Connection;
 
+use super::mismatch::{Mismatch, sort_out};
 use super::{AuditHead, AuditKey, AuditRecord, COLUMNS, Digest, HeadFile};
 
 /// What recomputing the chain found.
@@ -16,6 +17,8 @@ pub struct Verification {
     pub sealed: u64,
     /// The head, as the rows tell it.
     pub head: AuditHead,
+    /// Heads kept elsewhere that stand inside a sealed segment: nothing can be said about them.
+    pub unchecked: Vec<AuditHead>,
     /// What does not hold, in the order of the chain.
     pub findings: Vec<Finding>,
 }
@@ -40,6 +43,8 @@ pub enum FindingKind {
     HeadMissing,
     /// Rows are missing between others.
     Removed,
+    /// A row stands in the place of another.
+    Reordered,
     /// The chain was recomputed with the key: a head that was kept elsewhere is not in it.
     Rewritten,
     /// A sealed segment does not fit.
@@ -55,6 +60,7 @@ impl FindingKind {
             Self::Edited => "edited",
             Self::HeadMissing => "head-missing",
             Self::Removed => "removed",
+            Self::Reordered => "reordered",
             Self::Rewritten => "rewritten",
             Self::Segment => "segment",
             Self::Truncated => "truncated",
@@ -65,6 +71,11 @@ impl FindingKind {
 /// Findings that are told apart; a chain with more is beyond doubt.
 const MAX_FINDINGS: usize = 100;
 
+/// Guesses at what stood in the place of a row that does not fit.
+const MAX_GUESSES: usize = 3;
+
+/// Recomputes the chain. The caller's snapshot must not have begun: the head file is read before it,
+/// so that the log is at least as new.
 pub(crate) fn verify(
     connection: &Connection,
     key: &AuditKey,
@@ -73,36 +84,44 @@ pub(crate) fn verify(
 ) -> rusqlite::Result<Verification> {
     let mut walk = Walk {
         key,
+        mismatches: Vec::new(),
+        previous: vec![Digest::START],
         result: Verification {
             checked: 0,
             sealed: 0,
             head: AuditHead::START,
+            unchecked: Vec::new(),
             findings: Vec::new(),
         },
         witnesses: Vec::new(),
     };
-    match HeadFile::read(head_file) {
-        Ok(Some(head)) => walk.witnesses.push((head, "audit.head")),
-        Ok(None) => {}
-        Err(error) => {
-            walk.find(0, FindingKind::HeadMissing, format!("audit.head cannot be read: {error}"));
-        }
-    }
-    let has_head_file = !walk.witnesses.is_empty();
+    let has_head_file = walk.witness_file(head_file, "audit.head");
+    walk.witness_file(&HeadFile::disputed(head_file), "audit.head.disputed");
     walk.witnesses.extend(known.map(|head| (head, "the given head")));
     let stored = AuditHead::stored(connection)?;
     walk.witnesses.push((stored, "the head in the database"));
     walk.segments(connection)?;
     walk.rows(connection)?;
-    walk.end();
-    if !has_head_file && walk.result.head.seq > 0 && walk.result.findings.is_empty() {
+    walk.end(stored);
+    if has_head_file == Witnessed::Nothing && walk.result.head.seq > 0 {
         walk.find(0, FindingKind::HeadMissing, "audit.head is missing".into());
     }
+    walk.result.findings.sort_by_key(|finding| finding.seq);
     Ok(walk.result)
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Witnessed {
+    Head,
+    Nothing,
+    Unreadable,
 }
 
 struct Walk<'a> {
     key: &'a AuditKey,
+    mismatches: Vec<Mismatch>,
+    /// What the digest before the next row may be; empty when it cannot be known.
+    previous: Vec<Digest>,
     result: Verification,
     /// Heads that the chain must pass through, and where each was kept.
     witnesses: Vec<(AuditHead, &'static str)>,
@@ -112,6 +131,21 @@ impl Walk<'_> {
     fn find(&mut self, seq: u64, kind: FindingKind, detail: String) {
         if self.result.findings.len() < MAX_FINDINGS {
             self.result.findings.push(Finding { seq, kind, detail });
+        }
+    }
+
+    fn witness_file(&mut self, path: &Path, name: &'static str) -> Witnessed {
+        match HeadFile::read(path) {
+            Ok(Some(head)) => {
+                self.witnesses.push((head, name));
+                Witnessed::Head
+            }
+            Ok(None) => Witnessed::Nothing,
+            Err(error) => {
+                let detail = format!("{name} cannot be read: {error}");
+                self.find(0, FindingKind::HeadMissing, detail);
+                Witnessed::Unreadable
+            }
         }
     }
 
@@ -134,7 +168,12 @@ impl Walk<'_> {
             }
             self.result.sealed =
                 self.result.sealed.saturating_add(last.saturating_sub(first).saturating_add(1));
+            let inside = |(head, _): &&(AuditHead, &str)| head.seq >= first && head.seq < last;
+            let hidden: Vec<_> =
+                self.witnesses.iter().filter(inside).map(|(head, _)| *head).collect();
+            self.result.unchecked.extend(hidden);
             self.pass(AuditHead { seq: last, digest });
+            self.previous = vec![digest];
         }
         Ok(())
     }
@@ -144,27 +183,47 @@ impl Walk<'_> {
             connection.prepare(&format!("SELECT {COLUMNS} FROM audit ORDER BY seq"))?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            let record = AuditRecord::from_row(row)?;
+            let seq: u64 = row.get(0)?;
             let expected = self.result.head.seq.saturating_add(1);
-            if record.seq > expected {
-                let last = record.seq.saturating_sub(1);
-                self.find(
-                    expected,
-                    FindingKind::Removed,
-                    format!("rows {expected}–{last} are missing"),
-                );
-            }
-            let digest =
-                self.key.link(self.result.head.digest, record.seq, record.at, &(&record).into());
-            // After a gap the digest cannot fit: the gap is the finding, not the row behind it.
-            if digest != record.digest && record.seq == expected {
-                let detail = format!("row {} or its place is not what was written", record.seq);
-                self.find(record.seq, FindingKind::Edited, detail);
+            if seq > expected {
+                let last = seq.saturating_sub(1);
+                let detail = format!("rows {expected}–{last} are missing");
+                self.find(expected, FindingKind::Removed, detail);
+                self.previous.clear();
             }
             self.result.checked = self.result.checked.saturating_add(1);
-            self.pass(AuditHead { seq: record.seq, digest: record.digest });
+            match AuditRecord::from_row(row) {
+                Ok(record) => self.row(record),
+                Err(error) => {
+                    let detail = format!("row {seq} cannot be read: {error}");
+                    self.find(seq, FindingKind::Edited, detail);
+                    self.previous.clear();
+                    self.result.head = AuditHead { seq, digest: Digest::START };
+                }
+            }
         }
         Ok(())
+    }
+
+    fn row(&mut self, record: AuditRecord) {
+        let head = AuditHead { seq: record.seq, digest: record.digest };
+        let link =
+            |previous: &Digest| self.key.link(*previous, record.seq, record.at, &(&record).into());
+        let links: Vec<_> = self.previous.iter().map(link).collect();
+        // With nothing known of what stood before, the row is taken at its word.
+        if links.is_empty() || links.contains(&record.digest) {
+            self.previous.clear();
+        } else {
+            let before = std::mem::take(&mut self.previous);
+            if self.mismatches.len() < MAX_FINDINGS {
+                self.mismatches.push(Mismatch { before, record });
+            }
+            // The next row may hang on what stands here, or, when only the digest was changed, on
+            // what stood here.
+            self.previous.extend(links.into_iter().take(MAX_GUESSES));
+        }
+        self.previous.push(head.digest);
+        self.pass(head);
     }
 
     /// Goes on to `head`, and compares it with the witnesses that stand there.
@@ -182,7 +241,10 @@ impl Walk<'_> {
         self.result.head = head;
     }
 
-    fn end(&mut self) {
+    fn end(&mut self, stored: AuditHead) {
+        for (seq, kind, detail) in sort_out(self.key, &self.mismatches) {
+            self.find(seq, kind, detail);
+        }
         let end = self.result.head.seq;
         let beyond: Vec<_> =
             self.witnesses.iter().filter(|(witness, _)| witness.seq > end).copied().collect();
@@ -190,9 +252,7 @@ impl Walk<'_> {
             let detail = format!("{place} knows row {}, the log ends at {end}", witness.seq);
             self.find(end.saturating_add(1), FindingKind::Truncated, detail);
         }
-        let database =
-            self.witnesses.iter().find(|(_, place)| *place == "the head in the database");
-        if database.is_some_and(|(head, _)| head.seq < end) {
+        if stored.seq < end {
             let detail = "rows stand behind the head in the database".into();
             self.find(end, FindingKind::Edited, detail);
         }
