@@ -1,15 +1,14 @@
-//! The composition root: puts a gateway together, starts it and stops it.
+//! The composition root: puts a gateway together and starts it.
 
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use openclaw_agents::exec::{HelperPath, HelperRegistry};
-use openclaw_scopes::{Cause, GrantHolder, ScopeSet};
+use openclaw_scopes::GrantHolder;
 use openclaw_sessions::LaneLimits;
-use openclaw_store::{ActError, AuditHead, OpenError, Options, Store, StoreError};
-use tokio::io::DuplexStream;
+use openclaw_store::{ActError, OpenError, Options, Store};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -19,15 +18,13 @@ use crate::accept::{self, BindError, Connection, Doorman};
 use crate::core::{Core, Parts};
 use crate::engine::Engine;
 use crate::identity::IdentityLayer;
-use crate::retention;
 use crate::roster::{Roster, RosterError, Surroundings};
+use crate::running::Gateway;
 use crate::settings::{Environment, Presence, Settings, SettingsError};
 use crate::state_dir::{StateDir, StateDirError};
 use crate::task::Tasks;
-use crate::{clock, orphans, rpc};
+use crate::{clock, orphans, retention, rpc};
 
-/// Bytes that an in-memory connection holds for a slow reader.
-const PIPE: usize = 64 * 1024;
 /// Streams of one connection that may be open at once.
 const MAX_STREAMS: u32 = 256;
 /// How long a silent peer is believed to be there.
@@ -61,14 +58,14 @@ pub enum StartError {
 
 /// Whether the gateway can be reached from outside its process.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Reach {
+pub(crate) enum Reach {
     InProcess,
     Socket,
 }
 
 /// Who reaps processes that a command left behind.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Orphans {
+pub(crate) enum Orphans {
     Adopted,
     Left,
 }
@@ -86,6 +83,18 @@ pub struct Builder {
 }
 
 impl Builder {
+    pub(crate) fn new(state_dir: PathBuf) -> Self {
+        Self {
+            config: None,
+            environment: Environment::default(),
+            helper: HelperPath::this_program("exec-helper"),
+            max_pages: None,
+            orphans: Orphans::Left,
+            reach: Reach::Socket,
+            state_dir,
+        }
+    }
+
     /// Makes this process the parent of all orphans below it, and reaps them: for a program that
     /// is the gateway and nothing else.
     #[must_use]
@@ -225,7 +234,7 @@ async fn recover(engine: &Engine, store: &Store) -> Result<(), StartError> {
     Ok(())
 }
 
-type Health = tonic_health::server::HealthReporter;
+pub(crate) type Health = tonic_health::server::HealthReporter;
 
 /// Starts the server behind the identity layer.
 fn serve(
@@ -265,100 +274,4 @@ fn serve(
 /// Processors that the system gives this process.
 pub(crate) fn cpus() -> NonZeroUsize {
     std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
-}
-
-/// A gateway that runs.
-#[derive(Debug)]
-pub struct Gateway {
-    connections: mpsc::Sender<std::io::Result<Connection>>,
-    doorman: Doorman,
-    drain_limit: Duration,
-    engine: Engine,
-    health: Health,
-    state_dir: StateDir,
-    stop: CancellationToken,
-    store: Store,
-    tasks: Tasks,
-}
-
-impl Gateway {
-    /// Begins to put together a gateway whose state is in this directory.
-    pub fn builder(state_dir: impl Into<PathBuf>) -> Builder {
-        Builder {
-            config: None,
-            environment: Environment::default(),
-            helper: HelperPath::this_program("exec-helper"),
-            max_pages: None,
-            orphans: Orphans::Left,
-            reach: Reach::Socket,
-            state_dir: state_dir.into(),
-        }
-    }
-
-    /// Opens a connection inside the process. It is the owner's: whoever embeds the gateway and
-    /// holds its state directory is.
-    ///
-    /// # Errors
-    /// When the gateway is stopping.
-    pub async fn connect(&self) -> Result<DuplexStream, StoreError> {
-        self.connect_narrowed(ScopeSet::ALL).await
-    }
-
-    /// Opens a connection inside the process that has at most these scopes of the owner's: for a
-    /// part of the embedding program that needs less than all.
-    ///
-    /// # Errors
-    /// When the gateway is stopping.
-    pub async fn connect_narrowed(&self, scopes: ScopeSet) -> Result<DuplexStream, StoreError> {
-        let (ours, theirs) = tokio::io::duplex(PIPE);
-        let identity = self.doorman.vouch(self.state_dir.owner(), Cause::Request).narrowed(scopes);
-        let connection = Connection::in_memory(ours, identity);
-        self.connections.send(Ok(connection)).await.map_err(|_error| StoreError::Closed)?;
-        Ok(theirs)
-    }
-
-    /// Returns the directory that holds its state.
-    pub fn state_dir(&self) -> &Path {
-        self.state_dir.path()
-    }
-
-    /// Returns the path of its local socket.
-    pub fn socket(&self) -> PathBuf {
-        self.state_dir.socket()
-    }
-
-    /// Returns where its audit chain stands on disk.
-    ///
-    /// # Errors
-    /// When the storage fails.
-    pub fn audit_head(&self) -> Result<AuditHead, StoreError> {
-        self.store.audit_head()
-    }
-
-    /// Stops it: takes no new work, lets what runs finish by the configured deadline, interrupts
-    /// the rest, and closes the store. Runs that wait stay accepted for the next start.
-    pub async fn drain(self) -> Drained {
-        self.health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
-        let interrupted = self.engine.drain(self.drain_limit).await;
-        self.stop.cancel();
-        drop(self.connections);
-        // Clients that keep streams open must not hold up the exit.
-        drop(tokio::time::timeout(Duration::from_secs(2), self.tasks.settled()).await);
-        let socket = self.state_dir.socket();
-        if let Err(error) = std::fs::remove_file(&socket)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            tracing::warn!(%error, "the socket could not be removed");
-        }
-        let store = self.store.clone();
-        drop(tokio::task::spawn_blocking(move || store.close()).await);
-        Drained { interrupted }
-    }
-}
-
-/// How a gateway stopped.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Drained {
-    /// Runs that had not finished by the deadline.
-    pub interrupted: usize,
 }

@@ -219,7 +219,9 @@ impl Engine {
     fn dismiss(&self, live: &Live) {
         let mut runs = self.0.live.lock().unwrap_or_else(PoisonError::into_inner);
         let mut lanes = self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        lanes.remove(live.run());
+        if !lanes.finish(live.run()) {
+            lanes.remove(live.run());
+        }
         runs.remove(live.run());
         hand_out_turns(&mut lanes, &runs);
     }

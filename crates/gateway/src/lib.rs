@@ -23,13 +23,15 @@ mod respond;
 mod retention;
 mod roster;
 mod rpc;
+mod running;
 mod settings;
 mod state_dir;
 mod task;
 
 pub use accept::BindError;
-pub use compose::{Builder, Drained, Gateway, StartError};
+pub use compose::{Builder, StartError};
 pub use openclaw_store::{AuditHead, FindingKind, Verification};
 pub use roster::RosterError;
+pub use running::{Drained, Gateway};
 pub use settings::{Environment, Presence, Settings, SettingsError};
 pub use state_dir::{StateDir, StateDirError};
