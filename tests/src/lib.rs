@@ -1,1 +1,33 @@
-//! placeholder
+//! The harness of the end-to-end tests: gateways in the test's process, clients, and model
+//! providers that behave as they are told.
+//!
+//! Nothing here sleeps: whoever waits, waits for an event, and at most [`PATIENCE`].
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "test code"
+)]
+
+mod client;
+mod gateway;
+mod provider;
+mod refusal;
+mod turn;
+
+use std::time::Duration;
+
+pub use client::{Client, connect};
+pub use gateway::{Setup, Stopped, TestGateway};
+pub use provider::{Api, Behavior, Provider, Received};
+pub use refusal::Refusal;
+pub use turn::{Asked, Events, ask, request, start};
+
+/// How long a test waits for something that must happen.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits for something that must happen soon.
+pub async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, what).await.expect("what must happen did not happen")
+}

@@ -1,0 +1,3 @@
+//! A gateway inside the test's process: everything that needs no second program.
+
+mod turns;
