@@ -41,9 +41,12 @@ pub struct Session {
     pub usage: Usage,
 }
 
-const SELECT: &str = "SELECT s.id, s.key, s.agent, s.owner, s.label, s.created_at, s.updated_at,
+// The index of live runs is only used where the query says that it wants those.
+pub(crate) const SELECT: &str =
+    "SELECT s.id, s.key, s.agent, s.owner, s.label, s.created_at, s.updated_at,
     (SELECT run_id FROM runs WHERE id = s.active_run),
-    (SELECT count(*) FROM runs r WHERE r.status = 'queued' AND r.session = s.id),
+    (SELECT count(*) FROM runs r
+        WHERE r.status IN ('queued', 'running') AND r.status = 'queued' AND r.session = s.id),
     s.total_runs, s.input_tokens, s.output_tokens, s.cached_tokens FROM sessions s";
 
 impl Session {

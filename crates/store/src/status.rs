@@ -28,6 +28,11 @@ pub struct StoreStatus {
     pub sessions: u64,
 }
 
+pub(crate) const COUNTS: &str = "SELECT
+    (SELECT count(*) FROM runs WHERE status IN ('queued', 'running') AND status = 'queued'),
+    (SELECT count(*) FROM runs WHERE status IN ('queued', 'running') AND status = 'running'),
+    (SELECT count(*) FROM sessions)";
+
 impl Query for GetStatus {
     type Method = ReadStatus;
     type Output = StoreStatus;
@@ -43,11 +48,8 @@ impl Query for GetStatus {
         authorized: Authorized<ReadStatus>,
     ) -> Result<StoreStatus, Fault<Infallible>> {
         let (_, Whole) = authorized.into_parts();
-        let sql = "SELECT (SELECT count(*) FROM runs WHERE status = 'queued'),
-                          (SELECT count(*) FROM runs WHERE status = 'running'),
-                          (SELECT count(*) FROM sessions)";
         let (queued_runs, running_runs, sessions) = connection
-            .prepare_cached(sql)?
+            .prepare_cached(COUNTS)?
             .query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
         let audit_head = AuditHead::stored(connection)?;
         Ok(StoreStatus { audit_head, queued_runs, running_runs, sessions })

@@ -4,6 +4,9 @@ mod asks;
 mod damage;
 mod full;
 mod groups;
+mod paging;
+mod random;
+mod runs;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -91,6 +91,13 @@ impl Store {
     }
 }
 
+// The index of live runs is only used where the query says that it wants those.
+pub(crate) const RUNNING: &str = "SELECT id, session, fence FROM runs
+    WHERE status IN ('queued', 'running') AND status = 'running' ORDER BY id";
+pub(crate) const WAITING: &str = "SELECT r.id, r.run_id, s.key FROM runs r
+    JOIN sessions s ON s.id = r.session
+    WHERE r.status IN ('queued', 'running') AND r.status = 'queued' ORDER BY r.id";
+
 /// After a start: ends the runs that worked when the gateway stopped, and finds those that waited.
 ///
 /// The caller holds the state directory's lock, so nobody else can be driving a run.
@@ -122,9 +129,8 @@ impl Ask for RecoverRuns {
         now: Timestamp,
     ) -> Result<Applied<Recovered>, Fault<RunError>> {
         let (_, Whole) = authorized.into_parts();
-        let sql = "SELECT id, session, fence FROM runs WHERE status = 'running' ORDER BY id";
         let running = tx
-            .prepare(sql)?
+            .prepare(RUNNING)?
             .query_map([], |row| {
                 let fence = Fence::from_number(row.get(2)?);
                 Ok(RunFence { run: row.get(0)?, session: row.get(1)?, fence })
@@ -154,9 +160,7 @@ impl Ask for RecoverRuns {
 }
 
 fn waiting(connection: &Connection) -> rusqlite::Result<Vec<Ticket>> {
-    let sql = "SELECT r.id, r.run_id, s.key FROM runs r JOIN sessions s ON s.id = r.session
-               WHERE r.status = 'queued' ORDER BY r.id";
-    let mut statement = connection.prepare(sql)?;
+    let mut statement = connection.prepare(WAITING)?;
     let rows = statement.query_map([], |row| {
         let (run, session): (String, String) = (row.get(1)?, row.get(2)?);
         Ok(Ticket {
