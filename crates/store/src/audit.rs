@@ -7,6 +7,8 @@ mod mismatch;
 mod refusals;
 mod refuse;
 mod seal;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 use std::fmt;

@@ -95,15 +95,19 @@ pub(crate) fn verify(
         },
         witnesses: Vec::new(),
     };
-    let has_head_file = walk.witness_file(head_file, "audit.head");
-    walk.witness_file(&HeadFile::disputed(head_file), "audit.head.disputed");
-    walk.witnesses.extend(known.map(|head| (head, "the given head")));
+    let files = [
+        walk.witness_file(&HeadFile::disputed(head_file), "audit.head.disputed"),
+        walk.witness_file(head_file, "audit.head"),
+    ];
+    if let Some(known) = known {
+        walk.witness(known, "the given head");
+    }
     let stored = AuditHead::stored(connection)?;
-    walk.witnesses.push((stored, "the head in the database"));
+    walk.witness(stored, "the head in the database");
     walk.segments(connection)?;
     walk.rows(connection)?;
     walk.end(stored);
-    if has_head_file == Witnessed::Nothing && walk.result.head.seq > 0 {
+    if files == [Witnessed::Nothing; 2] && walk.result.head.seq > 0 {
         walk.find(0, FindingKind::HeadMissing, "audit.head is missing".into());
     }
     walk.result.findings.sort_by_key(|finding| finding.seq);
@@ -134,10 +138,17 @@ impl Walk<'_> {
         }
     }
 
+    /// Takes a head that was kept at `place`; one that two places agree on is one witness.
+    fn witness(&mut self, head: AuditHead, place: &'static str) {
+        if !self.witnesses.iter().any(|(known, _)| *known == head) {
+            self.witnesses.push((head, place));
+        }
+    }
+
     fn witness_file(&mut self, path: &Path, name: &'static str) -> Witnessed {
         match HeadFile::read(path) {
             Ok(Some(head)) => {
-                self.witnesses.push((head, name));
+                self.witness(head, name);
                 Witnessed::Head
             }
             Ok(None) => Witnessed::Nothing,

@@ -64,7 +64,7 @@ async fn around(
         let (store, now) = (store.clone(), bed.now());
         async move { stored(store.act(&owner(), create(name), now).await.map(drop)) }
     };
-    let middle = async { stored(store.step(move |connection| work(connection)).await) };
+    let middle = async { stored(store.step(work).await) };
     let free = async {
         // Polled last: all three are queued by now.
         drop(release);
@@ -73,12 +73,13 @@ async fn around(
     [first, middle, last]
 }
 
+/// Only the storage may have failed.
 fn stored<T, E: std::fmt::Debug>(result: Result<T, ActError<E>>) -> Result<T, StoreError> {
-    match result {
-        Ok(done) => Ok(done),
-        Err(ActError::Store(error)) => Err(error),
-        Err(error) => panic!("{error:?}"),
-    }
+    result.map_err(|error| match error {
+        ActError::Store(error) => error,
+        ActError::Denied(denial) => StoreError::Io(denial.to_string()),
+        ActError::Failed(error) => StoreError::Io(format!("{error:?}")),
+    })
 }
 
 #[tokio::test]

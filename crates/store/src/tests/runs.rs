@@ -7,7 +7,7 @@ use openclaw_sessions::{Record, RunStatus, Usage};
 use super::{Bed, accept, answered, interrupted, is_live, key, owner, recovery, run_id};
 use crate::{
     AbortRun, AbortedRun, Accepted, ActError, Ending, FenceError, GetSession, History,
-    JournalEntry, Precedence, RecoverRuns, RunFilter, SessionFilter, Store, StoreError,
+    JournalEntry, Precedence, RecoverRuns, RunFilter, Store, StoreError,
 };
 
 async fn history(bed: &Bed, store: &Store, session: &str) -> Vec<JournalEntry> {
