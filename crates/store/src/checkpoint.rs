@@ -10,7 +10,7 @@ use crate::error::StoreError;
 pub(crate) const WORTH_MOVING: u64 = 4 << 20;
 /// Bytes of the log from which on the writer itself sees to its end: passive moves never catch up
 /// with a load that does not pause.
-const OVERGROWN: u64 = 64 << 20;
+const OVERGROWN: u64 = 32 << 20;
 /// Commits between two looks at the log's size: a look costs a system call.
 const LOOK_EVERY: u32 = 64;
 

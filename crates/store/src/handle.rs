@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use openclaw_scopes::method::Method as _;
-use openclaw_scopes::{Caller, Epoch, Grant, GrantHolder, Timestamp, authorize};
+use openclaw_scopes::{Caller, Timestamp, authorize};
 use rusqlite::Connection;
 use tokio::sync::{Semaphore, oneshot};
 
@@ -217,28 +217,6 @@ impl Store {
         read: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         self.0.readers.snapshot(read)
-    }
-
-    /// Returns the current epoch of a holder's grant; `None` when it has none any more.
-    ///
-    /// # Errors
-    /// When the storage fails.
-    pub fn epoch(&self, holder: &GrantHolder) -> Result<Option<Epoch>, StoreError> {
-        self.snapshot(|connection| Ok(live_epoch(connection, holder)?))
-    }
-
-    /// Returns a holder's grant as it is now; `None` when it has none any more.
-    ///
-    /// # Errors
-    /// When the storage fails.
-    pub fn grant(&self, holder: &GrantHolder) -> Result<Option<Grant>, StoreError> {
-        self.snapshot(|connection| {
-            let live = live_epoch(connection, holder)?;
-            Ok(live
-                .map(|epoch| crate::runs::grant_of(connection, holder, epoch))
-                .transpose()?
-                .flatten())
-        })
     }
 
     /// Recomputes the audit chain; also finds out whether it passes through a `known` head.

@@ -10,6 +10,7 @@ mod audit;
 mod checkpoint;
 mod error;
 mod filter;
+mod grants;
 mod handle;
 mod idempotency;
 mod journal;
