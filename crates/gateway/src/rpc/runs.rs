@@ -10,11 +10,12 @@ use openclaw_proto::v1::runs_server::Runs;
 use openclaw_proto::{to_duration, v1};
 use openclaw_scopes::RunId;
 use openclaw_scopes::method::{AbortRun, ListRuns, Method as _, StartRun, WaitRun};
-use openclaw_store::{RunCursor, RunFilter};
+use openclaw_scopes::target::SessionTarget;
+use openclaw_store::{Peek, RunCursor, RunFilter};
 use tonic::{Request, Response, Status};
 
 use crate::core::Core;
-use crate::engine::{self, Event, Limit, Novelty, Watch};
+use crate::engine::{self, Event, Limit, Novelty, StartError, Watch};
 use crate::respond::{self, Reply};
 use crate::{clock, convert, digest, gate};
 
@@ -33,12 +34,19 @@ impl Runs for Core {
     ) -> Result<Response<Self::StartStream>, Status> {
         let (caller, message) = gate::admit(request)?;
         let ask = parse_start(message)?;
-        let watch = self
-            .engine
-            .start(&caller, ask)
-            .await
-            .map_err(|error| respond::start(error, StartRun::ROW))?;
-        Ok(Response::new(Box::pin(events(watch))))
+        let target = SessionTarget { key: ask.session.clone(), owner: None };
+        let error = match self.engine.start(&caller, ask).await {
+            Ok(watch) => return Ok(Response::new(Box::pin(events(watch)))),
+            Err(error) => error,
+        };
+        if matches!(error, StartError::Full(_) | StartError::UnknownAgent(_)) {
+            // Nothing was decided yet: whoever may not start runs is told that, and only that.
+            let peeked = self.store.view(&caller, &Peek::<StartRun>(target), clock::now()).await;
+            if let Err(denied) = peeked {
+                return Err(respond::act(denied, StartRun::ROW, |never| match *never {}).into());
+            }
+        }
+        Err(respond::start(error, StartRun::ROW).into())
     }
 
     async fn wait(

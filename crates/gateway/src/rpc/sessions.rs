@@ -2,10 +2,11 @@
 
 use openclaw_proto::v1;
 use openclaw_proto::v1::sessions_server::Sessions;
-use openclaw_scopes::Timestamp;
 use openclaw_scopes::method::{CreateSession, ListSessions, Method as _, ReadHistory, ReadSession};
+use openclaw_scopes::target::SessionTarget;
+use openclaw_scopes::{AgentId, Timestamp};
 use openclaw_store::{
-    Activity, CreateSession as Create, GetSession, History, SessionCursor, SessionFilter,
+    Activity, CreateSession as Create, GetSession, History, Peek, SessionCursor, SessionFilter,
 };
 use tonic::{Request, Response, Status};
 
@@ -26,7 +27,18 @@ impl Sessions for Core {
         if self.engine.is_draining() {
             return Err(Reply::draining().into());
         }
-        let ask = parse_create(message, |agent| self.engine.roster().agent(agent).is_some())?;
+        let (ask, agent) = parse_create(message)?;
+        if self.engine.roster().agent(&agent).is_none() {
+            // Nothing was decided yet: whoever may not open conversations is told that, and only that.
+            let target = SessionTarget { key: ask.key, owner: None };
+            let peeked =
+                self.store.view(&caller, &Peek::<CreateSession>(target), clock::now()).await;
+            if let Err(denied) = peeked {
+                let reply = respond::act(denied, CreateSession::ROW, |never| match *never {});
+                return Err(reply.into());
+            }
+            return Err(Reply::unknown_agent(&agent).into());
+        }
         let created = self.store.act(&caller, ask, clock::now()).await;
         let session =
             created.map_err(|error| respond::act(error, CreateSession::ROW, respond::session))?;
@@ -82,21 +94,15 @@ impl Sessions for Core {
     }
 }
 
-fn parse_create(
-    message: v1::CreateSessionRequest,
-    is_known: impl Fn(&openclaw_scopes::AgentId) -> bool,
-) -> Result<Create, Reply> {
+fn parse_create(message: v1::CreateSessionRequest) -> Result<(Create, AgentId), Reply> {
     let idempotency_key = convert::idempotency_key(&message.idempotency_key)?;
     let (key, agent) = convert::session_key(&message.key, &message.agent_id)?;
-    if !is_known(&agent) {
-        return Err(Reply::unknown_agent(&agent));
-    }
     if message.label.len() > MAX_LABEL || message.label.chars().any(char::is_control) {
         let text = format!("label is at most {MAX_LABEL} bytes without control characters");
         return Err(Reply::invalid(text));
     }
     let request_digest = digest::of(&[key.as_str(), &message.label]);
-    Ok(Create { idempotency_key, request_digest, key, label: message.label })
+    Ok((Create { idempotency_key, request_digest, key, label: message.label }, agent))
 }
 
 fn parse_list(message: v1::ListSessionsRequest) -> Result<SessionFilter, Reply> {
