@@ -18,7 +18,16 @@ pub struct Setup {
     config: String,
     environment: BTreeMap<String, String>,
     max_pages: Option<u32>,
+    reach: Reach,
     script: Option<String>,
+}
+
+/// How a gateway can be reached.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Reach {
+    #[default]
+    InProcess,
+    Socket,
 }
 
 impl Setup {
@@ -70,6 +79,13 @@ impl Setup {
         self
     }
 
+    /// Lets the gateway listen on its socket, too.
+    #[must_use]
+    pub const fn socket(mut self) -> Self {
+        self.reach = Reach::Socket;
+        self
+    }
+
     /// Starts the gateway in a new directory.
     pub async fn start(self) -> TestGateway {
         let dir = tempfile::tempdir().unwrap();
@@ -97,9 +113,11 @@ impl Setup {
     }
 
     async fn open(&self, state: &Path) -> Result<Gateway, StartError> {
-        let mut builder = Gateway::builder(state)
-            .environment(Environment::of(self.environment.clone()))
-            .in_process();
+        let mut builder =
+            Gateway::builder(state).environment(Environment::of(self.environment.clone()));
+        if self.reach == Reach::InProcess {
+            builder = builder.in_process();
+        }
         if let Some(pages) = self.max_pages {
             builder = builder.max_pages(pages);
         }
