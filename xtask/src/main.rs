@@ -1,6 +1,7 @@
-//! The project's own tasks: `cargo xtask up`, `test`, `tidy`, `policy` and `ci`.
+//! The project's own tasks: `cargo xtask up`, `test`, `tidy`, `policy`, `bench` and `ci`.
 #![expect(clippy::print_stderr, clippy::print_stdout, reason = "a tool speaks on its terminal")]
 
+mod bench;
 mod ci;
 mod environment;
 mod policy;
@@ -26,6 +27,12 @@ struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 enum Task {
+    /// Build the release programs, measure them beside their limits, and write docs/benchmarks.md.
+    Bench {
+        /// Narrows or lengthens the run; passed to the benchmark as it stands (`--help` tells).
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Run every check that a change must pass, in the order of the build server.
     Ci {
         /// Leave out the check of licenses and sources, which needs cargo-deny.
@@ -67,6 +74,7 @@ fn main() -> ExitCode {
 fn perform(task: Task) -> anyhow::Result<()> {
     let workspace = Workspace::find()?;
     match task {
+        Task::Bench { args } => bench::run(&workspace, &args),
         Task::Ci { skip_deny: false } => ci::run(&workspace, ci::Deny::Check),
         Task::Ci { skip_deny: true } => ci::run(&workspace, ci::Deny::Skip),
         Task::Policy { check: false } => policy::run(&workspace, policy::Mode::Write),

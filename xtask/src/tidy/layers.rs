@@ -46,16 +46,16 @@ const LAYERS: &[Layer] = &[
 ];
 
 /// The packages that may name every other one.
-const OUTSIDE: &[&str] = &["openclaw-tests", "xtask"];
+const OUTSIDE: &[&str] = &["openclaw-bench", "openclaw-tests", "xtask"];
 
 /// A third-party package and the only packages that may name it.
 #[rustfmt::skip]
 const DOORS: &[(&str, &[&str])] = &[
-    ("anyhow",   &["openclaw", "openclaw-gateway-daemon", "openclaw-tests", "xtask"]),
-    ("clap",     &["openclaw", "openclaw-gateway-daemon", "xtask"]),
+    ("anyhow",   &["openclaw", "openclaw-bench", "openclaw-gateway-daemon", "openclaw-tests", "xtask"]),
+    ("clap",     &["openclaw", "openclaw-bench", "openclaw-gateway-daemon", "xtask"]),
     ("landlock", &["openclaw-agents"]),
     ("reqwest",  &["openclaw-agents"]),
-    ("rusqlite", &["openclaw-store"]),
+    ("rusqlite", &["openclaw-bench", "openclaw-store"]),
 ];
 
 /// What no domain crate names, in its tests neither: they decide, the edge acts.

@@ -1,0 +1,119 @@
+//! Turns of the built-in model against the daemon, beside a skeleton that only commits.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use openclaw_client::v1::run_event::Event;
+use openclaw_client::v1::runs_client::RunsClient;
+use openclaw_client::{Channel, Client, v1};
+
+use crate::Effort;
+use crate::load::{Operation, Sample, duel};
+use crate::place::Place;
+use crate::process::Server;
+use crate::skeleton;
+use crate::statistics::median;
+use crate::table::{Aim, Row, Section, rate};
+
+/// Turns of one conversation; then its worker begins another.
+const TURNS_OF_SESSION: u64 = 50;
+
+/// One turn, accepted to final.
+pub(crate) struct Turn {
+    client: RunsClient<Channel>,
+    name: String,
+    done: u64,
+}
+
+impl Turn {
+    pub(crate) fn new(client: &Client, name: String) -> Self {
+        Self { client: client.runs(), name, done: 0 }
+    }
+}
+
+impl Operation for Turn {
+    async fn perform(&mut self) -> anyhow::Result<()> {
+        let (name, session) = (&self.name, self.done / TURNS_OF_SESSION);
+        let request = v1::StartRunRequest {
+            idempotency_key: format!("{name}-{}", self.done),
+            message: "What is there to do today?".into(),
+            session_key: format!("agent:main:{name}-{session}"),
+            ..v1::StartRunRequest::default()
+        };
+        self.done += 1;
+        let mut events = self.client.start(request).await?.into_inner();
+        let mut last = None;
+        while let Some(event) = events.message().await? {
+            last = event.event;
+        }
+        match last.context("a turn without events")? {
+            Event::Final(run) => {
+                ensure!(run.status() == v1::RunStatus::Ok, "a turn failed: {}", run.error);
+                Ok(())
+            }
+            other => anyhow::bail!("a turn ended with {other:?}"),
+        }
+    }
+}
+
+pub(crate) async fn measure(place: &Place, effort: Effort) -> anyhow::Result<Section> {
+    let ours = Server::gateway(place, &place.state("turns")?).await?;
+    let limit = Server::bare(place, &place.state("turns-bare")?).await?;
+    let mut rows = Vec::new();
+    for (sessions, aim) in [(1, Aim::Rate(1000.0)), (8, Aim::None), (32, Aim::Rate(6000.0))] {
+        let client = (ours.connect().await?, limit.connect().await?);
+        let workers = |client: &Client| {
+            let worker = |n| Turn::new(client, format!("t{sessions}-{n}"));
+            (0..sessions).map(worker).collect::<Vec<_>>()
+        };
+        let duel = duel(workers(&client.0), workers(&client.1), effort).await?;
+        let figure = format!("agent turns, {sessions} at once");
+        rows.extend(Row::of_duel(&figure, &duel, aim));
+        let database = place.state(&format!("turns-raw-{sessions}"))?.join("raw.db");
+        let raw = tokio::task::block_in_place(|| raw(&database, sessions, effort))?;
+        let mut row = Row::new(format!("{figure}: beside two raw commits"), rate(duel.ours().rate));
+        row.limit = rate(raw);
+        row.ratio = Some(duel.ours().rate / raw);
+        rows.push(row);
+    }
+    Ok(Section {
+        name: "turns",
+        title: "Agent turns",
+        measured: format!(
+            "Turns of the built-in model over one connection to the daemon, from the request to \
+             the final event; each of so many workers has a conversation of its own, asks again as \
+             soon as it was answered, and begins another after {TURNS_OF_SESSION} turns. A turn is \
+             two durable commits: accepted and started with question, decision record and fence, \
+             and ended with its answer. The limit is a skeleton: a tonic server with the same \
+             events and a writer that commits in groups, twice a turn, the fewest rows (two \
+             inserts; one insert and one update), without rules, prompt, model or audit. \"Two raw \
+             commits\" is SQLite alone, one thread, the skeleton's rows in groups of so many turns."
+        ),
+        rows,
+    })
+}
+
+/// Turns a second of SQLite alone: two commits for each group of turns.
+fn raw(database: &Path, group: u64, effort: Effort) -> anyhow::Result<f64> {
+    let connection = skeleton::open(database)?;
+    let mut rates = Vec::new();
+    let mut next = 0..;
+    for _ in 0..effort.rounds {
+        let (begun, mut answers) = (Instant::now(), Vec::new());
+        while begun.elapsed() < effort.slice / 2 {
+            let runs = next.by_ref().take(group as usize).map(|n: u64| format!("t1-{n}"));
+            let runs = runs.collect::<Vec<_>>();
+            let text = "What is there to do today?";
+            skeleton::in_commit(&connection, || {
+                runs.iter().try_for_each(|run| skeleton::begin(&connection, run, text))
+            })?;
+            skeleton::in_commit(&connection, || {
+                runs.iter().try_for_each(|run| skeleton::end(&connection, run, text))
+            })?;
+            answers.extend(runs.iter().map(|_| Duration::ZERO));
+        }
+        rates.push(Sample::of(answers, begun.elapsed()).rate);
+    }
+    Ok(median(rates))
+}
