@@ -45,8 +45,10 @@ pub struct ToolSpec {
 /// The tools of one run, in the order in which the model is shown them.
 #[derive(Clone, Debug, Default)]
 pub struct Toolbox {
+    /// Tools that stand in for those of the same name in `tools`.
+    own: Vec<Arc<dyn Tool>>,
     specs: Arc<[ToolSpec]>,
-    tools: Vec<(ToolName, Arc<dyn Tool>)>,
+    tools: Arc<[(ToolName, Arc<dyn Tool>)]>,
 }
 
 impl Toolbox {
@@ -64,7 +66,22 @@ impl Toolbox {
             named.push((name, tool));
         }
         let specs = named.iter().map(|(_, tool)| tool.spec().clone()).collect();
-        Ok(Self { specs, tools: named })
+        Ok(Self { own: Vec::new(), specs, tools: named.into() })
+    }
+
+    /// The same tools, of which some are a run's own: each stands in for the one of its name, with
+    /// the same capability. Cheap, as every run needs it.
+    #[must_use]
+    pub fn with_own(&self, own: Vec<Arc<dyn Tool>>) -> Self {
+        Self { own, specs: Arc::clone(&self.specs), tools: Arc::clone(&self.tools) }
+    }
+
+    fn find(&self, name: &str) -> Option<(&ToolName, &Arc<dyn Tool>)> {
+        let (name, common) = self.tools.iter().find(|(tool, _)| tool.as_str() == name)?;
+        let own = self.own.iter().find(|own| {
+            own.spec().name == name.as_str() && own.capability() == common.capability()
+        });
+        Some((name, own.unwrap_or(common)))
     }
 
     /// Returns what the model is told, in order.
@@ -74,7 +91,7 @@ impl Toolbox {
 
     /// Returns what must be authorized before the tool of this name is invoked, if there is one.
     pub fn target(&self, name: &str) -> Option<ToolTarget> {
-        let (tool, implementation) = self.tools.iter().find(|(tool, _)| tool.as_str() == name)?;
+        let (tool, implementation) = self.find(name)?;
         Some(ToolTarget { capability: implementation.capability(), tool: tool.clone() })
     }
 
@@ -90,7 +107,7 @@ impl Toolbox {
         cancel: &CancellationToken,
     ) -> Result<String, ToolError> {
         let (_caller, target) = authorized.into_parts();
-        let tool = self.tools.iter().find(|(name, _)| *name == target.tool).map(|(_, tool)| tool);
+        let tool = self.find(target.tool.as_str()).map(|(_, tool)| tool);
         let Some(tool) = tool.filter(|tool| tool.capability() == target.capability) else {
             return Err(ToolError::NoSuchTool { tool: target.tool.to_string() });
         };

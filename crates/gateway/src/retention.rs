@@ -41,9 +41,12 @@ async fn seal(store: &Store, retention: Duration) {
     let now = clock::now();
     let caller = Caller::system(Component::Retention, Cause::Timer, epoch);
     let before = now.saturating_sub(retention);
-    match store.act(&caller, SealAudit { before }, now).await {
-        Ok(0) => {}
-        Ok(rows) => tracing::info!(rows, "audit rows were sealed"),
-        Err(error) => tracing::error!(?error, "audit rows could not be sealed"),
+    // Each call seals a bounded number of rows, so that others get their turn between.
+    loop {
+        match store.act(&caller, SealAudit { before }, now).await {
+            Ok(0) => return,
+            Ok(rows) => tracing::info!(rows, "audit rows were sealed"),
+            Err(error) => return tracing::error!(?error, "audit rows could not be sealed"),
+        }
     }
 }

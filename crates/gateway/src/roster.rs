@@ -29,6 +29,14 @@ pub enum RosterError {
     /// A model's provider is not there. The configuration was checked, so this is our mistake.
     #[error("model `{0}` has no provider")]
     NoProvider(ModelName),
+    /// The tools of an agent cannot be put together.
+    #[error("tools of agent `{agent}`: {problem}")]
+    Tools {
+        /// The agent.
+        agent: AgentId,
+        /// What is wrong.
+        problem: String,
+    },
     /// A workspace cannot be used.
     #[error("workspace of agent `{agent}`: {problem}")]
     Workspace {
@@ -102,22 +110,13 @@ impl Roster {
 pub(crate) struct Worker {
     pub(crate) agent: Agent,
     pub(crate) model: Arc<dyn Model>,
-    around: Arc<Surroundings>,
     capabilities: CapabilitySet,
-    /// The tools that are the same for every run.
-    common: Vec<Arc<dyn Tool>>,
-    exec: ExecTemplate,
+    exec: Option<ExecTool>,
     prompt: Mutex<Option<(Fingerprint, Arc<str>)>>,
-    /// What a model is told of the tools; the same for every run.
-    specs: Arc<[ToolSpec]>,
+    status: Option<SessionStatus>,
+    /// The tools, of which a run gets its own `exec` and `session_status`.
+    tools: Toolbox,
     workspace: Arc<Workspace>,
-}
-
-#[derive(Debug)]
-struct ExecTemplate {
-    env_allow: Vec<String>,
-    sandbox: SandboxMode,
-    time: std::time::Duration,
 }
 
 impl Worker {
@@ -133,57 +132,32 @@ impl Worker {
             .chain(&agent.model, RetryPolicy::default(), jitter)
             .map(Arc::new)
             .ok_or_else(|| RosterError::NoProvider(agent.model.primary.clone()))?;
-        let allow_addresses = config.web_fetch().allow_addresses.iter().copied().collect();
-        let user_agent = concat!("openclaw-gateway/", env!("CARGO_PKG_VERSION")).into();
-        let all: [Arc<dyn Tool>; 5] = [
-            Arc::new(ReadFile::new(Arc::clone(&workspace))),
-            Arc::new(WriteFile::new(Arc::clone(&workspace))),
-            Arc::new(EditFile::new(Arc::clone(&workspace))),
-            Arc::new(ListDir::new(Arc::clone(&workspace))),
-            Arc::new(WebFetch::new(WebFetchOptions { allow_addresses, user_agent })),
-        ];
-        let common = all.into_iter().filter(|tool| agent.tools.allows(&tool.spec().name)).collect();
-        let exec = ExecTemplate {
-            env_allow: config.exec().env_allow.clone(),
-            sandbox: match config.exec().sandbox {
-                Sandbox::Off => SandboxMode::Off,
-                Sandbox::Workspace => SandboxMode::Workspace,
-            },
-            time: config.exec().timeout,
-        };
-        let (around, prompt, specs) = (Arc::clone(around), Mutex::new(None), Arc::default());
-        let capabilities = CapabilitySet::EMPTY;
-        let mut worker =
-            Self { agent, model, around, capabilities, common, exec, prompt, specs, workspace };
-        let sample = worker.sample().map_err(|error| RosterError::Workspace {
-            agent: worker.agent.id.clone(),
-            problem: error.to_string(),
-        })?;
-        let toolbox = worker.toolbox(sample);
-        worker.specs = toolbox.specs();
-        worker.capabilities = toolbox
+        let unusable = |problem: String| RosterError::Tools { agent: agent.id.clone(), problem };
+        let sample =
+            sample(&agent.id, model.name()).map_err(|error| unusable(error.to_string()))?;
+        let exec = agent
+            .tools
+            .allows("exec")
+            .then(|| ExecTool::new(exec_options(config, around, &workspace), sample.run.clone()));
+        let status = agent
+            .tools
+            .allows("session_status")
+            .then(|| SessionStatus::new(Arc::new(sample.clone())));
+        let mut tools = common_tools(&agent, config, &workspace);
+        tools.extend(own_tools(exec.as_ref(), status.as_ref(), sample));
+        let tools = Toolbox::new(tools).map_err(|error| unusable(error.to_string()))?;
+        let capabilities = tools
             .specs()
             .iter()
-            .filter_map(|spec| toolbox.target(&spec.name))
+            .filter_map(|spec| tools.target(&spec.name))
             .fold(CapabilitySet::EMPTY, |set, target| set.with(target.capability));
-        Ok(worker)
+        let prompt = Mutex::new(None);
+        Ok(Self { agent, model, capabilities, exec, prompt, status, tools, workspace })
     }
 
-    /// The status of no run in particular: what a model is told of the tools does not depend on it.
-    fn sample(&self) -> Result<RunStatus, KeyError> {
-        Ok(RunStatus {
-            agent: self.agent.id.clone(),
-            input_tokens: 0,
-            model: self.model.name().to_owned(),
-            output_tokens: 0,
-            run: RunId::parse("sample").map_err(KeyError::Text)?,
-            session: resolve_key("main", Some(&self.agent.id))?,
-            started: Timestamp::default(),
-        })
-    }
-
-    pub(crate) fn specs(&self) -> &[ToolSpec] {
-        &self.specs
+    /// Returns what a model is told of the tools.
+    pub(crate) fn specs(&self) -> Arc<[ToolSpec]> {
+        self.tools.specs()
     }
 
     pub(crate) fn workspace(&self) -> &Path {
@@ -192,28 +166,7 @@ impl Worker {
 
     /// Returns the tools of one run.
     pub(crate) fn toolbox(&self, status: RunStatus) -> Toolbox {
-        let mut tools = self.common.clone();
-        if self.agent.tools.allows("exec") {
-            tools.push(Arc::new(ExecTool::new(ExecOptions {
-                env_allow: self.exec.env_allow.clone(),
-                environment: self.around.environment.all().clone(),
-                helper: self.around.helper.clone(),
-                limits: Limits::default(),
-                max_time: self.exec.time,
-                registry: Arc::clone(&self.around.helpers),
-                run: status.run.clone(),
-                sandbox: self.exec.sandbox,
-                tcp: TcpMode::Open,
-                temp_root: std::env::temp_dir(),
-                time: self.exec.time,
-                workspace: Arc::clone(&self.workspace),
-            })));
-        }
-        if self.agent.tools.allows("session_status") {
-            tools.push(Arc::new(SessionStatus::new(Arc::new(status))));
-        }
-        // INVARIANT: the names are this function's own and differ; no tools is the safe answer.
-        Toolbox::new(tools).unwrap_or_default()
+        self.tools.with_own(own_tools(self.exec.as_ref(), self.status.as_ref(), status))
     }
 
     /// Returns what a run of this agent is capable of: what its tools need, and nothing else.
@@ -235,13 +188,76 @@ impl Worker {
             name,
             identity: "",
             workspace: &self.workspace.root().to_string_lossy(),
-            tools: &self.specs,
+            tools: &self.tools.specs(),
             files: &read_workspace(&self.workspace),
         })
         .into();
         *cached = Some((mark, Arc::clone(&prompt)));
         prompt
     }
+}
+
+/// The tools that are the same for every run.
+fn common_tools(agent: &Agent, config: &Config, workspace: &Arc<Workspace>) -> Vec<Arc<dyn Tool>> {
+    let allow_addresses = config.web_fetch().allow_addresses.iter().copied().collect();
+    let user_agent = concat!("openclaw-gateway/", env!("CARGO_PKG_VERSION")).into();
+    let all: [Arc<dyn Tool>; 5] = [
+        Arc::new(ReadFile::new(Arc::clone(workspace))),
+        Arc::new(WriteFile::new(Arc::clone(workspace))),
+        Arc::new(EditFile::new(Arc::clone(workspace))),
+        Arc::new(ListDir::new(Arc::clone(workspace))),
+        Arc::new(WebFetch::new(WebFetchOptions { allow_addresses, user_agent })),
+    ];
+    all.into_iter().filter(|tool| agent.tools.allows(&tool.spec().name)).collect()
+}
+
+/// The tools that know their run.
+fn own_tools(
+    exec: Option<&ExecTool>,
+    session_status: Option<&SessionStatus>,
+    status: RunStatus,
+) -> Vec<Arc<dyn Tool>> {
+    let mut tools: Vec<Arc<dyn Tool>> = Vec::with_capacity(2);
+    if let Some(exec) = exec {
+        tools.push(Arc::new(exec.for_run(status.run.clone())));
+    }
+    if let Some(session_status) = session_status {
+        tools.push(Arc::new(session_status.for_run(Arc::new(status))));
+    }
+    tools
+}
+
+fn exec_options(config: &Config, around: &Surroundings, workspace: &Arc<Workspace>) -> ExecOptions {
+    let settings = config.exec();
+    ExecOptions {
+        env_allow: settings.env_allow.clone(),
+        environment: around.environment.all(),
+        helper: around.helper.clone(),
+        limits: Limits::default(),
+        max_time: settings.timeout,
+        registry: Arc::clone(&around.helpers),
+        sandbox: match settings.sandbox {
+            Sandbox::Off => SandboxMode::Off,
+            Sandbox::Workspace => SandboxMode::Workspace,
+        },
+        tcp: TcpMode::Open,
+        temp_root: std::env::temp_dir(),
+        time: settings.timeout,
+        workspace: Arc::clone(workspace),
+    }
+}
+
+/// The status of no run in particular: what a model is told of the tools does not depend on it.
+fn sample(agent: &AgentId, model: &str) -> Result<RunStatus, KeyError> {
+    Ok(RunStatus {
+        agent: agent.clone(),
+        input_tokens: 0,
+        model: model.to_owned(),
+        output_tokens: 0,
+        run: RunId::parse("sample").map_err(KeyError::Text)?,
+        session: resolve_key("main", Some(agent))?,
+        started: Timestamp::default(),
+    })
 }
 
 fn open_workspace(agent: &Agent, around: &Surroundings) -> Result<Arc<Workspace>, RosterError> {

@@ -4,28 +4,26 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use openclaw_config::{Config, ConfigErrors};
 
 /// The environment of the process, as it was when it started.
 #[derive(Clone, Default)]
-pub struct Environment(BTreeMap<String, String>);
+pub struct Environment(Arc<BTreeMap<String, String>>);
 
 impl Environment {
     /// Takes the environment of this process; variables that are not text are left out.
     pub fn of_process() -> Self {
-        Self(
-            std::env::vars_os()
-                .filter_map(|(name, value)| {
-                    Some((name.into_string().ok()?, value.into_string().ok()?))
-                })
-                .collect(),
-        )
+        let texts = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        Self(Arc::new(texts.collect()))
     }
 
     /// The environment of these variables.
-    pub const fn of(variables: BTreeMap<String, String>) -> Self {
-        Self(variables)
+    pub fn of(variables: BTreeMap<String, String>) -> Self {
+        Self(Arc::new(variables))
     }
 
     /// Returns the value of a variable; an empty one counts as not set.
@@ -33,8 +31,8 @@ impl Environment {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    pub(crate) const fn all(&self) -> &BTreeMap<String, String> {
-        &self.0
+    pub(crate) fn all(&self) -> Arc<BTreeMap<String, String>> {
+        Arc::clone(&self.0)
     }
 
     /// Returns the home directory, the root directory when there is none.

@@ -44,4 +44,4 @@ pub use record::{AssistantMessage, Record, ToolCall, ToolOutcome, ToolResult, Us
 pub use run::{
     ParseStatusError, Queued, Run, RunEvent, RunStatus, Running, Terminal, TransitionError,
 };
-pub use window::{MAX_CHARS, MAX_MESSAGES, WindowLimits, window};
+pub use window::{MAX_BYTES, MAX_MESSAGES, WindowLimits, window};

@@ -25,9 +25,9 @@ pub enum Message {
 }
 
 impl Message {
-    /// Returns how many characters the message costs of a model's context, roughly.
-    pub fn chars(&self) -> usize {
-        let count = |text: &String| text.chars().count();
+    /// Returns how many bytes of text the message has: what it costs of a model's context, roughly.
+    pub fn bytes(&self) -> usize {
+        let count = String::len;
         match self {
             Self::Assistant { text, tool_calls } => tool_calls
                 .iter()
@@ -55,7 +55,7 @@ mod tests {
     use crate::ToolOutcome;
 
     #[test]
-    fn characters_are_counted_not_bytes() {
+    fn all_text_is_counted() {
         let call = |id: &str| ToolCall { id: id.into(), name: "ls".into(), arguments: "{}".into() };
         let result = |content: &str| ToolResult {
             call_id: "a".into(),
@@ -64,8 +64,8 @@ mod tests {
             content: content.into(),
         };
         let assistant = Message::Assistant { text: "né".into(), tool_calls: vec![call("a"); 2] };
-        assert_eq!(assistant.chars(), 10);
-        assert_eq!(Message::Tool { results: vec![result("ü"), result("abc")] }.chars(), 4);
-        assert_eq!(Message::User { text: "äöü".into() }.chars(), 3);
+        assert_eq!(assistant.bytes(), 11);
+        assert_eq!(Message::Tool { results: vec![result("ü"), result("abc")] }.bytes(), 5);
+        assert_eq!(Message::User { text: "äöü".into() }.bytes(), 6);
     }
 }

@@ -103,6 +103,11 @@ impl Projection {
         self.messages
     }
 
+    /// Returns how many bytes of text it holds.
+    pub fn bytes(&self) -> usize {
+        self.messages.iter().map(|message| message.bytes()).fold(0, usize::saturating_add)
+    }
+
     /// Forgets what [`crate::window`] with these limits, or with smaller ones, never shows again.
     ///
     /// A cache that calls this now and then stays bounded, however long the conversation is.

@@ -12,24 +12,24 @@ use crate::Message;
 /// Beyond it the cost of every turn grows, and the first messages are seldom of use anymore.
 pub const MAX_MESSAGES: usize = 200;
 
-/// How many characters a model is shown by default.
+/// How many bytes of text a model is shown by default.
 ///
 /// Some 100 000 tokens: half of the context that common models have, the rest is for the prompt,
 /// the tools and the answer.
-pub const MAX_CHARS: usize = 400_000;
+pub const MAX_BYTES: usize = 400_000;
 
 /// How much of a history a model is shown.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct WindowLimits {
-    /// The most characters, see [`Message::chars`].
-    pub max_chars: usize,
+    /// The most bytes of text, see [`Message::bytes`].
+    pub max_bytes: usize,
     /// The most messages.
     pub max_messages: usize,
 }
 
 impl Default for WindowLimits {
     fn default() -> Self {
-        Self { max_chars: MAX_CHARS, max_messages: MAX_MESSAGES }
+        Self { max_bytes: MAX_BYTES, max_messages: MAX_MESSAGES }
     }
 }
 
@@ -85,7 +85,7 @@ fn begins_step(message: &Message) -> bool {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Cost {
-    chars: usize,
+    bytes: usize,
     messages: usize,
 }
 
@@ -96,12 +96,12 @@ impl Cost {
 
     fn plus(self, message: &Message) -> Self {
         Self {
-            chars: self.chars.saturating_add(message.chars()),
+            bytes: self.bytes.saturating_add(message.bytes()),
             messages: self.messages.saturating_add(1),
         }
     }
 
     fn fits(self, limits: &WindowLimits) -> bool {
-        self.chars <= limits.max_chars && self.messages <= limits.max_messages
+        self.bytes <= limits.max_bytes && self.messages <= limits.max_messages
     }
 }

@@ -66,12 +66,13 @@ fn place(sandbox: SandboxMode) -> Place {
     ];
     let options = ExecOptions {
         env_allow: vec!["CARGO_HOME".to_owned()],
-        environment: environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        environment: Arc::new(
+            environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        ),
         helper: helper(),
         limits: Limits::default(),
         max_time: Duration::from_secs(60),
         registry: HelperRegistry::new(),
-        run: RunId::parse("run-1").unwrap(),
         sandbox,
         tcp: TcpMode::Open,
         temp_root: dir.path().join("tmp"),
@@ -87,7 +88,9 @@ impl Place {
         arguments: Value,
         cancel: &CancellationToken,
     ) -> Result<String, ToolError> {
-        ExecTool::new(self.options.clone()).call(arguments, cancel).await
+        ExecTool::new(self.options.clone(), RunId::parse("run-1").unwrap())
+            .call(arguments, cancel)
+            .await
     }
 
     async fn exec(&self, command: &str) -> String {
@@ -248,7 +251,7 @@ async fn cancellation_kills() {
         assert!(is_alive(pid));
         // A peer that descends from this process is recognized by it.
         let helper = place.number("helper").await;
-        assert_eq!(place.options.registry.run_of(helper), Some(place.options.run.clone()));
+        assert_eq!(place.options.registry.run_of(helper), Some(RunId::parse("run-1").unwrap()));
         assert_eq!(place.options.registry.run_of(pid), None);
         cancel.cancel();
         (pid, helper)

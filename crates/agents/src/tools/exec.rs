@@ -37,7 +37,7 @@ pub struct ExecOptions {
     /// Further variables that a command sees, by name.
     pub env_allow: Vec<String>,
     /// The gateway's own environment, of which a command sees the allowed part.
-    pub environment: BTreeMap<String, String>,
+    pub environment: Arc<BTreeMap<String, String>>,
     /// How to start the helper.
     pub helper: HelperPath,
     /// What one command may use up.
@@ -46,8 +46,6 @@ pub struct ExecOptions {
     pub max_time: Duration,
     /// Who is told which helpers are alive.
     pub registry: Arc<HelperRegistry>,
-    /// The run on whose behalf commands run.
-    pub run: RunId,
     /// How far commands are kept from the rest of the machine.
     pub sandbox: SandboxMode,
     /// Whether sandboxed commands may use TCP.
@@ -63,13 +61,14 @@ pub struct ExecOptions {
 /// The tool that runs a shell command.
 #[derive(Debug)]
 pub struct ExecTool {
-    options: ExecOptions,
-    spec: ToolSpec,
+    options: Arc<ExecOptions>,
+    run: RunId,
+    spec: Arc<ToolSpec>,
 }
 
 impl ExecTool {
     /// Offers commands in a workspace.
-    pub fn new(options: ExecOptions) -> Self {
+    pub fn new(options: ExecOptions, run: RunId) -> Self {
         let place = match options.sandbox {
             SandboxMode::Off => "with the rights of the gateway's user",
             SandboxMode::Workspace => {
@@ -94,7 +93,13 @@ impl ExecTool {
                 },
             }),
         );
-        Self { options, spec }
+        Self { options: Arc::new(options), run, spec: Arc::new(spec) }
+    }
+
+    /// Offers the same to another run.
+    #[must_use]
+    pub fn for_run(&self, run: RunId) -> Self {
+        Self { options: Arc::clone(&self.options), run, spec: Arc::clone(&self.spec) }
     }
 
     async fn run(&self, arguments: Value, cancel: &CancellationToken) -> Result<String, ToolError> {
@@ -134,8 +139,8 @@ impl ExecTool {
             time_limit,
             workspace: self.options.workspace.root().to_owned(),
         };
-        let ExecOptions { helper, registry, run, .. } = &self.options;
-        match exec::run(helper, registry, run.clone(), job, cancel).await {
+        let ExecOptions { helper, registry, .. } = &*self.options;
+        match exec::run(helper, registry, self.run.clone(), job, cancel).await {
             Ok(finished) => answer(&finished, time_limit),
             // A helper that is stopped before it heard its order has nothing to report.
             Err(_) if cancel.is_cancelled() => Err(ToolError::Canceled),

@@ -48,7 +48,7 @@ impl StatusSource for RunStatus {
 #[derive(Debug)]
 pub struct SessionStatus {
     source: Arc<dyn StatusSource>,
-    spec: ToolSpec,
+    spec: Arc<ToolSpec>,
 }
 
 impl SessionStatus {
@@ -60,7 +60,13 @@ impl SessionStatus {
             &[],
             &json!({}),
         );
-        Self { source, spec }
+        Self { source, spec: Arc::new(spec) }
+    }
+
+    /// Offers the same to another run.
+    #[must_use]
+    pub fn for_run(&self, source: Arc<dyn StatusSource>) -> Self {
+        Self { source, spec: Arc::clone(&self.spec) }
     }
 }
 

@@ -8,8 +8,8 @@ use openclaw_sessions::{Projection, WindowLimits};
 
 /// Conversations that are kept at most.
 const MAX_SESSIONS: usize = 64;
-/// Characters of one conversation that is kept at most; a longer one is read again each turn.
-const MAX_CHARS: usize = 64 * 1024;
+/// Bytes of one conversation that is kept at most; a longer one is read again each turn.
+const MAX_BYTES: usize = 64 * 1024;
 
 /// The histories of the conversations that were used last.
 #[derive(Debug, Default)]
@@ -41,8 +41,7 @@ impl HistoryCache {
     /// Keeps a conversation that reaches to this journal entry.
     pub(super) fn keep(&self, session: SessionKey, entry: u64, mut projection: Projection) {
         projection.trim(&WindowLimits::default());
-        let chars: usize = projection.messages().iter().map(|message| message.chars()).sum();
-        if chars > MAX_CHARS {
+        if projection.bytes() > MAX_BYTES {
             return;
         }
         let mut cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -44,12 +44,12 @@ fn shape(messages: &[Arc<Message>]) -> String {
 #[rustfmt::skip]
 fn the_newest_part_is_kept() {
     #[track_caller]
-    fn check(whole: &str, max_messages: usize, max_chars: usize, kept: &str) {
-        let limits = WindowLimits { max_chars, max_messages };
+    fn check(whole: &str, max_messages: usize, max_bytes: usize, kept: &str) {
+        let limits = WindowLimits { max_bytes, max_messages };
         assert_eq!(shape(&window(&history(whole), &limits)), kept);
     }
 
-    //     history                messages  chars  kept
+    //     history                messages  bytes  kept
     check("",                           9,    99,  "");
     check("u1 a1 u2 a2 u3",             9,    99,  "u1 a1 u2 a2 u3");
     check("u1 a1 u2 a2 u3",             5,     9,  "u1 a1 u2 a2 u3");
@@ -77,5 +77,5 @@ fn defaults_show_two_hundred_messages() {
     let large = "u1000 a1000 ".repeat(90) + "u50000 a50000 ".repeat(4).as_str();
     let shown = window(&history(&large), &WindowLimits::default());
     assert_eq!(shape(&shown), "u50000 a50000 ".repeat(4).trim());
-    assert_eq!(shown.iter().map(|message| message.chars()).sum::<usize>(), super::MAX_CHARS);
+    assert_eq!(shown.iter().map(|message| message.bytes()).sum::<usize>(), super::MAX_BYTES);
 }

@@ -31,7 +31,7 @@ fn what_was_trimmed_is_forgotten() {
         }
         projection.push(&say("!", &[]));
         projection.push(&end(RunStatus::Ok));
-        projection.trim(&WindowLimits { max_chars: usize::MAX, max_messages: 4 });
+        projection.trim(&WindowLimits { max_bytes: usize::MAX, max_messages: 4 });
     }
     assert_eq!(projection.messages().len(), 4);
     assert_eq!(projection.names.len(), 1);
@@ -94,11 +94,11 @@ proptest! {
     fn every_part_of_every_journal_is_accepted(
         records in journal(),
         skip in 0..10_usize,
-        (max_messages, max_chars) in (0..30_usize, proptest::prop_oneof![0..60_usize, Just(400_000)]),
+        (max_messages, max_bytes) in (0..30_usize, proptest::prop_oneof![0..60_usize, Just(400_000)]),
         trims in prop::collection::vec(proptest::bool::weighted(0.2), 100),
     ) {
         let records = records.get(skip..).unwrap_or_default();
-        let limits = WindowLimits { max_chars, max_messages };
+        let limits = WindowLimits { max_bytes, max_messages };
         let mut grown = Projection::default();
         let mut trimmed = Projection::default();
         for (at, record) in records.iter().enumerate() {
