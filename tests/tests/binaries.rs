@@ -1,0 +1,10 @@
+//! The real programs, started as processes: what only a process can show.
+
+mod crash;
+mod exits;
+mod harness;
+mod inside;
+mod starting;
+mod stopping;
+mod surroundings;
+mod verbs;
