@@ -43,7 +43,8 @@ impl Sample {
     }
 }
 
-/// Runs every operation in a loop of its own for as long as `slice`; returns the operations, too.
+/// Runs every operation in a loop of its own for as long as `slice`, at least once; returns the
+/// operations, too.
 pub(crate) async fn run<O: Operation>(
     operations: Vec<O>,
     slice: Duration,
@@ -54,13 +55,15 @@ pub(crate) async fn run<O: Operation>(
         tokio::spawn(async move {
             let mut answers = Vec::new();
             let mut from = Instant::now();
-            while from < until {
+            loop {
                 operation.perform().await?;
                 let to = Instant::now();
                 answers.push(to - from);
+                if to >= until {
+                    return anyhow::Ok((operation, answers));
+                }
                 from = to;
             }
-            anyhow::Ok((operation, answers))
         })
     });
     let (mut operations, mut answers) = (Vec::new(), Vec::new());

@@ -7,14 +7,14 @@ use anyhow::{Context as _, ensure};
 use openclaw_client::v1::run_event::Event;
 use openclaw_client::v1::runs_client::RunsClient;
 use openclaw_client::{Channel, Client, v1};
+use rusqlite::Connection;
 
 use crate::Effort;
-use crate::load::{Operation, Sample, duel};
+use crate::load::{Duel, Operation, Sample, run};
 use crate::place::Place;
 use crate::process::Server;
 use crate::skeleton;
-use crate::statistics::median;
-use crate::table::{Aim, Row, Section, rate};
+use crate::table::{Aim, Row, Section};
 
 /// Turns of one conversation; then its worker begins another.
 const TURNS_OF_SESSION: u64 = 50;
@@ -67,14 +67,23 @@ pub(crate) async fn measure(place: &Place, effort: Effort) -> anyhow::Result<Sec
             let worker = |n| Turn::new(client, format!("t{sessions}-{n}"));
             (0..sessions).map(worker).collect::<Vec<_>>()
         };
-        let duel = duel(workers(&client.0), workers(&client.1), effort).await?;
+        let (mut a, mut b) = (workers(&client.0), workers(&client.1));
+        let mut raw = Raw::open(&place.state(&format!("turns-raw-{sessions}"))?)?;
+        let (mut beside_skeleton, mut beside_raw) = (Duel::default(), Duel::default());
+        (a, _) = run(a, effort.slice / 4).await?;
+        (b, _) = run(b, effort.slice / 4).await?;
+        for _ in 0..effort.rounds {
+            let (turns, skeleton);
+            (a, turns) = run(a, effort.slice).await?;
+            (b, skeleton) = run(b, effort.slice).await?;
+            let raw = tokio::task::block_in_place(|| raw.run(sessions, effort.slice / 2))?;
+            beside_skeleton.push(turns, skeleton);
+            beside_raw.push(turns, raw);
+        }
         let figure = format!("agent turns, {sessions} at once");
-        rows.extend(Row::of_duel(&figure, &duel, aim));
-        let database = place.state(&format!("turns-raw-{sessions}"))?.join("raw.db");
-        let raw = tokio::task::block_in_place(|| raw(&database, sessions, effort))?;
-        let mut row = Row::new(format!("{figure}: beside two raw commits"), rate(duel.ours().rate));
-        row.limit = rate(raw);
-        row.ratio = Some(duel.ours().rate / raw);
+        rows.extend(Row::of_duel(&figure, &beside_skeleton, aim));
+        let [mut row, _] = Row::of_duel(&figure, &beside_raw, Aim::None);
+        row.figure.push_str(": beside two raw commits");
         rows.push(row);
     }
     Ok(Section {
@@ -94,26 +103,35 @@ pub(crate) async fn measure(place: &Place, effort: Effort) -> anyhow::Result<Sec
     })
 }
 
-/// Turns a second of SQLite alone: two commits for each group of turns.
-fn raw(database: &Path, group: u64, effort: Effort) -> anyhow::Result<f64> {
-    let connection = skeleton::open(database)?;
-    let mut rates = Vec::new();
-    let mut next = 0..;
-    for _ in 0..effort.rounds {
-        let (begun, mut answers) = (Instant::now(), Vec::new());
-        while begun.elapsed() < effort.slice / 2 {
-            let runs = next.by_ref().take(group as usize).map(|n: u64| format!("t1-{n}"));
-            let runs = runs.collect::<Vec<_>>();
-            let text = "What is there to do today?";
-            skeleton::in_commit(&connection, || {
-                runs.iter().try_for_each(|run| skeleton::begin(&connection, run, text))
-            })?;
-            skeleton::in_commit(&connection, || {
-                runs.iter().try_for_each(|run| skeleton::end(&connection, run, text))
-            })?;
-            answers.extend(runs.iter().map(|_| Duration::ZERO));
-        }
-        rates.push(Sample::of(answers, begun.elapsed()).rate);
+/// SQLite alone: two commits for each group of turns.
+struct Raw {
+    connection: Connection,
+    next: u64,
+}
+
+impl Raw {
+    fn open(state: &Path) -> anyhow::Result<Self> {
+        Ok(Self { connection: skeleton::open(&state.join("raw.db"))?, next: 0 })
     }
-    Ok(median(rates))
+
+    fn run(&mut self, group: u64, slice: Duration) -> anyhow::Result<Sample> {
+        const TEXT: &str = "What is there to do today?";
+        let connection = &self.connection;
+        let (begun, mut answers) = (Instant::now(), Vec::new());
+        while begun.elapsed() < slice {
+            let from = Instant::now();
+            let runs = (self.next..self.next + group).map(|n| format!("t1-{n}"));
+            let runs = runs.collect::<Vec<_>>();
+            self.next += group;
+            skeleton::in_commit(connection, || {
+                runs.iter().try_for_each(|run| skeleton::begin(connection, run, TEXT))
+            })?;
+            skeleton::in_commit(connection, || {
+                runs.iter().try_for_each(|run| skeleton::end(connection, run, TEXT))
+            })?;
+            let took = from.elapsed();
+            answers.extend(runs.iter().map(|_| took));
+        }
+        Ok(Sample::of(answers, begun.elapsed()))
+    }
 }
