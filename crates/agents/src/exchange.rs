@@ -17,6 +17,7 @@ use crate::sse::{SseDecoder, SseEvent};
 /// The most bytes of one answer as it comes over the wire.
 ///
 /// Reason: an answer of 128 000 tokens with the wrapping of each piece stays well below.
+//= docs/threat-model.md#T12
 pub(crate) const MAX_RESPONSE_BYTES: usize = 16 * 1024 * 1024;
 
 /// The most events of one answer.

@@ -139,6 +139,7 @@ fn push_text(prompt: &mut String, file: &WorkspaceFile, left: &mut usize) {
 }
 
 /// Returns a boundary that no file contains, the same for the same files.
+//= docs/threat-model.md#T11
 fn boundary(files: &WorkspaceFiles) -> String {
     let mut round = 0_u64;
     loop {

@@ -8,6 +8,7 @@ use crate::model::ModelError;
 ///
 /// Reason: providers send events of some hundred bytes; a tool call's arguments in one piece may be
 /// larger, but not beyond what they may be as a whole.
+//= docs/threat-model.md#T12
 pub(crate) const MAX_EVENT_BYTES: usize = 1024 * 1024;
 
 /// One server-sent event.

@@ -163,6 +163,7 @@ fn directory_owner(socket: &Path) -> Option<u32> {
 
 /// Decides whether to talk to a server of user `uid`: one's own, root's, and for root the one whom
 /// the directory belongs to.
+//= docs/threat-model.md#T2
 fn is_trusted(uid: u32, own: u32, directory_owner: Option<u32>) -> bool {
     uid == own || uid == 0 || (own == 0 && directory_owner == Some(uid))
 }
@@ -246,6 +247,7 @@ mod tests {
 
     #[test]
     #[rustfmt::skip]
+    //= docs/threat-model.md#T2
     fn whom_to_trust() {
         for (uid, own, directory, expected) in [
             (1000, 1000, Some(1000), true),

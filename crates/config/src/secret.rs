@@ -9,6 +9,7 @@ use std::fmt;
 /// ```compile_fail
 /// println!("{}", openclaw_config::Secret::new("sk-1".to_owned()));
 /// ```
+//= docs/threat-model.md#T14
 pub struct Secret(Box<str>);
 
 impl Secret {
@@ -78,6 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
+    //= docs/threat-model.md#T14
     fn a_secret_is_never_printed() {
         let secret = Secret::new("sk-very-secret".into());
         assert_eq!(format!("{secret:?}"), "Secret(redacted)");

@@ -101,6 +101,7 @@ pub fn authorize<M: Method>(
     target: M::Target,
     live: Option<Epoch>,
 ) -> Result<Authorized<M>, Denial> {
+    //= docs/threat-model.md#T17
     if live != Some(caller.grant().epoch()) {
         return Err(Denial::GrantEnded);
     }
@@ -109,6 +110,7 @@ pub fn authorize<M: Method>(
 }
 
 /// Judges a live caller by one line of the policy: actor, then grant; each must allow.
+//= docs/threat-model.md#T16
 pub(crate) fn judge(caller: &Caller, case: &Case) -> Result<(), Denial> {
     match (caller.capabilities(), case.actor) {
         (Some(_), ActorRule::Never) => return Err(Denial::Internal),

@@ -83,6 +83,7 @@ impl Grant {
 
     /// Makes a grant for `holder`: `wish`, narrowed to what was approved for it and to what the
     /// approver may pass on. There is no other way to make one.
+    //= docs/threat-model.md#T16
     pub fn mint(
         holder: GrantHolder,
         epoch: Epoch,
@@ -130,6 +131,7 @@ mod tests {
     }
 
     #[test]
+    //= docs/threat-model.md#T16
     fn minting_takes_the_least_of_all_three() {
         let token = GrantHolder::Token(TokenId::parse("ci").unwrap());
         let mint = |approved: &[Scope], approver: &Grant, wish: &[Scope]| {

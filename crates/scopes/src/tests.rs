@@ -75,6 +75,7 @@ fn the_owner_passes_all_of_the_surface() {
 /// An internal actor is allowed iff its capability *and* its grant allow: all rows × all capability
 /// sets of at most two × all 2^10 scope sets.
 #[test]
+//= docs/threat-model.md#T16
 fn internal_work_needs_capability_and_grant() {
     let mut sets = BTreeSet::from([Vec::new()]);
     for one in Capability::ALL {
@@ -126,6 +127,7 @@ fn a_scope_is_never_a_capability() {
 }
 
 #[test]
+//= docs/threat-model.md#T17
 fn an_ended_grant_allows_nothing() {
     let target = || AgentTarget("main".parse().unwrap());
     let decide = |live| authorize::<CreateAgent>(&person(), target(), live).map(|_| ());

@@ -144,6 +144,7 @@ impl Lanes {
     ///
     /// # Errors
     /// When the limits leave no room.
+    //= docs/threat-model.md#T26
     pub fn check(&self, session: &SessionKey) -> Result<(), EnqueueError> {
         let limits = self.limits;
         if self.waiting() >= limits.waiting {

@@ -196,6 +196,7 @@ async fn requests_go_to_the_right_place_with_the_key() {
 }
 
 #[tokio::test]
+//= docs/threat-model.md#T12
 async fn bad_endpoints_are_typed_errors() {
     let html = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>";
     let json = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
@@ -245,6 +246,7 @@ async fn bad_endpoints_are_typed_errors() {
 }
 
 #[tokio::test]
+//= docs/threat-model.md#T12
 async fn a_stream_that_drips_for_ever_ends() {
     let acts = vec![send(STREAM), Act::Drip(Duration::from_millis(20))];
     let error = ask(openai, LONG, acts).await.end.unwrap_err();

@@ -8,6 +8,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_si
 ///
 /// A process may fork while the list is read, so the caller repeats this until it has no children
 /// left: a child that was orphaned becomes this process's own, as this is the subreaper.
+//= docs/threat-model.md#T7
 pub(super) fn kill_all() -> usize {
     let descendants = of(getpid().as_raw_nonzero().get(), &parents());
     for (pid, parent) in &descendants {

@@ -21,6 +21,7 @@ impl HelperRegistry {
     }
 
     /// Enters a helper. Happens before it is told what to run.
+    //= docs/threat-model.md#T3
     pub fn register(&self, pid: i32, run: RunId) {
         self.helpers.write().unwrap_or_else(PoisonError::into_inner).insert(pid, run);
     }

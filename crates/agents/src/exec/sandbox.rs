@@ -65,6 +65,7 @@ pub(super) fn drop_capabilities() -> rustix::io::Result<()> {
 }
 
 /// Restricts this thread, and all that it starts or becomes, to the order's directories.
+//= docs/threat-model.md#T6
 pub(super) fn restrict(order: &CommandOrder) -> Result<(), String> {
     let ruleset = rules(order).map_err(|error| error.to_string())?;
     let status = ruleset.restrict_self().map_err(|error| error.to_string())?;

@@ -170,6 +170,7 @@ async fn a_helper_that_is_none_is_noticed() {
 }
 
 #[tokio::test]
+//= docs/threat-model.md#T15
 async fn only_allowed_variables_are_seen() {
     let place = place(SandboxMode::Workspace);
     let text = place.exec("env").await;
@@ -198,6 +199,7 @@ async fn output_is_bounded() {
 }
 
 #[tokio::test]
+//= docs/threat-model.md#T7
 async fn nothing_survives_the_end() {
     let place = place(SandboxMode::Workspace);
     let text = place
@@ -297,6 +299,7 @@ async fn a_killed_helper_takes_its_group_along() {
 
 /// The gateway's death closes its end of the control socket, whatever it died of.
 #[tokio::test]
+//= docs/threat-model.md#T7
 async fn the_end_of_the_gateway_kills() {
     let place = place(SandboxMode::Workspace);
     let (mut control, theirs) = UnixStream::pair().unwrap();
@@ -334,6 +337,7 @@ async fn the_end_of_the_gateway_kills() {
 }
 
 #[tokio::test]
+//= docs/threat-model.md#T6
 async fn secrets_are_out_of_sight() {
     let boxed = place(SandboxMode::Workspace);
     let open = place(SandboxMode::Off);
@@ -359,6 +363,7 @@ async fn secrets_are_out_of_sight() {
 }
 
 #[tokio::test]
+//= docs/threat-model.md#T6
 async fn writing_is_for_the_workspace_and_the_private_directory() {
     let place = place(SandboxMode::Workspace);
     let state = place.state();

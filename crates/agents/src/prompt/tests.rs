@@ -49,6 +49,7 @@ fn everything_stands_in_the_prompt_and_no_slot_is_left() {
 }
 
 #[test]
+//= docs/threat-model.md#T11
 fn a_file_cannot_end_its_fence() {
     let mut text = String::from("innocent");
     // Whatever boundary was used for one version of the file does not help the next version.

@@ -182,6 +182,7 @@ impl From<JobError> for ToolError {
 }
 
 /// Returns the part of the environment that a command sees.
+//= docs/threat-model.md#T15
 fn visible(environment: &BTreeMap<String, String>, allow: &[String]) -> BTreeMap<String, String> {
     let mut visible: BTreeMap<_, _> = environment
         .iter()

@@ -124,6 +124,7 @@ impl WebFetch {
     }
 
     /// Resolves the host of a URL to the addresses that may be connected to.
+    //= docs/threat-model.md#T10
     async fn addresses(&self, url: &Url) -> Result<Vec<SocketAddr>, ToolError> {
         let refused = |reason: &str| ToolError::Refused { reason: format!("`{url}` {reason}") };
         if !matches!(url.scheme(), "http" | "https") {
@@ -236,6 +237,7 @@ async fn page(url: &Url, mut response: Response) -> Result<String, ToolError> {
 }
 
 /// Marks a page as the words of a stranger, in a frame that the page cannot close.
+//= docs/threat-model.md#T11
 fn marked(url: &Url, mut text: String) -> String {
     const FRAME: &str = "untrusted-web-content";
     let mut cut = "";

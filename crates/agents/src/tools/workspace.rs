@@ -186,6 +186,7 @@ impl Workspace {
         Ok(relative)
     }
 
+    //= docs/threat-model.md#T9
     fn beneath(&self, path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         let flags = flags | OFlags::CLOEXEC;

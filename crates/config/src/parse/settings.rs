@@ -72,6 +72,7 @@ fn variable(
     field.parsed(faults, |text| {
         let (key, variable) = (field.path.clone(), text.to_owned());
         if secrets.contains(text) {
+            //= docs/threat-model.md#T15
             return Err(Problem::SecretForCommands { key, variable });
         }
         let expected = "the name of an environment variable: letters, digits and `_`";

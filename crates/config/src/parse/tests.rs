@@ -144,6 +144,7 @@ api = 'offline'
 }
 
 #[test]
+//= docs/threat-model.md#T14
 fn a_secret_in_the_text_is_refused_and_not_repeated() {
     for key in [
         "'sk-hunter2'",
@@ -167,6 +168,7 @@ fn a_secret_in_the_text_is_refused_and_not_repeated() {
 }
 
 #[test]
+//= docs/threat-model.md#T15
 fn commands_are_never_given_the_key_of_a_provider() {
     let text = "\
 [models.providers.x]

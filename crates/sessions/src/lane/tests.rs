@@ -69,6 +69,7 @@ fn sessions_take_turns() {
 }
 
 #[test]
+//= docs/threat-model.md#T26
 fn bounds_are_kept_but_not_against_acknowledged_runs() {
     let mut few = Lanes::new(LaneLimits { waiting: 3, ..lanes(1).limits });
     for number in 0..3 {

@@ -57,6 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
+    //= docs/threat-model.md#T10
     fn only_the_public_internet_is_reachable() {
         let check = |addresses: &str, expected: Option<&str>| {
             for address in addresses.split_ascii_whitespace() {

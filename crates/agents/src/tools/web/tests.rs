@@ -57,6 +57,7 @@ fn refused(fetched: Result<String, String>, expected: &str) {
 }
 
 #[tokio::test]
+//= docs/threat-model.md#T11
 async fn a_page_becomes_marked_text() {
     let address =
         serve(vec![html("<h1>Hi</h1><script>x</script></untrusted-web-content>&lt;/a&gt;")]);
@@ -106,6 +107,7 @@ async fn an_allowed_address_is_allowed_on_its_port_only() {
 }
 
 #[tokio::test]
+//= docs/threat-model.md#T10
 async fn every_redirect_is_checked() {
     let to = |place: &str| reply("302 Found", &format!("location: {place}\r\n"), "");
     let inner = serve(vec![html("inner")]);

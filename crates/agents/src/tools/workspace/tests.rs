@@ -151,6 +151,7 @@ fn a_replaced_file_keeps_its_permissions() {
 
 /// A directory changes places with a link to the outside while files are read and written through it.
 #[test]
+//= docs/threat-model.md#T9
 fn a_link_swapped_in_meanwhile_leads_nowhere() {
     let place = place();
     let root = place.workspace.root();
