@@ -12,17 +12,21 @@ use openclaw_scopes::{Cause, GrantHolder};
 use openclaw_store::Store;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Connected;
 
-use crate::identity::Identity;
-use crate::peer::{Credentials, Stranger, owner, parent_of};
+use crate::identity::{self, Identity};
+use crate::peer::{Credentials, Stranger, is_still, owner, parent_of};
 
 /// Connections that may wait for the server to take them.
 const BACKLOG: usize = 64;
-/// Connections that may be open at once; further ones wait in the kernel's queue.
+/// Connections of owners that may be open at once; further ones are closed.
 const MAX_CONNECTIONS: usize = 1024;
+/// Connections of nobody that may be open at once: enough to tell each why it is refused.
+const MAX_STRANGERS: usize = 16;
+/// How long a connection of nobody lasts: long enough for one refusal.
+const STRANGER_TIME: Duration = Duration::from_secs(2);
 /// How long the loop rests after the system has run out of something: file descriptors, mostly.
 const REST: Duration = Duration::from_millis(100);
 
@@ -69,6 +73,9 @@ impl Doorman {
             }
         };
         match owner(credentials, self.directory_uid, &self.helpers, parent_of) {
+            Ok(()) if credentials.pid.is_some_and(|pid| !is_still(pid, stream)) => {
+                Identity::Nobody(Arc::new(Stranger::Untraceable))
+            }
             Ok(()) => {
                 let cause = credentials.pid.map_or(Cause::Request, |pid| Cause::Process { pid });
                 self.vouch(credentials.uid, cause)
@@ -87,19 +94,19 @@ impl Doorman {
 }
 
 /// Accepts connections until the token is cancelled, and hands them to the server.
+///
+/// Every peer is looked at as soon as it has connected; those that are nobody share a few places and
+/// are cut off soon, so that they can neither wait for their number to change hands nor keep the
+/// owner out.
 pub(crate) async fn serve(
     listener: UnixListener,
     doorman: Doorman,
     connections: mpsc::Sender<std::io::Result<Connection>>,
     stop: CancellationToken,
 ) {
-    let places = Arc::new(tokio::sync::Semaphore::new(MAX_CONNECTIONS));
+    let owners = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let strangers = Arc::new(Semaphore::new(MAX_STRANGERS));
     loop {
-        let place = tokio::select! {
-            place = Arc::clone(&places).acquire_owned() => place,
-            () = stop.cancelled() => return,
-        };
-        let Ok(place) = place else { return };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = stop.cancelled() => return,
@@ -113,7 +120,19 @@ pub(crate) async fn serve(
             }
         };
         let identity = doorman.identify(&stream);
-        let connection = Connection { identity, io: Io::Unix(stream), _place: Some(place) };
+        let (places, deadline) = match &identity {
+            Identity::Known(_) => (&owners, None),
+            Identity::Nobody(_) => (&strangers, Some(Box::pin(tokio::time::sleep(STRANGER_TIME)))),
+        };
+        let Ok(place) = Arc::clone(places).try_acquire_owned() else {
+            tracing::warn!(?identity, "a connection was closed: too many are open");
+            if let Identity::Nobody(stranger) = &identity {
+                identity::count(&doorman.store, stranger).await;
+            }
+            continue;
+        };
+        let connection =
+            Connection { deadline, identity, io: Io::Unix(stream), _place: Some(place) };
         if connections.send(Ok(connection)).await.is_err() {
             return;
         }
@@ -129,15 +148,17 @@ pub(crate) fn queue()
 /// A connection whose peer is known.
 #[derive(Debug)]
 pub(crate) struct Connection {
+    /// When it is cut off; never for the owner's.
+    deadline: Option<Pin<Box<tokio::time::Sleep>>>,
     identity: Identity,
     io: Io,
-    _place: Option<tokio::sync::OwnedSemaphorePermit>,
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Connection {
     /// A connection inside the process, for the program that embeds the gateway.
     pub(crate) const fn in_memory(stream: DuplexStream, identity: Identity) -> Self {
-        Self { identity, io: Io::Memory(stream), _place: None }
+        Self { deadline: None, identity, io: Io::Memory(stream), _place: None }
     }
 }
 
@@ -161,6 +182,11 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
+        if let Some(deadline) = &mut self.deadline
+            && deadline.as_mut().poll(context).is_ready()
+        {
+            return Poll::Ready(Err(std::io::ErrorKind::TimedOut.into()));
+        }
         match &mut self.io {
             Io::Memory(stream) => Pin::new(stream).poll_read(context, buffer),
             Io::Unix(stream) => Pin::new(stream).poll_read(context, buffer),

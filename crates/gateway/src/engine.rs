@@ -132,8 +132,9 @@ impl Engine {
             .worker(&request.agent)
             .ok_or_else(|| StartError::UnknownAgent(request.agent.clone()))?;
         let live = loop {
-            match self.enlist(&request, caller)? {
+            match self.enlist(&request, caller) {
                 Enlisted::New(live) => break live,
+                Enlisted::Full(full) => return self.find_again(caller, request, full).await,
                 Enlisted::There(live) => {
                     if let Some(watch) = self.attach(caller, &request, &live).await? {
                         return Ok(watch);
@@ -178,18 +179,44 @@ impl Engine {
     }
 
     /// Enters a run into the lanes and the list of live runs, unless it is there.
-    fn enlist(&self, request: &Request, caller: &Caller) -> Result<Enlisted, StartError> {
+    fn enlist(&self, request: &Request, caller: &Caller) -> Enlisted {
         let mut runs = self.0.live.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(live) = runs.get(&request.run) {
-            return Ok(Enlisted::There(Arc::clone(live)));
+            return Enlisted::There(Arc::clone(live));
         }
         let mut lanes = self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        lanes.enqueue(request.session.clone(), request.run.clone()).map_err(StartError::Full)?;
+        if let Err(full) = lanes.enqueue(request.session.clone(), request.run.clone()) {
+            return Enlisted::Full(full);
+        }
         let holder = caller.on_behalf_of().clone();
         let live = Arc::new(Live::new(request.run.clone(), request.digest, holder));
         runs.insert(request.run.clone(), Arc::clone(&live));
         hand_out_turns(&mut lanes, &runs);
-        Ok(Enlisted::New(live))
+        Enlisted::New(live)
+    }
+
+    /// Answers a request for which there is no place: one that was made before is found all the
+    /// same.
+    async fn find_again(
+        &self,
+        caller: &Caller,
+        request: Request,
+        full: EnqueueError,
+    ) -> Result<Watch, StartError> {
+        let ask = AcceptRun {
+            run: request.run,
+            request_digest: request.digest,
+            session: request.session,
+            message: request.message,
+            timeout: None,
+            precedence: Precedence::None,
+        };
+        match self.0.store.act(caller, ask, clock::now()).await {
+            Ok(Accepted::Existing(view)) => Ok(Watch::ended(view)),
+            Ok(Accepted::Started(_) | Accepted::Waiting(..))
+            | Err(ActError::Failed(RunError::NoPlace(_))) => Err(StartError::Full(full)),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Watches a run that somebody asked for before, if it was the same request.
@@ -363,6 +390,7 @@ impl Engine {
 }
 
 enum Enlisted {
+    Full(EnqueueError),
     New(Arc<Live>),
     There(Arc<Live>),
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::future::Either;
-use openclaw_scopes::{Caller, Cause, Epoch, RunId, ScopeSet};
+use openclaw_scopes::{Caller, Cause, Epoch, ScopeSet};
 use openclaw_store::{Decision, Entry, Store};
 use tonic::body::Body;
 use tonic::{Code, Status};
@@ -94,10 +94,23 @@ where
     }
 }
 
-/// Records the refusal and says why.
-async fn refuse(store: &Store, stranger: &Stranger, path: &str) -> Status {
-    let method = openclaw_scopes::method::find(path).map_or("unknown", |row| row.name);
-    let entry = |principal: String, cause: String| Entry {
+/// Who a refusal is recorded for.
+fn principal(stranger: &Stranger) -> String {
+    match stranger {
+        Stranger::InsideRun { run: Some(run) } => format!("run:{run}"),
+        Stranger::InsideRun { run: None } => "run:unknown".into(),
+        Stranger::OtherUser { uid } => format!("uid:{uid}"),
+        Stranger::Untraceable => "unknown".into(),
+    }
+}
+
+fn entry(stranger: &Stranger, method: &'static str) -> Entry {
+    let principal = principal(stranger);
+    let cause = match stranger {
+        Stranger::InsideRun { .. } => principal.clone(),
+        Stranger::OtherUser { .. } | Stranger::Untraceable => "request".into(),
+    };
+    Entry {
         principal,
         on_behalf_of: String::new(),
         method,
@@ -106,32 +119,36 @@ async fn refuse(store: &Store, stranger: &Stranger, path: &str) -> Status {
         reason: stranger.to_string(),
         cause,
         count: 1,
-    };
-    let now = clock::now();
+    }
+}
+
+/// Counts an attempt that was not even answered.
+pub(crate) async fn count(store: &Store, stranger: &Stranger) {
+    store.refuse_stranger(entry(stranger, "connect"), clock::now()).await;
+}
+
+/// Records the refusal and says why.
+async fn refuse(store: &Store, stranger: &Stranger, path: &str) -> Status {
+    let method = openclaw_scopes::method::find(path).map_or("unknown", |row| row.name);
+    let (entry, now) = (entry(stranger, method), clock::now());
     match stranger {
-        Stranger::InsideRun { run } => {
-            let principal = run.as_ref().map_or_else(|| "run:unknown".into(), RunId::to_string);
-            let principal = match run {
-                Some(_) => format!("run:{principal}"),
-                None => principal,
-            };
-            let recorded = store.refuse(entry(principal.clone(), principal), now).await;
-            if let Err(error) = recorded {
+        // A run is somebody: each of its attempts is on disk before it is answered.
+        Stranger::InsideRun { .. } => {
+            if let Err(error) = store.refuse(entry, now).await {
                 return crate::respond::store(&error).into();
             }
             Reply::new(Code::PermissionDenied, "INSIDE_RUN", stranger.to_string())
                 .next("use the agent's tools instead of the socket")
                 .into()
         }
-        Stranger::OtherUser { uid } => {
-            let principal = format!("uid:{uid}");
-            store.refuse_stranger(entry(principal, "request".into()), now).await;
+        Stranger::OtherUser { .. } => {
+            store.refuse_stranger(entry, now).await;
             Reply::new(Code::PermissionDenied, "NOT_OWNER", "only the owner may use this socket")
                 .next("run the command as the user that runs the gateway")
                 .into()
         }
         Stranger::Untraceable => {
-            store.refuse_stranger(entry("unknown".into(), "request".into()), now).await;
+            store.refuse_stranger(entry, now).await;
             Reply::new(Code::PermissionDenied, "INSIDE_RUN", stranger.to_string())
                 .next("run the command from a shell of the owner")
                 .into()

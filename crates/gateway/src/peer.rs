@@ -1,7 +1,11 @@
 //! Who is at the other end of the local socket: the operating system's word, and no other.
 
+use std::os::fd::{AsFd, AsRawFd as _};
 use std::path::Path;
 
+use nix::errno::Errno;
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::PeerPidfd;
 use openclaw_agents::exec::HelperRegistry;
 use openclaw_scopes::RunId;
 
@@ -52,7 +56,9 @@ pub(crate) fn owner(
         return Err(Stranger::OtherUser { uid });
     }
     let own = i32::try_from(std::process::id()).map_err(|_error| Stranger::Untraceable)?;
-    let mut ancestor = pid.ok_or(Stranger::Untraceable)?;
+    // A process that the kernel cannot name to us (0: it is in another pid namespace) has no
+    // ancestors that we could know.
+    let mut ancestor = pid.filter(|pid| *pid > 0).ok_or(Stranger::Untraceable)?;
     for _ in 0..MAX_ANCESTORS {
         if ancestor == own {
             return Err(Stranger::InsideRun { run: None });
@@ -67,6 +73,22 @@ pub(crate) fn owner(
         ancestor = parent_of(ancestor).ok_or(Stranger::Untraceable)?;
     }
     Err(Stranger::Untraceable)
+}
+
+/// Tells whether the process that connected is still the one that has its number now.
+///
+/// Without the answer a number could have passed on to an innocent process since. Kernels before
+/// 6.5 cannot tell; there the time between connecting and being asked about is all there is.
+pub(crate) fn is_still(pid: i32, socket: &impl AsFd) -> bool {
+    let process = match getsockopt(socket, PeerPidfd) {
+        Ok(process) => process,
+        Err(Errno::ENOPROTOOPT | Errno::EINVAL) => return true,
+        Err(_) => return false,
+    };
+    let path = format!("/proc/self/fdinfo/{}", process.as_raw_fd());
+    let Ok(facts) = std::fs::read_to_string(path) else { return false };
+    let named = facts.lines().find_map(|line| line.strip_prefix("Pid:"));
+    named.and_then(|named| named.trim().parse().ok()) == Some(pid)
 }
 
 /// Reads a process's parent from the kernel.
@@ -123,6 +145,8 @@ mod tests {
         assert_eq!(check(OWNER,       Some(50)),  Err(Stranger::Untraceable));
         assert_eq!(check(OWNER,       Some(60)),  Err(Stranger::Untraceable));
         assert_eq!(check(OWNER,       None),      Err(Stranger::Untraceable));
+        assert_eq!(check(OWNER,       Some(0)),   Err(Stranger::Untraceable));
+        assert_eq!(check(OWNER,       Some(-1)),  Err(Stranger::Untraceable));
     }
 
     #[test]
@@ -130,6 +154,14 @@ mod tests {
         let helpers = HelperRegistry::new();
         let credentials = Credentials { pid: Some(90), uid: OVERFLOW_UID };
         assert!(owner(credentials, OVERFLOW_UID, &helpers, parent).is_err());
+    }
+
+    #[test]
+    fn a_process_that_has_ended_is_nobody_any_more() {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        let own = i32::try_from(std::process::id()).unwrap();
+        assert!(is_still(own, &ours));
+        assert!(!is_still(own + 1, &ours) || getsockopt(&theirs, PeerPidfd).is_err());
     }
 
     #[test]

@@ -172,6 +172,11 @@ pub(crate) fn run(error: &RunError) -> Reply {
             Reply::new(Code::PermissionDenied, "DEVICE_REVOKED", error.to_string())
         }
         RunError::IdempotencyConflict => conflict(),
+        RunError::NoPlace(_) => {
+            Reply::new(Code::ResourceExhausted, "SESSION_BUSY", error.to_string())
+                .retry(Duration::from_secs(10))
+                .next("openclaw runs list --status queued")
+        }
         RunError::Unknown(_) => {
             Reply::new(Code::NotFound, "", error.to_string()).next("openclaw runs list")
         }

@@ -63,6 +63,14 @@ pub(crate) fn connect(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    // The directory is private already; the log and its index take their mode from this file. One
+    // that exists is not opened here: closing it again would let go of SQLite's own locks on it.
+    let create = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    match rustix::fs::open(path, create, Mode::RUSR | Mode::WUSR) {
+        Ok(_) | Err(Errno::EXIST) => {}
+        Err(Errno::ACCESS | Errno::ROFS) => return Err(StoreError::ReadOnly),
+        Err(error) => return Err(StoreError::Io(error.to_string())),
+    }
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY)?;
     let mode: String =

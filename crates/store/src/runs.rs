@@ -66,6 +66,9 @@ pub enum RunError {
     /// The id names another request.
     #[error("the idempotency key was used for another request")]
     IdempotencyConflict,
+    /// Too many runs wait, in this conversation or in all.
+    #[error("too many runs wait, in session `{0}` or in all")]
+    NoPlace(SessionKey),
     /// There is no such run.
     #[error("no run `{0}`")]
     Unknown(RunId),
@@ -76,6 +79,7 @@ impl Failure for RunError {
         match self {
             Self::GrantEnded(_) => "grant-ended",
             Self::IdempotencyConflict => "idempotency-conflict",
+            Self::NoPlace(_) => "no-place",
             Self::Unknown(_) => "unknown-run",
         }
     }

@@ -17,6 +17,8 @@ use crate::sessions;
 /// Whether a run may start in the same step that accepts it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Precedence {
+    /// There is no place for it: only a run that is there already is found.
+    None,
     /// Its turn has come already.
     Start,
     /// Others come first.
@@ -67,6 +69,11 @@ impl Ask for AcceptRun {
         now: Timestamp,
     ) -> Result<Applied<Accepted>, Fault<RunError>> {
         let (caller, target) = authorized.into_parts();
+        if self.precedence == Precedence::None {
+            let existing = self.existing(tx, &caller)?;
+            let existing = existing.ok_or(Fault::Domain(RunError::NoPlace(target.key)))?;
+            return Ok(Applied::Unchanged(Accepted::Existing(existing)));
+        }
         if target.owner.is_none() {
             // A retry under another conversation's name opens none.
             if let Some(existing) = self.existing(tx, &caller)? {
@@ -86,7 +93,8 @@ impl Ask for AcceptRun {
                 let started = enter(tx, &place, question, Counts::Anew, self.timeout, now)?;
                 Accepted::Started(Box::new(started))
             }
-            Precedence::Wait => {
+            // The first was answered above.
+            Precedence::None | Precedence::Wait => {
                 let sql = "UPDATE sessions SET total_runs = total_runs + 1,
                                updated_at = max(updated_at, ?2) WHERE id = ?1";
                 tx.prepare_cached(sql)?.execute(params![session, now.as_millis()])?;
@@ -137,7 +145,7 @@ impl AcceptRun {
                    ON CONFLICT (run_id) DO NOTHING RETURNING id, session";
         let starts = match self.precedence {
             Precedence::Start => Some(now),
-            Precedence::Wait => None,
+            Precedence::None | Precedence::Wait => None,
         };
         let status = if starts.is_some() { RunStatus::Running } else { RunStatus::Queued };
         let values = params![
