@@ -81,6 +81,11 @@ impl Promises {
 
     /// Everything since the first round is there, as it was seen then, and once.
     pub(super) async fn check_all(&self, client: &Client) {
+        // What was accepted as the gateway died, and whose client never heard of it, may yet work.
+        let unfinished = |run: &Run| matches!(run.status(), RunStatus::Queued | RunStatus::Running);
+        for run in all_runs(client).await.into_values().filter(unfinished) {
+            wait(client, run.run_id).await;
+        }
         let runs = all_runs(client).await;
         let mut per_session = BTreeMap::<&str, usize>::new();
         for run in runs.values() {
@@ -169,10 +174,7 @@ impl fmt::Display for Promises {
 
 /// The run is there, comes to its end, and ends as its client heard.
 async fn ended(client: &Client, promised: &PromisedRun) -> Run {
-    let run_id = promised.request.idempotency_key.clone();
-    let timeout = Some(openclaw_proto::to_duration(PATIENCE));
-    let run = client.runs().wait(WaitRunRequest { run_id, timeout }).await;
-    let run = run.unwrap_or_else(|status| panic!("{promised:?}: {status}")).into_inner();
+    let run = wait(client, promised.request.idempotency_key.clone()).await;
     match (&promised.ended, run.status()) {
         (Some(heard), _) => assert_eq!(&run, heard, "the end that was told has changed"),
         // Nobody heard how it ended: it was answered, or interrupted under way.
@@ -192,6 +194,14 @@ async fn ended(client: &Client, promised: &PromisedRun) -> Run {
         assert_eq!(run.text, expected);
     }
     run
+}
+
+/// Waits for the end of a run, which must be there.
+async fn wait(client: &Client, run_id: String) -> Run {
+    let timeout = Some(openclaw_proto::to_duration(PATIENCE));
+    let request = WaitRunRequest { run_id, timeout };
+    let run = client.runs().wait(request.clone()).await;
+    run.unwrap_or_else(|status| panic!("{request:?}: {status}")).into_inner()
 }
 
 /// Asks again with the same key: the same run answers.
