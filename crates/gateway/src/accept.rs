@@ -24,6 +24,7 @@ const BACKLOG: usize = 64;
 /// Connections of owners that may be open at once; further ones are closed.
 const MAX_CONNECTIONS: usize = 1024;
 /// Connections of nobody that may be open at once: enough to tell each why it is refused.
+//= docs/threat-model.md#T26
 const MAX_STRANGERS: usize = 16;
 /// How long a connection of nobody lasts: long enough for one refusal.
 const STRANGER_TIME: Duration = Duration::from_secs(2);

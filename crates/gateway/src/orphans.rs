@@ -18,6 +18,7 @@ pub(crate) fn adopt(
     helpers: &Arc<HelperRegistry>,
     stop: &CancellationToken,
 ) -> std::io::Result<()> {
+    //= docs/threat-model.md#T3
     set_child_subreaper(Some(getpid()))?;
     let mut ended = signal(SignalKind::child())?;
     let (helpers, stop) = (Arc::clone(helpers), stop.clone());

@@ -52,17 +52,20 @@ pub(crate) fn owner(
     parent_of: impl Fn(i32) -> Option<i32>,
 ) -> Result<(), Stranger> {
     let Credentials { pid, uid } = credentials;
+    //= docs/threat-model.md#T1
     if uid == OVERFLOW_UID || (uid != directory_uid && uid != 0) {
         return Err(Stranger::OtherUser { uid });
     }
     let own = i32::try_from(std::process::id()).map_err(|_error| Stranger::Untraceable)?;
     // A process that the kernel cannot name to us (0: it is in another pid namespace) has no
     // ancestors that we could know.
+    //= docs/threat-model.md#T5
     let mut ancestor = pid.filter(|pid| *pid > 0).ok_or(Stranger::Untraceable)?;
     for _ in 0..MAX_ANCESTORS {
         if ancestor == own {
             return Err(Stranger::InsideRun { run: None });
         }
+        //= docs/threat-model.md#T3
         if let Some(run) = helpers.run_of(ancestor) {
             return Err(Stranger::InsideRun { run: Some(run) });
         }
@@ -79,6 +82,7 @@ pub(crate) fn owner(
 ///
 /// Without the answer a number could have passed on to an innocent process since. Kernels before
 /// 6.5 cannot tell; there the time between connecting and being asked about is all there is.
+//= docs/threat-model.md#T5
 pub(crate) fn is_still(pid: i32, socket: &impl AsFd) -> bool {
     let process = match getsockopt(socket, PeerPidfd) {
         Ok(process) => process,
@@ -124,6 +128,8 @@ mod tests {
 
     #[test]
     #[rustfmt::skip]
+    //= docs/threat-model.md#T1
+    //= docs/threat-model.md#T3
     fn the_owner_is_an_account_outside_of_runs() {
         let helpers = HelperRegistry::new();
         let run = RunId::parse("r").unwrap();
@@ -157,6 +163,7 @@ mod tests {
     }
 
     #[test]
+    //= docs/threat-model.md#T5
     fn a_process_that_has_ended_is_nobody_any_more() {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
         let own = i32::try_from(std::process::id()).unwrap();

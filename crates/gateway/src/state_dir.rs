@@ -103,6 +103,7 @@ impl StateDir {
             return Err(StateDirError::OtherOwner { path: absolute, owner, own });
         }
         let mode = metadata.permissions().mode() & 0o777;
+        //= docs/threat-model.md#T1
         if mode & 0o077 != 0 {
             return Err(StateDirError::OpenToOthers { path: absolute, mode });
         }
@@ -132,6 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
+    //= docs/threat-model.md#T1
     fn a_directory_must_be_private_and_ours() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state");

@@ -46,6 +46,7 @@ pub(super) struct RunGate<'a> {
 }
 
 impl ToolGate for RunGate<'_> {
+    //= docs/threat-model.md#T11
     fn admit<'a>(
         &'a self,
         target: ToolTarget,
@@ -54,6 +55,7 @@ impl ToolGate for RunGate<'_> {
             let (tool, now) = (target.tool.clone(), clock::now());
             let decided = match target.capability {
                 // What only reads is recorded when it is refused.
+                //= docs/threat-model.md#T19
                 Capability::FilesRead | Capability::SessionsStatus => {
                     self.store.view(&self.caller, &Peek::<InvokeTool>(target), now).await
                 }
