@@ -31,3 +31,10 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 pub async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, what).await.expect("what must happen did not happen")
 }
+
+/// Does something beside what the test goes on to do.
+pub fn background<T: Send + 'static>(
+    what: impl Future<Output = T> + Send + 'static,
+) -> tokio::task::JoinHandle<T> {
+    tokio::spawn(what)
+}

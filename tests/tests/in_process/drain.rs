@@ -3,7 +3,7 @@
 use openclaw_proto::v1;
 use openclaw_proto::v1::RunStatus;
 use openclaw_proto::v1::history_entry::Kind;
-use openclaw_tests::{Behavior, Provider, Setup, ask, request, soon, start};
+use openclaw_tests::{Behavior, Provider, Setup, ask, background, request, soon, start};
 use tonic::Code;
 
 use super::runs::wait;
@@ -22,7 +22,7 @@ async fn what_runs_finishes_and_what_waits_is_kept() {
     let works = start(&owner, request("works", "main", "One.")).await.unwrap();
     let waits = start(&owner, request("waits", "main", "Two.")).await.unwrap();
     provider.requests(1).await;
-    let stopping = tokio::spawn(gateway.stop());
+    let stopping = background(gateway.stop());
     // The health says so before anything is refused.
     assert_ne!(soon(watched.message()).await.unwrap().unwrap().status(), serving);
     let left = waits.rest().await.unwrap_err();

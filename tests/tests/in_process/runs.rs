@@ -4,7 +4,7 @@ use openclaw_proto::v1;
 use openclaw_proto::v1::RunStatus;
 use openclaw_proto::v1::run_event::Event;
 use openclaw_tests::{
-    Behavior, Client, Provider, Refusal, Setup, TestGateway, ask, request, soon, start,
+    Behavior, Client, Provider, Refusal, Setup, TestGateway, ask, background, request, soon, start,
 };
 use tonic::Code;
 
@@ -140,7 +140,7 @@ async fn waiting_does_not_touch_the_run() {
         assert_eq!(run.status(), RunStatus::Running);
     }
     let waiter = gateway.owner().await;
-    let waits = tokio::spawn(async move { wait(&waiter, "r").await });
+    let waits = background(async move { wait(&waiter, "r").await });
     provider.release(1);
     let asked = events.rest().await.unwrap();
     assert_eq!(&waits.await.unwrap(), asked.run());
