@@ -13,6 +13,7 @@ pub(crate) struct Origin {
     cores: usize,
     date: String,
     kernel: String,
+    load: String,
     memory_gib: u64,
     processor: String,
 }
@@ -32,6 +33,7 @@ impl Origin {
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             date: jiff::Timestamp::now().strftime("%Y-%m-%d").to_string(),
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+            load: read("/proc/loadavg").split_whitespace().next().unwrap_or_default().to_owned(),
             memory_gib: kib.unwrap_or_default() >> 20,
             processor: field(&read("/proc/cpuinfo"), "model name"),
         }
@@ -55,14 +57,14 @@ pub(crate) fn write(
 }
 
 fn text(origin: &Origin, sections: &[Section], notes: &str) -> String {
-    let Origin { commit, cores, date, kernel, memory_gib, processor } = origin;
+    let Origin { commit, cores, date, kernel, load, memory_gib, processor } = origin;
     let version = env!("CARGO_PKG_VERSION");
     let mut text = format!(
         "# Benchmarks\n\n\
          Written by `cargo xtask bench`; do not edit. Notes on missed aims stand in \
          `tests/bench/notes.md`.\n\n\
          Version {version} (commit {commit}), {date}: {cores} cores ({processor}), {memory_gib} GiB, \
-         Linux {kernel}. Ours and the limit take turns in the same run; each cell is a median over \
+         Linux {kernel}, load average before the run {load}. Ours and the limit take turns in the same run; each cell is a median over \
          the rounds, a ratio the median over neighbours in time. The client runs on the same \
          cores.\n\n{}",
         markdown(sections)

@@ -13,7 +13,7 @@ const SETTLE: Duration = Duration::from_secs(2);
 /// Conversations that are at work at once while the turns are done.
 const SESSIONS: u64 = 32;
 /// What an idle gateway may hold.
-const RSS_KIB: u64 = 20 * 1024;
+const RSS_KIB: u64 = 20_000_000 / 1024;
 
 /// So many turns as one operation.
 struct Turns {
@@ -72,8 +72,8 @@ async fn watched(
     tokio::time::sleep(watch).await;
     let (ours, limit) = (ours.look()?, limit.look()?);
     let memory = |look: Look| {
-        let mib = |kib: u64| kib as f64 / 1024.0;
-        format!("{:.1} MiB ({:.1} + {:.1})", mib(look.rss), mib(look.anon), mib(look.file))
+        let mb = |kib: u64| kib as f64 * 1024.0 / 1e6;
+        format!("{:.1} MB ({:.1} + {:.1})", mb(look.rss), mb(look.anon), mb(look.file))
     };
     let name = |what| format!("{when}: {what}");
     let row = Row::new(name("RSS (RssAnon + RssFile)"), memory(ours)).beside(memory(limit));

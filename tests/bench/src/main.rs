@@ -140,6 +140,8 @@ fn main() -> ExitCode {
 }
 
 async fn measure(flags: &Flags) -> anyhow::Result<()> {
+    // Looked at first: the load that follows is our own.
+    let origin = Origin::of_this_machine(&flags.commit);
     let place = Place::new(flags.dir.as_deref(), flags.programs.as_deref())?;
     let effort = Effort { slice: Duration::from_millis(flags.slice), rounds: flags.rounds.max(1) };
     let watch = Duration::from_secs(flags.watch);
@@ -162,7 +164,6 @@ async fn measure(flags: &Flags) -> anyhow::Result<()> {
     }
     print!("{}", table::plain(&sections));
     if let (true, Some(out)) = (flags.only.is_empty(), &flags.out) {
-        let origin = Origin::of_this_machine(&flags.commit);
         document::write(out, flags.notes.as_deref(), &origin, &sections)?;
         println!("\nwritten to {}", out.display());
     }
