@@ -1,8 +1,11 @@
 //! The command line against a real daemon: exit codes, streams and the ways to a gateway.
 
-use serde_json::{Value, json};
+use std::process::Stdio;
 
-use super::harness::{Home, Signal, eventually, finish};
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+
+use super::harness::{Home, Signal, Told, eventually, finish};
 use super::verbs::script;
 
 #[tokio::test]
@@ -141,4 +144,78 @@ async fn ways_to_name_the_gateway() {
     assert_eq!(home.run("context use near").await.code, 78);
     assert!(serves(&[], "health").await);
     assert_eq!(daemon.stop(Signal::Terminate).await, 0);
+}
+
+/// Gives the command line something on standard input.
+async fn told_on_input(home: &Home, line: &str, input: &[u8]) -> Told {
+    let arguments: Vec<_> = line.split_whitespace().collect();
+    let mut child = home.openclaw(&arguments).stdin(Stdio::piped()).spawn().unwrap();
+    let mut pipe = child.stdin.take().unwrap();
+    let (written, told) = tokio::join!(
+        async {
+            // Whoever has read enough may close the pipe.
+            let written = pipe.write_all(input).await;
+            drop(pipe);
+            written
+        },
+        finish(child)
+    );
+    assert!(written.is_ok() || told.code != 0, "{told}");
+    told
+}
+
+#[tokio::test]
+async fn bad_input_changes_nothing() {
+    let home = Home::with(&script());
+    let daemon = home.start().await;
+    for (input, code) in [
+        (b"\xff\xfe".to_vec(), 2),
+        (b" \n ".to_vec(), 2),
+        (vec![b'a'; 5 << 20], 2),
+        // The command line would send it, and the gateway takes no message of this size.
+        (vec![b'a'; (4 << 20) - 10], 1),
+    ] {
+        let told = told_on_input(&home, "agent -m -", &input).await;
+        assert_eq!((told.code, told.out.as_str()), (code, ""), "{} bytes: {told}", input.len());
+        assert!(told.err.starts_with("error: "), "{told}");
+    }
+    for (arguments, code) in [
+        (&["agent", "-m", "hello", "--session", "a\u{1}b"][..], 1),
+        (&["agent", "-m", "hello", "--idempotency-key", ""], 2),
+        (&["agent", "-m", "hello", "--timeout", "soon"], 2),
+        (&["agent", "-m", "/reset"], 1),
+        (&["sessions", "new", "explicit:x", "--label", &"l".repeat(600)], 1),
+        (&["audit", "verify", "--head", "nonsense"], 2),
+        (&["runs", "list", "--limit", "0"], 2),
+        (&["runs", "list", "--page-token", "forged"], 1),
+    ] {
+        let told = home.tell(arguments).await;
+        assert_eq!((told.code, told.out.as_str()), (code, ""), "{arguments:?}: {told}");
+        assert!(told.err.starts_with("error: "), "{arguments:?}: {told}");
+    }
+    assert_eq!(home.run("runs list --json").await.json()["runs"], json!([]));
+    assert_eq!(home.run("sessions list --json").await.json()["sessions"], json!([]));
+    let told = told_on_input(&home, "agent -m -", b"hello from a pipe").await;
+    assert_eq!(told.ok(), "You said hello from a pipe\n");
+    assert_eq!(daemon.stop(Signal::Terminate).await, 0);
+}
+
+#[tokio::test]
+async fn the_daemon_knows_its_flags() {
+    let home = Home::new();
+    for (arguments, code) in [
+        (&["--version"][..], 0),
+        (&["--help"], 0),
+        (&["--frobnicate"], 2),
+        (&["--log", "x=y"], 2),
+        (&["--log-format", "pink"], 2),
+        (&["offline", "audit", "verify", "--head", "nonsense"], 2),
+    ] {
+        let mut command = home.bare_gateway();
+        command.env("OPENCLAW_STATE_DIR", home.state()).args(arguments);
+        let told = finish(command.spawn().unwrap()).await;
+        assert_eq!(told.code, code, "{arguments:?}: {told}");
+        assert_eq!(told.err.is_empty(), code == 0, "{arguments:?}: {told}");
+    }
+    assert!(!home.state().join("gateway.db").exists());
 }

@@ -3,7 +3,9 @@
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use super::harness::{Home, Script, Signal, finish};
+use serde_json::{Value, json};
+
+use super::harness::{Home, Script, Signal, finish, signal};
 
 fn set_mode(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
@@ -165,4 +167,48 @@ async fn rows_without_their_key() {
     let daemon = home.start().await;
     assert_eq!(home.run("audit verify --json").await.json()["ok"], true);
     assert_eq!(daemon.stop(Signal::Terminate).await, 0);
+}
+
+/// A database that was put back from a copy: the log ends before the head that was told last.
+#[tokio::test]
+async fn a_log_that_was_cut_is_noticed() {
+    let home = Home::with(&Script::default().answer("hi", "hello"));
+    let (database, copy) = (home.state().join("gateway.db"), home.path("copy.db"));
+    for _ in 0..2 {
+        let daemon = home.start().await;
+        home.tell(&["agent", "-m", "hi"]).await.ok();
+        assert_eq!(daemon.stop(Signal::Terminate).await, 0);
+        if !copy.exists() {
+            std::fs::copy(&database, &copy).unwrap();
+        }
+    }
+    assert_eq!(home.run("audit verify").await.code, 0);
+    std::fs::rename(&copy, &database).unwrap();
+    let found = async |kind: &str| {
+        let told = home.run("audit verify --json").await;
+        assert_eq!((told.code, told.err.as_str()), (1, ""), "{told}");
+        let mut report: Value = serde_json::from_str(&told.out).unwrap();
+        assert_eq!((&report["ok"], &report["findings"][0]["sequence"]), (&json!(false), &json!(2)));
+        assert_eq!(report["findings"][0]["kind"].take(), kind, "{told}");
+    };
+    found("truncated").await;
+    // A gateway that starts on it goes on, and what it adds does not hide what is gone.
+    let daemon = home.start().await;
+    found("truncated").await;
+    home.tell(&["agent", "-m", "hi"]).await.ok();
+    found("rewritten").await;
+    assert_eq!(daemon.stop(Signal::Terminate).await, 0);
+    found("rewritten").await;
+}
+
+#[tokio::test]
+async fn the_command_line_becomes_the_daemon() {
+    let home = Home::with(&Script::default().answer("hi", "hello"));
+    let mut daemon = home.openclaw(&["gateway", "run", "--", "--log", "warn"]).spawn().unwrap();
+    assert_eq!(home.run("health --wait 60s").await.ok(), "serving\n");
+    let pid = daemon.id().unwrap();
+    assert_eq!(home.run("status --json").await.json()["pid"], pid);
+    assert_eq!(home.tell(&["agent", "-m", "hi"]).await.ok(), "hello\n");
+    signal(pid, Signal::Terminate);
+    assert_eq!(daemon.wait().await.unwrap().code(), Some(0));
 }
