@@ -82,6 +82,25 @@ async fn agents_come_and_go_and_the_file_keeps_its_comments() {
 }
 
 #[tokio::test]
+async fn agents_that_are_added_at_once_are_all_there() {
+    let gateway = TestGateway::start().await;
+    let owner = gateway.owner().await;
+    let mut creates = tokio::task::JoinSet::new();
+    for number in 0..8 {
+        let mut agents = owner.agents();
+        creates.spawn(async move { agents.create(create(&format!("a{number}"), "")).await });
+    }
+    for made in creates.join_all().await {
+        made.unwrap();
+    }
+    let expected: Vec<_> =
+        (0..8).map(|number| format!("a{number}")).chain(["main".into()]).collect();
+    assert_eq!(ids(&owner).await, expected);
+    let gateway = gateway.restart().await;
+    assert_eq!(ids(&gateway.owner().await).await, expected, "the file says the same");
+}
+
+#[tokio::test]
 async fn only_an_administrator_changes_agents() {
     let gateway = Setup::new().config(CONFIG).start().await;
     let before = gateway.config_text();

@@ -83,7 +83,6 @@ fn audit_heads() {
         let Ok(head) = text.parse::<AuditHead>() else { return };
         let shown = head.to_string();
         assert_eq!(shown.parse(), Ok(head));
-        assert_eq!((head.seq == 0, shown.len() > 65), (shown.starts_with("0:"), true), "{shown}");
     });
 }
 

@@ -157,12 +157,29 @@ async fn the_network_is_asked_for_only_where_it_may() {
     assert!(inside.received().is_empty(), "nothing was sent");
 }
 
-/// A run has the authority of whoever asked for it, and no more.
+/// A run has the authority of whoever asked for it, and no more: unconfined commands need an
+/// administrator.
 #[tokio::test]
 async fn a_run_acts_for_its_caller() {
-    let gateway = Setup::new().script(SCRIPT).start().await;
+    let exec = Behavior::call("exec", json!({ "command": "true" }));
+    let provider = Provider::openai([exec, Behavior::text("I may not.")]).await;
+    let gateway =
+        Setup::new().provider(&provider).config("tools.exec.sandbox = \"off\"").start().await;
     let writer = gateway.narrowed(&[Scope::Write]).await;
-    let asked = ask(&writer, request("r", "main", "Use your tools.")).await.unwrap();
-    assert_eq!(asked.status(), RunStatus::Ok);
-    assert!(asked.tools.iter().all(|(_, outcome)| outcome == "ok"), "{:?}", asked.tools);
+    let asked = ask(&writer, request("now", "main", "Do.")).await.unwrap();
+    assert_eq!((asked.tools.as_slice(), asked.text.as_str()), (&refused()[..], "I may not."));
+    assert_eq!(refusals(&gateway.owner().await).await, ["run:now missing scope: operator.admin"]);
+}
+
+fn refused() -> [(String, String); 1] {
+    [("exec".to_owned(), "error".to_owned())]
+}
+
+/// The refused tool calls of the audit log, the newest first.
+async fn refusals(owner: &Client) -> Vec<String> {
+    let decision = v1::audit_record::Decision::Denied.into();
+    let method = "tools.invoke".to_owned();
+    let request = v1::ListAuditRequest { all: true, decision, method, ..Default::default() };
+    let records = owner.audit().list(request).await.unwrap().into_inner().records;
+    records.iter().map(|row| format!("{} {}", row.principal, row.reason)).collect()
 }
