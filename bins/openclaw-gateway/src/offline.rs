@@ -66,11 +66,9 @@ fn verified(verification: &Verification, is_json: bool) -> ExitCode {
             "ok": is_ok,
             "checked": verification.checked,
             "sealed": verification.sealed,
-            "head": {
-                "sequence": verification.head.seq,
-                "digest": verification.head.digest.to_string(),
-            },
+            "head": head(&verification.head),
             "findings": findings,
+            "unchecked": verification.unchecked.iter().map(head).collect::<Vec<_>>(),
         })
         .to_string()
     } else {
@@ -79,6 +77,9 @@ fn verified(verification: &Verification, is_json: bool) -> ExitCode {
             .iter()
             .map(|found| format!("{}: row {}: {}", found.kind.name(), found.seq, found.detail))
             .collect();
+        lines.extend(verification.unchecked.iter().map(|head| {
+            format!("not checked: {head} stands in a sealed segment, whose rows are gone")
+        }));
         lines.push(format!(
             "{}: {} rows checked, {} sealed, head {}",
             if is_ok { "ok" } else { "NOT OK" },
@@ -90,6 +91,10 @@ fn verified(verification: &Verification, is_json: bool) -> ExitCode {
     };
     let printed = print(&text);
     if is_ok { printed } else { ExitCode::FAILURE }
+}
+
+fn head(head: &AuditHead) -> serde_json::Value {
+    json!({ "sequence": head.seq, "digest": head.digest.to_string() })
 }
 
 fn refused(error: &OfflineError) -> ExitCode {

@@ -272,6 +272,6 @@ fn serve(
 }
 
 /// Processors that the system gives this process.
-pub(crate) fn cpus() -> NonZeroUsize {
+fn cpus() -> NonZeroUsize {
     std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }

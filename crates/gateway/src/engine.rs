@@ -6,6 +6,7 @@ mod drive;
 mod live;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -77,6 +78,7 @@ pub(crate) struct Engine(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     cache: HistoryCache,
+    concurrency: NonZeroUsize,
     drain: CancellationToken,
     helpers: Arc<HelperRegistry>,
     lanes: Mutex<Lanes>,
@@ -96,6 +98,7 @@ impl Engine {
     ) -> Self {
         Self(Arc::new(Inner {
             cache: HistoryCache::default(),
+            concurrency: limits.concurrency,
             drain,
             helpers,
             lanes: Mutex::new(Lanes::new(limits)),
@@ -380,8 +383,9 @@ impl Engine {
         runs.values().map(Arc::clone).collect()
     }
 
+    /// Returns how many runs may work at once; a changed configuration counts from the next start.
     pub(crate) fn concurrency(&self) -> usize {
-        self.roster().config.max_concurrent(crate::compose::cpus()).get()
+        self.0.concurrency.get()
     }
 
     pub(crate) fn is_draining(&self) -> bool {

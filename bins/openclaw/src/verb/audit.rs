@@ -146,6 +146,16 @@ fn findings(answer: &VerifyAuditResponse) -> String {
     };
     let checked =
         format!("{} rows{sealed}, head {}:{}\n", answer.checked, head.sequence, head.digest);
+    let unchecked: String = answer
+        .unchecked
+        .iter()
+        .map(|AuditHead { sequence, digest }| {
+            format!(
+                "not checked: {sequence}:{digest} stands in a sealed segment, whose rows are gone\n"
+            )
+        })
+        .collect();
+    let checked = format!("{checked}{unchecked}");
     if answer.ok {
         return format!("the chain holds: {checked}");
     }

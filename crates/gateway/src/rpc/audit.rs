@@ -103,6 +103,7 @@ fn response(verification: Verification) -> v1::VerifyAuditResponse {
         checked: verification.checked,
         sealed: verification.sealed,
         head: Some(convert::audit_head(verification.head)),
+        unchecked: verification.unchecked.into_iter().map(convert::audit_head).collect(),
         findings: verification
             .findings
             .into_iter()

@@ -78,6 +78,11 @@ fn is_in(head: AuditHead, connection: &Connection) -> rusqlite::Result<bool> {
     connection.query_row(sql, [head.seq], |row| row.get(0))
 }
 
+/// Keeps evidence, unless there is older one.
+fn keep(aside: &Path, save: impl FnOnce() -> std::io::Result<()>) -> std::io::Result<()> {
+    if aside.exists() { Ok(()) } else { save() }
+}
+
 /// How often the head file is written at most: it is a witness, not a log.
 const HEAD_FILE_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -97,20 +102,29 @@ struct Content {
 }
 
 impl HeadFile {
-    /// The file of a log that is being opened. One that the log contradicts is evidence: it is
-    /// set aside, where it is not written over and [`super::verify`] finds it.
+    /// The file of a log that is being opened. One that the log contradicts is evidence, and so is
+    /// a missing one: it is kept aside, where it is not written over and [`super::verify`] finds it.
     pub(crate) fn open(path: PathBuf, connection: &Connection) -> Self {
-        if let Ok(Some(head)) = Self::read(&path)
+        let has_rows = AuditHead::stored(connection).is_ok_and(|head| head.seq > 0);
+        let aside = Self::disputed(&path);
+        let set_aside = match Self::read(&path) {
             // A log that cannot be read does not confirm it either.
-            && !is_in(head, connection).unwrap_or(false)
-        {
-            let aside = Self::disputed(&path);
-            tracing::error!(audit.head = %head, "the audit log is not what audit.head says");
-            if !aside.exists()
-                && let Err(error) = std::fs::rename(&path, &aside)
-            {
-                tracing::error!(%error, "audit.head could not be set aside");
+            Ok(Some(head)) if !is_in(head, connection).unwrap_or(false) => {
+                tracing::error!(audit.head = %head, "the audit log is not what audit.head says");
+                keep(&aside, || std::fs::rename(&path, &aside))
             }
+            Ok(None) if has_rows => {
+                tracing::error!("audit.head is missing, and the audit log has rows");
+                keep(&aside, || std::fs::write(&aside, ""))
+            }
+            Ok(_) => Ok(()),
+            Err(error) => {
+                tracing::error!(%error, "audit.head cannot be read");
+                keep(&aside, || std::fs::rename(&path, &aside))
+            }
+        };
+        if let Err(error) = set_aside {
+            tracing::error!(%error, "the state of audit.head could not be kept");
         }
         Self { path, written: None }
     }

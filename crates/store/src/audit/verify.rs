@@ -153,7 +153,12 @@ impl Walk<'_> {
             }
             Ok(None) => Witnessed::Nothing,
             Err(error) => {
-                let detail = format!("{name} cannot be read: {error}");
+                let is_empty = std::fs::metadata(path).is_ok_and(|file| file.len() == 0);
+                let detail = if is_empty {
+                    format!("{name} is empty: audit.head was missing when the log was opened")
+                } else {
+                    format!("{name} cannot be read: {error}")
+                };
                 self.find(0, FindingKind::HeadMissing, detail);
                 Witnessed::Unreadable
             }
