@@ -148,6 +148,7 @@ async fn wrong_agents_are_refused_and_nothing_is_written() {
     assert_eq!(ids(&owner).await, ["main", "ops"]);
 }
 
+//= docs/threat-model.md#T11
 #[tokio::test]
 async fn the_prompt_is_what_is_sent_and_keeps_hostile_text_fenced() {
     let provider = Provider::openai([Behavior::text("Hm.")]).await;

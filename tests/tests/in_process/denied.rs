@@ -88,6 +88,7 @@ async fn prepared() -> (TestGateway, Client) {
     (gateway, owner)
 }
 
+//= docs/threat-model.md#T19
 #[tokio::test]
 async fn denied_means_untouched() {
     let (gateway, owner) = prepared().await;
@@ -191,6 +192,7 @@ async fn refusals_do_not_tell_what_exists() {
 }
 
 /// The first twenty equal refusals of a minute stand singly; the others are one row.
+//= docs/threat-model.md#T21
 #[tokio::test]
 async fn a_flood_of_refusals_is_counted() {
     let (gateway, owner) = prepared().await;

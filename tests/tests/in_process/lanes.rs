@@ -18,6 +18,7 @@ async fn abort(client: &Client, run: &str) -> v1::Run {
     client.runs().abort(request).await.unwrap().into_inner()
 }
 
+//= docs/threat-model.md#T26
 #[tokio::test]
 async fn a_session_works_through_its_queue_in_order() {
     let provider = Provider::openai([Behavior::held("Done.")]).await;

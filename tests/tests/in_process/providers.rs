@@ -58,6 +58,7 @@ async fn two_turns(api: Api, behaviors: Vec<Behavior>, after: &str) -> Asked {
     first
 }
 
+//= docs/threat-model.md#T12
 #[tokio::test]
 async fn what_cannot_be_helped_ends_the_run_by_its_name() {
     let refuse = Behavior::refuse;
@@ -171,6 +172,7 @@ async fn a_fallback_answers_for_a_model_that_cannot() {
     assert_eq!((broken.received().len(), spare.received().len()), (1, 1));
 }
 
+//= docs/threat-model.md#T14
 #[tokio::test]
 async fn the_key_goes_to_the_provider_and_nowhere_else() {
     let secret = "sk-test-0123456789";

@@ -40,6 +40,7 @@ async fn the_answer_comes_in_two_steps() {
     assert_eq!(wait(&owner, "r").await, end, "what is read later is what was told");
 }
 
+//= docs/threat-model.md#T18
 #[tokio::test]
 async fn the_same_key_is_the_same_run() {
     let provider = Provider::openai([Behavior::text("First."), Behavior::text("Second.")]).await;

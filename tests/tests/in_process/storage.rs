@@ -35,6 +35,7 @@ async fn bounded() -> TestGateway {
     Setup::new().max_pages(PAGES).script("[[reply]]\ntext = \"Yes.\"").start().await
 }
 
+//= docs/threat-model.md#T22
 #[tokio::test]
 async fn a_full_disk_is_told_and_nothing_is_half_written() {
     let gateway = bounded().await;

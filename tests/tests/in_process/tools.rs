@@ -112,6 +112,7 @@ async fn a_denied_tool_is_neither_offered_nor_called() {
     assert_eq!(agent.tools, ["read_file", "edit_file", "list_dir", "exec", "session_status"]);
 }
 
+//= docs/threat-model.md#T9
 #[tokio::test]
 async fn file_tools_stay_in_the_workspace() {
     let paths = ["../../../openclaw.toml", "/etc/hostname", "out/secret", "../main2/x", "a\u{0}b"];
@@ -137,6 +138,7 @@ async fn file_tools_stay_in_the_workspace() {
     provider.received().iter().for_each(check_conversation);
 }
 
+//= docs/threat-model.md#T10
 #[tokio::test]
 async fn the_network_is_asked_for_only_where_it_may() {
     let inside = Provider::openai([Behavior::Html]).await;
@@ -159,6 +161,7 @@ async fn the_network_is_asked_for_only_where_it_may() {
 
 /// A run has the authority of whoever asked for it, and no more: unconfined commands need an
 /// administrator.
+//= docs/threat-model.md#T16
 #[tokio::test]
 async fn a_run_acts_for_its_caller() {
     let exec = Behavior::call("exec", json!({ "command": "true" }));
