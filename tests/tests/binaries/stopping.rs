@@ -5,13 +5,15 @@ use std::time::Duration;
 use openclaw_client::v1::{Run, RunStatus, StartRunRequest, WaitRunRequest, run_event};
 use openclaw_client::{CallError, Client};
 
-use super::harness::{Home, PATIENCE, Script, Signal, eventually, signal};
+use super::harness::{Home, PATIENCE, Script, Signal, eventually, processes_with, signal};
 
 /// `held` works until [`release`], `long` far longer than any test lasts.
 fn home() -> Home {
-    let held = "while [ ! -e released ]; do sleep 0.02; done; echo done";
+    let mut home = Home::new();
+    let released = home.workspace().join("released");
+    let held = format!("while [ ! -e {} ]; do sleep 0.02; done; echo done", released.display());
     let script = Script::default().slowly("long", 600).answer("hi", "hello");
-    let mut home = Home::with(&script.command("held", held).tell_results());
+    home.play(&script.command("held", &held).tell_results());
     // So that it works where the kernel has no sandbox, too.
     home.configure("[tools.exec]\nsandbox = \"off\"\n");
     home
@@ -132,6 +134,26 @@ async fn a_termination_interrupts_what_takes_too_long() {
 #[tokio::test]
 async fn an_interrupt_interrupts_what_takes_too_long() {
     stop_too_late(Signal::Interrupt).await;
+}
+
+#[tokio::test]
+async fn a_command_ends_with_the_gateway_that_could_not_wait() {
+    let mut home = home();
+    home.configure("[gateway]\ndrainSeconds = 1\n");
+    let mut daemon = home.start().await;
+    let client = daemon.connect().await;
+    accepted(&client, "works", "held").await;
+    let mark = home.workspace().join("released").display().to_string();
+    eventually("it works", async || (!processes_with(&mark).is_empty()).then_some(())).await;
+    assert_eq!(daemon.stop(Signal::Terminate).await, 75);
+    assert_eq!(processes_with(&mark), Vec::<u32>::new());
+
+    let mut daemon = home.start().await;
+    let works = wait(&daemon.connect().await, "works").await;
+    assert_eq!(works.status(), RunStatus::Interrupted, "{works:?}");
+    // The next run builds on a journal whose last call has no result.
+    assert_eq!(home.tell(&["agent", "-m", "hi"]).await.ok(), "hello\n");
+    assert_eq!(daemon.stop(Signal::Terminate).await, 0);
 }
 
 #[tokio::test]
