@@ -65,8 +65,8 @@ fn text(origin: &Origin, sections: &[Section], notes: &str) -> String {
          `tests/bench/notes.md`.\n\n\
          Version {version} (commit {commit}), {date}: {cores} cores ({processor}), {memory_gib} GiB, \
          Linux {kernel}, load average before the run {load}. Ours and the limit take turns in the same run; each cell is a median over \
-         the rounds, a ratio the median over neighbours in time. The client runs on the same \
-         cores.\n\n{}",
+         the rounds, a ratio the median over neighbours in time, with the lowest and the \
+         highest: where these lie far apart, something else was at work on the machine.\n\n{}",
         markdown(sections)
     );
     for section in sections {

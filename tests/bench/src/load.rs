@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::Effort;
-use crate::statistics::{median, percentile};
+use crate::process::Server;
+use crate::statistics::{Ratio, median, percentile};
 
 /// What a worker does again and again.
 pub(crate) trait Operation: Send + 'static {
@@ -17,6 +18,9 @@ pub(crate) struct Sample {
     pub(crate) rate: f64,
     pub(crate) p50: Duration,
     pub(crate) p99: Duration,
+    /// Processor time of the server for each answer; not measured where there is no server.
+    pub(crate) cpu: Option<Duration>,
+    answers: u32,
 }
 
 impl Sample {
@@ -27,6 +31,8 @@ impl Sample {
             rate: answers.len() as f64 / elapsed.as_secs_f64(),
             p50: percentile(&answers, 0.5),
             p99: percentile(&answers, 0.99),
+            cpu: None,
+            answers: answers.len() as u32,
         }
     }
 
@@ -39,6 +45,11 @@ impl Sample {
             rate: median(samples.iter().map(|it| it.rate)),
             p50: seconds(|it| it.p50),
             p99: seconds(|it| it.p99),
+            cpu: samples
+                .iter()
+                .all(|it| it.cpu.is_some())
+                .then(|| seconds(|it| it.cpu.unwrap_or_default())),
+            answers: samples.iter().map(|it| it.answers).sum(),
         }
     }
 }
@@ -75,6 +86,18 @@ pub(crate) async fn run<O: Operation>(
     Ok((operations, Sample::of(answers, begun.elapsed())))
 }
 
+/// As [`run`], against a server whose processor time is looked at.
+pub(crate) async fn run_on<O: Operation>(
+    server: &Server,
+    operations: Vec<O>,
+    slice: Duration,
+) -> anyhow::Result<(Vec<O>, Sample)> {
+    let before = server.look()?.cpu;
+    let (operations, mut sample) = run(operations, slice).await?;
+    sample.cpu = Some((server.look()?.cpu - before) / sample.answers);
+    Ok((operations, sample))
+}
+
 /// Ours and the limit, as they took turns.
 #[derive(Debug, Default)]
 pub(crate) struct Duel {
@@ -96,16 +119,23 @@ impl Duel {
         Sample::middle(&self.limit)
     }
 
-    /// The median of what neighbours in time showed: noise that hit both does not count.
-    pub(crate) fn ratio(&self) -> f64 {
-        median(self.ours.iter().zip(&self.limit).map(|(ours, limit)| ours.rate / limit.rate))
+    /// What neighbours in time showed: noise that hit both does not count.
+    pub(crate) fn ratio(&self) -> Ratio {
+        Ratio::of(self.ours.iter().zip(&self.limit).map(|(ours, limit)| ours.rate / limit.rate))
+    }
+
+    /// As [`Duel::ratio`], of the servers' processor time.
+    pub(crate) fn ratio_of_cpu(&self) -> Ratio {
+        let seconds = |it: &Sample| it.cpu.unwrap_or_default().as_secs_f64();
+        let pairs = self.ours.iter().zip(&self.limit);
+        Ratio::of(pairs.map(|(ours, limit)| seconds(ours) / seconds(limit)))
     }
 }
 
 /// Lets two kinds of operations take turns, after a warm-up that is not counted.
 pub(crate) async fn duel<A: Operation, B: Operation>(
-    mut ours: Vec<A>,
-    mut limit: Vec<B>,
+    (our_server, mut ours): (&Server, Vec<A>),
+    (limit_server, mut limit): (&Server, Vec<B>),
     effort: Effort,
 ) -> anyhow::Result<Duel> {
     let mut duel = Duel::default();
@@ -113,8 +143,8 @@ pub(crate) async fn duel<A: Operation, B: Operation>(
     (limit, _) = run(limit, effort.slice / 4).await?;
     for _ in 0..effort.rounds {
         let (sample, bound);
-        (ours, sample) = run(ours, effort.slice).await?;
-        (limit, bound) = run(limit, effort.slice).await?;
+        (ours, sample) = run_on(our_server, ours, effort.slice).await?;
+        (limit, bound) = run_on(limit_server, limit, effort.slice).await?;
         duel.push(sample, bound);
     }
     Ok(duel)

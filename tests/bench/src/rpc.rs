@@ -63,13 +63,21 @@ pub(crate) async fn measure(place: &Place, effort: Effort) -> anyhow::Result<Sec
         let check = |client: &Client| Check(client.health());
         let (a, b) = (shape.callers(&ours, check).await?, shape.callers(&limit, check).await?);
         let figure = format!("health, {}", shape.name);
-        rows.extend(Row::of_duel(&figure, &duel(a, b, effort).await?, shape.aim(0.9)));
+        rows.extend(Row::of_duel(
+            &figure,
+            &duel((&ours, a), (&limit, b), effort).await?,
+            shape.aim(0.9),
+        ));
     }
     for shape in SHAPES {
         let get = |client: &Client| Get(client.sessions());
         let (a, b) = (shape.callers(&ours, get).await?, shape.callers(&limit, get).await?);
         let figure = format!("sessions.get, {}", shape.name);
-        rows.extend(Row::of_duel(&figure, &duel(a, b, effort).await?, shape.aim(0.75)));
+        rows.extend(Row::of_duel(
+            &figure,
+            &duel((&ours, a), (&limit, b), effort).await?,
+            shape.aim(0.75),
+        ));
     }
     Ok(Section {
         name: "rpc",
@@ -79,7 +87,7 @@ pub(crate) async fn measure(place: &Place, effort: Effort) -> anyhow::Result<Sec
                    `sessions.get` (authorized, one point read). The limit is a bare tonic server \
                    of the same runtime that answers the same messages from constants, in a process \
                    of its own. 64 in flight share one connection; 16 connections have one caller \
-                   each."
+                   each. The client shares the cores with the server, so a ratio of rates counts the                    client on both sides; the server's processor time for each answer does not, and                    minds the load of the machine least."
             .into(),
         rows,
     })

@@ -1,5 +1,6 @@
 //! Medians and percentiles.
 
+use std::fmt;
 use std::time::Duration;
 
 /// The value below which a share of `sorted` lies; zero of nothing.
@@ -22,6 +23,32 @@ pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     }
 }
 
+/// Ours by the limit, over the rounds: the middle, and how far the rounds lie apart.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ratio {
+    pub(crate) middle: f64,
+    low: f64,
+    high: f64,
+}
+
+impl Ratio {
+    pub(crate) fn of(values: impl Iterator<Item = f64>) -> Self {
+        let values = values.collect::<Vec<_>>();
+        Self {
+            low: values.iter().copied().fold(f64::INFINITY, f64::min),
+            high: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+            middle: median(values),
+        }
+    }
+}
+
+impl fmt::Display for Ratio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { middle, low, high } = self;
+        write!(f, "{middle:.2} ({low:.2}–{high:.2})")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -32,6 +59,11 @@ mod tests {
             assert!((median(values.iter().copied()) - expected).abs() < 1e-9, "{values:?}");
         }
         assert!(median([]).is_nan());
+    }
+
+    #[test]
+    fn ratios_tell_how_far_the_rounds_lie_apart() {
+        assert_eq!(Ratio::of([0.5, 0.9, 0.7].into_iter()).to_string(), "0.70 (0.50–0.90)");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::load::Duel;
+use crate::statistics::Ratio;
 
 /// A group of figures, with what is said about them.
 #[derive(Debug)]
@@ -20,7 +21,7 @@ pub(crate) struct Row {
     pub(crate) figure: String,
     pub(crate) ours: String,
     pub(crate) limit: String,
-    pub(crate) ratio: Option<f64>,
+    pub(crate) ratio: Option<Ratio>,
     pub(crate) aim: String,
     pub(crate) is_met: Option<bool>,
 }
@@ -62,8 +63,8 @@ impl Row {
         self
     }
 
-    /// The rows of a duel: the rate with its aim, and how long answers took.
-    pub(crate) fn of_duel(figure: &str, duel: &Duel, aim: Aim) -> [Self; 2] {
+    /// The rows of a duel: the rate with its aim, how long answers took, and what they cost.
+    pub(crate) fn of_duel(figure: &str, duel: &Duel, aim: Aim) -> Vec<Self> {
         let (ours, limit, ratio) = (duel.ours(), duel.limit(), duel.ratio());
         let mut row = Self::new(figure, rate(ours.rate)).beside(rate(limit.rate));
         row.ratio = Some(ratio);
@@ -72,10 +73,17 @@ impl Row {
             Aim::Rate(least) => {
                 row.aim(format!("≥ {}", rate(least)), Met::when(ours.rate >= least))
             }
-            Aim::Share(least) => row.aim(format!("≥ {least:.2}"), Met::when(ratio >= least)),
+            Aim::Share(least) => row.aim(format!("≥ {least:.2}"), Met::when(ratio.middle >= least)),
         };
         let times = |it: crate::load::Sample| format!("{} / {}", time(it.p50), time(it.p99));
-        [row, Self::new(format!("{figure}: p50 / p99"), times(ours)).beside(times(limit))]
+        let mut rows = vec![row];
+        rows.push(Self::new(format!("{figure}: p50 / p99"), times(ours)).beside(times(limit)));
+        if let (Some(ours), Some(limit)) = (ours.cpu, limit.cpu) {
+            let mut row = Self::new(format!("{figure}: server's processor time"), time(ours));
+            row.ratio = Some(duel.ratio_of_cpu());
+            rows.push(row.beside(time(limit)));
+        }
+        rows
     }
 }
 
@@ -120,8 +128,9 @@ pub(crate) fn time(value: Duration) -> String {
         _ => (seconds, "s"),
     };
     match value {
+        0.0 => "0".to_owned(),
         ..10.0 => format!("{value:.2} {unit}"),
-        10.0..100.0 => format!("{value:.1} {unit}"),
+        10.0..100.0 if unit != "ns" => format!("{value:.1} {unit}"),
         _ => format!("{value:.0} {unit}"),
     }
 }
@@ -129,7 +138,7 @@ pub(crate) fn time(value: Duration) -> String {
 const HEADS: [&str; 6] = ["figure", "ours", "limit", "ratio", "aim", "met?"];
 
 fn cells(row: &Row) -> [String; 6] {
-    let ratio = row.ratio.map(|it| format!("{it:.2}")).unwrap_or_default();
+    let ratio = row.ratio.map(|it| it.to_string()).unwrap_or_default();
     let met = match row.is_met {
         None => "",
         Some(true) => "yes",
@@ -187,7 +196,7 @@ mod tests {
     #[test]
     fn times() {
         for (nanos, expected) in [
-            (12, "12.0 ns"),
+            (12, "12 ns"),
             (1_500, "1.50 µs"),
             (93_000, "93.0 µs"),
             (2_340_000, "2.34 ms"),

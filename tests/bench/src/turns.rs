@@ -10,7 +10,7 @@ use openclaw_client::{Channel, Client, v1};
 use rusqlite::Connection;
 
 use crate::Effort;
-use crate::load::{Duel, Operation, Sample, run};
+use crate::load::{Duel, Operation, Sample, run, run_on};
 use crate::place::Place;
 use crate::process::Server;
 use crate::skeleton;
@@ -74,17 +74,16 @@ pub(crate) async fn measure(place: &Place, effort: Effort) -> anyhow::Result<Sec
         (b, _) = run(b, effort.slice / 4).await?;
         for _ in 0..effort.rounds {
             let (turns, skeleton);
-            (a, turns) = run(a, effort.slice).await?;
-            (b, skeleton) = run(b, effort.slice).await?;
+            (a, turns) = run_on(&ours, a, effort.slice).await?;
+            (b, skeleton) = run_on(&limit, b, effort.slice).await?;
             let raw = tokio::task::block_in_place(|| raw.run(sessions, effort.slice / 2))?;
             beside_skeleton.push(turns, skeleton);
             beside_raw.push(turns, raw);
         }
         let figure = format!("agent turns, {sessions} at once");
         rows.extend(Row::of_duel(&figure, &beside_skeleton, aim));
-        let [mut row, _] = Row::of_duel(&figure, &beside_raw, Aim::None);
-        row.figure.push_str(": beside two raw commits");
-        rows.push(row);
+        let figure = format!("{figure}: beside two raw commits");
+        rows.extend(Row::of_duel(&figure, &beside_raw, Aim::None).into_iter().take(1));
     }
     Ok(Section {
         name: "turns",

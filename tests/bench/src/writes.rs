@@ -90,7 +90,8 @@ pub(crate) async fn measure(place: &Place, effort: Effort) -> anyhow::Result<Sec
                    closed loops, each answered after the commit with its audit and idempotency \
                    rows (`synchronous=FULL`). The limit is one thread that runs the same statements \
                    on the same schema, a savepoint for each operation, in commits of exactly 1, 16 \
-                   and 64 operations; it checks no authority and computes no HMAC. The rows of both \
+                   and 64 operations; it checks no authority and computes no HMAC, and moves its \
+                   log as SQLite does by default. The rows of both \
                    databases are compared afterwards."
             .into(),
         rows,
