@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use openclaw_client::v1::StatusRequest;
 
-use super::harness::{Home, Script, Signal};
+use super::harness::{Home, Script, Signal, eventually};
 use load::Dice;
 use promises::Promises;
 
@@ -17,7 +17,8 @@ const ROUNDS: u64 = 50;
 /// After so many rounds everything since the first round is looked at again.
 const FULL_LOOK: u64 = 10;
 
-/// `plain` is answered at once, `slow` over some time, and `tool` after two calls.
+/// `plain` is answered at once, `slow` over some time, `tool` after two calls, and `exec` after a
+/// command.
 fn script() -> Script {
     let write = "[{ name = \"write_file\", arguments = { path = \"a/b\", content = \"x\" } }, \
         { name = \"list_dir\", arguments = { path = \".\" } }]";
@@ -27,6 +28,7 @@ fn script() -> Script {
             ("text", "\"I look.\"".into()),
             ("toolCalls", write.into()),
         ])
+        .command("exec", "echo once >> effects")
         .reply(&[
             ("afterTool", "\"*\"".into()),
             ("text", "\"found\"".into()),
@@ -44,9 +46,9 @@ fn script() -> Script {
 /// The seed is printed; `OPENCLAW_TEST_SEED` plays the same sizes and kinds of load again.
 fn seed() -> u64 {
     let given = std::env::var("OPENCLAW_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
-    given.unwrap_or_else(|| {
+    given.unwrap_or_else(|| -> u64 {
         let key = openclaw_client::fresh_key().unwrap();
-        u64::from_str_radix(key.as_str().get(..16).unwrap(), 16).unwrap()
+        key.as_str().bytes().fold(0, |seed, byte| seed.wrapping_mul(31).wrapping_add(byte.into()))
     })
 }
 
@@ -55,7 +57,9 @@ async fn what_was_acknowledged_survives_every_kill() {
     let seed = seed();
     println!("OPENCLAW_TEST_SEED={seed}");
     let mut dice = Dice::new(seed);
-    let home = Home::with(&script());
+    let mut home = Home::with(&script());
+    // So that commands run where the kernel has no sandbox, too.
+    home.configure("[tools.exec]\nsandbox = \"off\"\n");
     let mut promises = Promises::default();
     for round in 0..ROUNDS {
         if dice.below(4) == 0 {
@@ -87,11 +91,15 @@ async fn what_was_acknowledged_survives_every_kill() {
     promises.check_newest(&client).await;
     promises.check_all(&client).await;
     promises.check_chain(&client).await;
+    let effects = std::fs::read_to_string(home.workspace().join("effects")).unwrap_or_default();
+    promises.check_effects(&client, effects.lines().count()).await;
     drop(client);
     assert_eq!(daemon.stop(Signal::Terminate).await, 0);
     // The chain holds for whoever looks without a gateway, too.
     let verified =
         home.run(&format!("audit verify --json --head {}", promises.head())).await.json();
     assert_eq!(verified["ok"], true, "{verified}");
+    let left = async || std::fs::read_dir(home.path("tmp")).unwrap().next().is_none().then_some(());
+    eventually("commands leave nothing behind", left).await;
     println!("{promises}");
 }

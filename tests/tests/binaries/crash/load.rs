@@ -108,10 +108,13 @@ impl Worker {
     async fn work(mut self) {
         for number in 0.. {
             let key = format!("{}-{number}", self.name);
-            let is_served = match self.dice.below(10) {
-                0 => self.create_session(key).await,
-                1 => self.look().await,
-                _ => self.run(key).await,
+            let is_served = match self.dice.below(16) {
+                0 | 1 => self.create_session(key).await,
+                2 | 3 => self.look().await,
+                4 => self.run("exec", &key).await,
+                5..=7 => self.run("tool", &key).await,
+                8..=10 => self.run("slow", &key).await,
+                _ => self.run("plain", &key).await,
             };
             if !is_served {
                 return;
@@ -145,11 +148,10 @@ impl Worker {
         true
     }
 
-    async fn run(&mut self, key: String) -> bool {
-        let kind = ["plain", "plain", "slow", "tool"][usize::try_from(self.dice.below(4)).unwrap()];
+    async fn run(&mut self, kind: &str, key: &str) -> bool {
         let request = StartRunRequest {
             message: format!("{kind} {key}"),
-            idempotency_key: key,
+            idempotency_key: format!("{kind}-{key}"),
             session_key: format!("explicit:lane-{}", self.dice.below(SESSIONS)),
             ..StartRunRequest::default()
         };

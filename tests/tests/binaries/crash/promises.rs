@@ -117,6 +117,15 @@ impl Promises {
         self.check_decisions(client, &per_session).await;
     }
 
+    /// A command took effect at most once for each run that asked for it, and once if it ended well.
+    pub(super) async fn check_effects(&self, client: &Client, effects: usize) {
+        let is_exec = |run: &&Run| run.run_id.starts_with("exec-");
+        let asked = all_runs(client).await.values().filter(is_exec).count();
+        let ended = self.ends.values().filter(is_exec);
+        let ended = ended.filter(|run| run.status() == RunStatus::Ok).count();
+        assert!((ended..=asked).contains(&effects), "{effects} effects of {ended} to {asked} runs");
+    }
+
     /// Every run and session has its decision in the log, and every head stands in it.
     async fn check_decisions(&self, client: &Client, runs: &BTreeMap<&str, usize>) {
         let mut rows = client
@@ -187,7 +196,7 @@ async fn ended(client: &Client, promised: &PromisedRun) -> Run {
     if run.status() == RunStatus::Ok {
         let message = &promised.request.message;
         let expected = match message.split_once(' ').unwrap().0 {
-            "tool" => "found".to_owned(),
+            "tool" | "exec" => "found".to_owned(),
             "slow" => format!("slow answer to {message}"),
             _ => format!("answer to {message}"),
         };
