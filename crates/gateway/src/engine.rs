@@ -374,7 +374,7 @@ impl Engine {
         let Some(view) = self.0.store.run(run)? else { return Ok(None) };
         let agent = openclaw_sessions::agent_of(&view.session).ok();
         let Some(worker) = agent.and_then(|agent| self.worker(&agent)) else { return Ok(None) };
-        let grant = self.0.store.grant(&view.on_behalf_of)?;
+        let grant = self.0.store.grant_of_run(run)?;
         Ok(grant.map(|grant| Caller::run(view.run, view.session, grant, worker.capabilities())))
     }
 

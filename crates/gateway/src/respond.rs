@@ -115,7 +115,11 @@ impl From<Reply> for Status {
             domain: DOMAIN.into(),
             metadata: metadata.collect(),
         };
-        let mut details = vec![ErrorDetail::from(info)];
+        let mut details = Vec::new();
+        // The list of reasons is closed; where none fits, the code and the words say all.
+        if !info.reason.is_empty() {
+            details.push(ErrorDetail::from(info));
+        }
         details.extend(reply.retry.map(|after| RetryInfo::new(Some(after)).into()));
         details.extend(reply.next.map(|next| Help::with_link(next, HELP).into()));
         Self::with_error_details_vec(reply.code, reply.message, details)
@@ -183,7 +187,7 @@ pub(crate) fn run(error: &RunError) -> Reply {
     }
 }
 
-fn conflict() -> Reply {
+pub(crate) fn conflict() -> Reply {
     let message = "the idempotency key was used for another request";
     Reply::new(Code::AlreadyExists, "IDEMPOTENCY_CONFLICT", message).next("use a new key")
 }
@@ -203,6 +207,7 @@ fn full(error: &EnqueueError) -> Reply {
         EnqueueError::Full { .. } => {
             Reply::new(Code::ResourceExhausted, "LIMIT_EXCEEDED", error.to_string())
                 .retry(Duration::from_secs(10))
+                .next("openclaw runs list --status queued")
         }
         EnqueueError::SessionFull { .. } => {
             Reply::new(Code::ResourceExhausted, "SESSION_BUSY", error.to_string())

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::method::{ActorRule, Case, Method, Requirement};
-use crate::{Caller, Capability, Epoch, Scope, ScopeSet};
+use crate::{Caller, Capability, Epoch, GrantHolder, Scope, ScopeSet};
 
 /// Proof that a caller may call `M` on one particular target.
 ///
@@ -40,6 +40,11 @@ impl<M: Method> Authorized<M> {
     /// Spends the authorization: returns who may act, and on what.
     pub fn into_parts(self) -> (Caller, M::Target) {
         (self.caller, self.target)
+    }
+
+    /// Returns on whose behalf.
+    pub const fn on_behalf_of(&self) -> &GrantHolder {
+        self.caller.on_behalf_of()
     }
 
     /// Returns what was checked.

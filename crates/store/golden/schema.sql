@@ -62,6 +62,7 @@ CREATE TABLE runs (
     session        INTEGER NOT NULL REFERENCES sessions (id),
     on_behalf_of   TEXT    NOT NULL REFERENCES grants (holder),
     grant_epoch    INTEGER NOT NULL,
+    grant_scopes   TEXT    NOT NULL,
     request_digest BLOB    NOT NULL CHECK (length(request_digest) = 32),
     status         TEXT    NOT NULL CHECK (status IN
         ('queued', 'running', 'ok', 'error', 'timeout', 'aborted', 'interrupted')),

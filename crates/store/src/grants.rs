@@ -1,11 +1,11 @@
 //! What holders may do, as it stands now.
 
-use openclaw_scopes::{Epoch, Grant, GrantHolder};
+use openclaw_scopes::{Epoch, Grant, GrantHolder, RunId};
 
 use crate::act::live_epoch;
 use crate::error::StoreError;
 use crate::handle::Store;
-use crate::runs::grant_of;
+use crate::runs::grant_of_run;
 
 impl Store {
     /// Returns the current epoch of a holder's grant; `None` when it has none any more.
@@ -16,14 +16,12 @@ impl Store {
         self.snapshot(|connection| Ok(live_epoch(connection, holder)?))
     }
 
-    /// Returns a holder's grant as it is now; `None` when it has none any more.
+    /// Returns the grant that a run rests on, as it is now; `None` when there is no such run, or its
+    /// holder's grant has ended since.
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn grant(&self, holder: &GrantHolder) -> Result<Option<Grant>, StoreError> {
-        self.snapshot(|connection| match live_epoch(connection, holder)? {
-            Some(epoch) => Ok(grant_of(connection, holder, epoch)?),
-            None => Ok(None),
-        })
+    pub fn grant_of_run(&self, run: &RunId) -> Result<Option<Grant>, StoreError> {
+        self.snapshot(|connection| Ok(grant_of_run(connection, run)?))
     }
 }

@@ -8,6 +8,7 @@
 mod act;
 mod audit;
 mod checkpoint;
+mod company;
 mod error;
 mod filter;
 mod grants;
@@ -36,7 +37,7 @@ pub use handle::Store;
 pub use journal::{History, HistoryPage, JournalEntry};
 pub use lock::{LockError, StateLock};
 pub use migrate::MigrateError;
-pub use note::{Note, Peek};
+pub use note::{ConflictError, Note, NoteOnce, Noted, Peek};
 pub use open::{OpenError, Options};
 pub use runs::{
     AbortRun, AbortedRun, AcceptRun, Accepted, Ending, FenceError, GetRun, Precedence, RecoverRuns,

@@ -15,7 +15,7 @@ pub use accept::{AcceptRun, Accepted, Precedence};
 pub use recover::{AbortRun, AbortedRun, RecoverRuns, Recovered};
 #[cfg(test)]
 pub(crate) use recover::{RUNNING, WAITING};
-pub(crate) use start::grant_of;
+pub(crate) use start::grant_of_run;
 pub use view::{GetRun, RunCursor, RunFilter, RunPage, RunView};
 pub use write::{Ending, FenceError};
 

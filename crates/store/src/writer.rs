@@ -11,10 +11,11 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::audit::{AuditHead, Chain, HeadFile, Refusals};
 use crate::checkpoint::{Checkpointer, Log};
+use crate::company::Company;
 use crate::error::StoreError;
 
 /// Operations of one commit at most: bounds how long the first of them waits for its answer.
-const GROUP: usize = 256;
+pub(crate) const GROUP: usize = 256;
 
 /// Tells the time.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -78,7 +79,7 @@ pub(crate) enum Message {
     Do(Box<dyn Job>, OwnedSemaphorePermit),
 }
 
-type Queued = (Box<dyn Job>, OwnedSemaphorePermit);
+pub(crate) type Queued = (Box<dyn Job>, OwnedSemaphorePermit);
 
 /// The writer's state.
 pub(crate) struct Writer {
@@ -98,6 +99,7 @@ pub(crate) struct Writer {
 impl Writer {
     /// Serves until it is told to close, or nobody can ask any more.
     pub(crate) fn serve(mut self, queue: &Receiver<Message>) {
+        let mut company = Company::default();
         loop {
             let first = match self.wait() {
                 None => queue.recv().map_err(|_gone| RecvTimeoutError::Disconnected),
@@ -110,15 +112,8 @@ impl Writer {
                 Ok(Message::Close) | Err(RecvTimeoutError::Disconnected) => is_open = false,
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            while is_open && group.len() < GROUP {
-                let before = group.len();
-                is_open = gather(queue, &mut group);
-                if group.len() == before {
-                    break;
-                }
-                // Where processors are scarce, those who are about to ask get theirs first, and
-                // share this commit; where they are not, this costs nothing.
-                std::thread::yield_now();
+            if is_open && !group.is_empty() {
+                is_open = company.gather(queue, &mut group);
             }
             if !group.is_empty() {
                 self.commit_group(group);
@@ -283,18 +278,6 @@ impl Writer {
 enum Pending {
     IfDue,
     Now,
-}
-
-/// Takes what waits into the group; tells whether the queue is still open.
-fn gather(queue: &Receiver<Message>, group: &mut Vec<Queued>) -> bool {
-    while group.len() < GROUP {
-        match queue.try_recv() {
-            Ok(Message::Do(job, permit)) => group.push((job, permit)),
-            Ok(Message::Close) => return false,
-            Err(_) => break,
-        }
-    }
-    true
 }
 
 fn answer_all(group: Vec<Queued>, committed: &Result<(), StoreError>) {

@@ -5,15 +5,15 @@ use openclaw_proto::v1;
 use openclaw_proto::v1::agents_server::Agents;
 use openclaw_scopes::method::{CreateAgent, DeleteAgent, ListAgents, Method, ReadAgent};
 use openclaw_scopes::target::{AgentTarget, Whole};
-use openclaw_scopes::{AgentId, Caller};
-use openclaw_store::{Decision, Entry, Note, Peek};
+use openclaw_scopes::{AgentId, Caller, IdempotencyKey};
+use openclaw_store::{ConflictError, Decision, Entry, NoteOnce, Noted, Peek};
 use tonic::{Code, Request, Response, Status};
 
 use crate::core::Core;
 use crate::respond::Reply;
 use crate::roster::{Roster, Worker};
 use crate::settings::{Presence, Settings};
-use crate::{clock, convert, gate, respond};
+use crate::{clock, convert, digest, gate, respond};
 
 #[tonic::async_trait]
 impl Agents for Core {
@@ -51,8 +51,10 @@ impl Agents for Core {
         request: Request<v1::CreateAgentRequest>,
     ) -> Result<Response<v1::Agent>, Status> {
         let (caller, message) = gate::admit(request)?;
-        let _key = convert::idempotency_key(&message.idempotency_key)?;
+        let key = convert::idempotency_key(&message.idempotency_key)?;
         let id = AgentId::parse(&message.id).map_err(|error| Reply::invalid(error.to_string()))?;
+        let told = [&message.id, &message.workspace, &message.model, &message.name];
+        let digest = digest::of(&told.map(String::as_str));
         let given = |text: String| (!text.is_empty()).then_some(text);
         let settings = NewAgent {
             workspace: given(message.workspace),
@@ -60,20 +62,17 @@ impl Agents for Core {
             name: given(message.name),
         };
         // The decision is on disk before the file changes; a change that fails is recorded too.
-        self.decide::<CreateAgent>(&caller, &id).await?;
-        let edited = self.edit(&id, |text, roster| {
-            match add_agent(text, &id, settings.clone()) {
-                // A retry: the agent is there, just as it was asked for.
-                Err(EditError::AgentExists { .. }) if is_as_asked(roster, &id, &settings) => {
-                    Ok(None)
-                }
-                Err(error) => Err(edit_error(&error)),
-                Ok(text) => Ok(Some(text)),
-            }
+        let once = Once { key, digest, result: String::new() };
+        let decided = self.decide::<CreateAgent>(&caller, id, once).await?;
+        let id = &decided.id;
+        let edited = self.edit(id, |text| match add_agent(text, id, settings) {
+            Err(EditError::AgentExists { .. }) if decided.before.is_some() => Ok(None),
+            Err(error) => Err(edit_error(&error)),
+            Ok(text) => Ok(Some(text)),
         });
-        self.recorded::<CreateAgent, _>(&caller, &id, edited.await).await?;
+        self.recorded::<CreateAgent, _>(&caller, id, edited.await).await?;
         let roster = self.engine.roster();
-        let worker = roster.agent(&id).ok_or_else(|| Reply::unknown_agent(&id))?;
+        let worker = roster.agent(id).ok_or_else(|| Reply::unknown_agent(id))?;
         Ok(Response::new(shown(worker, None)))
     }
 
@@ -82,37 +81,67 @@ impl Agents for Core {
         request: Request<v1::DeleteAgentRequest>,
     ) -> Result<Response<v1::DeleteAgentResponse>, Status> {
         let (caller, message) = gate::admit(request)?;
-        let _key = convert::idempotency_key(&message.idempotency_key)?;
+        let key = convert::idempotency_key(&message.idempotency_key)?;
         let id = AgentId::parse(&message.id).map_err(|error| Reply::invalid(error.to_string()))?;
-        self.decide::<DeleteAgent>(&caller, &id).await?;
-        let workspace = self
-            .engine
-            .roster()
+        let roster = self.engine.roster();
+        let workspace = roster
             .agent(&id)
             .map(|worker| worker.workspace().to_string_lossy().into_owned())
             .unwrap_or_default();
-        let edited = self.edit(&id, |text, _| {
-            remove_agent(text, &id).map(Some).map_err(|error| edit_error(&error))
+        let digest = digest::of(&[&message.id]);
+        let once = Once { key, digest, result: workspace.clone() };
+        let decided = self.decide::<DeleteAgent>(&caller, id, once).await?;
+        let id = &decided.id;
+        let edited = self.edit(id, |text| match remove_agent(text, id) {
+            Err(EditError::UnknownAgent { .. }) if decided.before.is_some() => Ok(None),
+            Err(error) => Err(edit_error(&error)),
+            Ok(text) => Ok(Some(text)),
         });
-        self.recorded::<DeleteAgent, _>(&caller, &id, edited.await).await?;
+        self.recorded::<DeleteAgent, _>(&caller, id, edited.await).await?;
+        let workspace = decided.before.clone().unwrap_or(workspace);
         Ok(Response::new(v1::DeleteAgentResponse { id: id.to_string(), workspace }))
     }
+}
+
+/// How a change is named, so that a retry is the same change.
+struct Once {
+    key: IdempotencyKey,
+    digest: [u8; 32],
+    result: String,
+}
+
+/// A change that was decided.
+struct Decided {
+    id: AgentId,
+    /// What the first request was told, when this one is a retry.
+    before: Option<String>,
 }
 
 impl Core {
     async fn decide<M: Method<Target = AgentTarget>>(
         &self,
         caller: &Caller,
-        id: &AgentId,
-    ) -> Result<(), Reply> {
+        id: AgentId,
+        once: Once,
+    ) -> Result<Decided, Reply> {
         if self.engine.is_draining() {
             return Err(Reply::draining());
         }
-        let noted = self.store.act(caller, Note::<M>(AgentTarget(id.clone())), clock::now()).await;
-        let authorized =
-            noted.map_err(|error| respond::act(error, M::ROW, |never| match *never {}))?;
-        let (_, AgentTarget(_)) = authorized.into_parts();
-        Ok(())
+        let note = NoteOnce::<M> {
+            idempotency_key: once.key,
+            request_digest: once.digest,
+            result: once.result,
+            target: AgentTarget(id),
+        };
+        let noted = self.store.act(caller, note, clock::now()).await;
+        let noted = noted
+            .map_err(|error| respond::act(error, M::ROW, |ConflictError| respond::conflict()))?;
+        let (authorized, before) = match noted {
+            Noted::Again(authorized, before) => (authorized, Some(before)),
+            Noted::First(authorized) => (authorized, None),
+        };
+        let (_, AgentTarget(id)) = authorized.into_parts();
+        Ok(Decided { id, before })
     }
 
     /// Records that an allowed change could not be made.
@@ -135,12 +164,12 @@ impl Core {
     async fn edit(
         &self,
         id: &AgentId,
-        change: impl FnOnce(&str, &Roster) -> Result<Option<String>, Reply>,
+        change: impl FnOnce(&str) -> Result<Option<String>, Reply>,
     ) -> Result<(), Reply> {
         let _one_at_a_time = self.config_writer.lock().await;
         let current = Settings::read(&self.config_path, Presence::Optional)
             .map_err(|error| Reply::new(Code::FailedPrecondition, "", error.to_string()))?;
-        let Some(text) = change(&current.text, &self.engine.roster())? else {
+        let Some(text) = change(&current.text)? else {
             return Ok(());
         };
         let config =
@@ -152,18 +181,6 @@ impl Core {
         self.engine.replace_roster(roster);
         Ok(())
     }
-}
-
-fn is_as_asked(roster: &Roster, id: &AgentId, asked: &NewAgent) -> bool {
-    roster.agent(id).is_some_and(|worker| {
-        let agent = &worker.agent;
-        let model =
-            asked.model.as_ref().is_none_or(|model| *model == agent.model.primary.to_string());
-        let workspace = asked.workspace.as_ref().is_none_or(|path| {
-            agent.workspace.as_ref().is_some_and(|known| known.to_string_lossy() == **path)
-        });
-        model && workspace && asked.name == agent.identity.name
-    })
 }
 
 fn edit_error(error: &EditError) -> Reply {

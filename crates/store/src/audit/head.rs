@@ -51,6 +51,12 @@ impl FromStr for AuditHead {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (seq, hex) = text.split_once(':').ok_or(ParseHeadError)?;
         let seq = seq.parse().map_err(|_not_digits| ParseHeadError)?;
+        // One head has one spelling: no signs, no leading zeros.
+        if !text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':')
+            || (text.starts_with('0') && !text.starts_with("0:"))
+        {
+            return Err(ParseHeadError);
+        }
         if hex.len() != 64 || !hex.is_ascii() {
             return Err(ParseHeadError);
         }

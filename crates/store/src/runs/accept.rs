@@ -138,9 +138,9 @@ impl AcceptRun {
         now: Timestamp,
     ) -> rusqlite::Result<Option<(i64, i64)>> {
         // One statement: a run that starts at once is never a queued row.
-        let sql = "INSERT INTO runs (run_id, session, on_behalf_of, grant_epoch, request_digest,
+        let sql = "INSERT INTO runs (run_id, session, on_behalf_of, grant_epoch, grant_scopes, request_digest,
                        status, message, timeout_ms, fence, lease_until, started_at, accepted_at)
-                   SELECT ?1, id, ?3, ?4, ?5, ?6, ?7, ?8, fence + ?9, ?10, ?11, ?12
+                   SELECT ?1, id, ?3, ?4, ?13, ?5, ?6, ?7, ?8, fence + ?9, ?10, ?11, ?12
                    FROM sessions WHERE key = ?2
                    ON CONFLICT (run_id) DO NOTHING RETURNING id, session";
         let starts = match self.precedence {
@@ -161,6 +161,7 @@ impl AcceptRun {
             starts.map(|now| lease(self.timeout, now)),
             starts.map(Timestamp::as_millis),
             now.as_millis(),
+            caller.grant().scopes().reduced().to_string(),
         ];
         let rows = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
         connection.prepare_cached(sql)?.query_row(values, rows).optional()

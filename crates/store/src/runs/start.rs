@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use openclaw_scopes::{Epoch, Grant, GrantHolder, RunId, SessionKey, Timestamp};
+use openclaw_scopes::{Epoch, Grant, GrantHolder, RunId, ScopeSet, SessionKey, Timestamp};
 use openclaw_sessions::{Fence, Queued, Record, RunStatus, Usage};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -125,21 +125,17 @@ fn start_waiting(
     ticket: &Ticket,
     now: Timestamp,
 ) -> Result<Option<Started>, Fault<RunError>> {
-    let sql =
-        "SELECT session, on_behalf_of, grant_epoch, message, timeout_ms, accepted_at FROM runs
+    let sql = "SELECT session, message, timeout_ms, accepted_at FROM runs
                WHERE id = ?1 AND status = 'queued'";
-    type Waiting = (i64, String, u64, String, u64, i64);
+    type Waiting = (i64, String, u64, i64);
     let waiting: Option<Waiting> = connection
         .prepare_cached(sql)?
-        .query_row([ticket.row], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
-        })
+        .query_row([ticket.row], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
         .optional()?;
-    let Some((session, holder, epoch, text, timeout, accepted_at)) = waiting else {
+    let Some((session, text, timeout, accepted_at)) = waiting else {
         return Ok(None);
     };
-    let holder: GrantHolder = holder.parse().map_err(|error| damaged(1, error))?;
-    let grant = grant_of(connection, &holder, Epoch(epoch))?
+    let grant = grant_of_run(connection, &ticket.run)?
         .ok_or_else(|| Fault::Domain(RunError::GrantEnded(ticket.run.clone())))?;
     let place =
         Place { row: ticket.row, session, run: &ticket.run, key: &ticket.session, grant: &grant };
@@ -154,17 +150,28 @@ fn start_waiting(
     Ok(Some(started))
 }
 
-/// Returns the grant that queued work rests on, if it is still the one it was accepted under.
-pub(crate) fn grant_of(
+/// Returns the grant that a run rests on: what it was accepted under and is still granted, never
+/// more than either. `None` when there is no such run, or its holder's grant has ended since.
+pub(crate) fn grant_of_run(
     connection: &Connection,
-    holder: &GrantHolder,
-    epoch: Epoch,
+    run: &RunId,
 ) -> rusqlite::Result<Option<Grant>> {
-    if live_epoch(connection, holder)? != Some(epoch) {
+    let sql = "SELECT on_behalf_of, grant_epoch, grant_scopes FROM runs WHERE run_id = ?1";
+    let found: Option<(String, u64, String)> = connection
+        .prepare_cached(sql)?
+        .query_row([run.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let Some((holder, epoch, scopes)) = found else { return Ok(None) };
+    let holder: GrantHolder = holder.parse().map_err(|error| damaged(0, error))?;
+    let scopes = ScopeSet::parse(&scopes).map_err(|error| damaged(2, error))?;
+    let epoch = Epoch(epoch);
+    if live_epoch(connection, &holder)? != Some(epoch) {
         return Ok(None);
     }
     Ok(match holder {
-        GrantHolder::Owner => Some(Grant::owner(epoch)),
+        GrantHolder::Owner => {
+            Some(Grant::mint(holder, epoch, scopes, &Grant::owner(epoch), scopes))
+        }
         // Nobody else can have been granted anything yet; absence is denial.
         GrantHolder::Device(_)
         | GrantHolder::Gateway
