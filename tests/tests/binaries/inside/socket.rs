@@ -140,3 +140,27 @@ async fn a_flood_of_attempts_is_counted() {
     assert_eq!(home.run("audit verify").await.code, 0);
     assert_eq!(daemon.stop(Signal::Terminate).await, 0);
 }
+
+/// A command that numbers its processes anew is still the process that the gateway started.
+#[tokio::test]
+async fn a_namespace_is_no_way_out() {
+    let mut home = Home::new();
+    home.configure("[tools.exec]\nsandbox = \"off\"\n");
+    let (program, socket) = (program("openclaw"), home.socket());
+    let attempt = format!(
+        "unshare -Urpf true 2> /dev/null || exit 0; \
+         unshare -Urpf {} --gateway unix:{} status --json; echo attempted",
+        program.display(),
+        socket.display(),
+    );
+    home.play(&Script::default().command("leave", &attempt).tell_results());
+    let daemon = home.start().await;
+    let text = printed(&home, "leave", "leave").await;
+    if text.contains("attempted") {
+        assert!(text.contains(INSIDE_RUN), "{text}");
+        assert_eq!(refused_to(&home, "run:leave").await, ["status"]);
+    } else {
+        println!("this machine lets nobody make namespaces");
+    }
+    assert_eq!(daemon.stop(Signal::Terminate).await, 0);
+}
