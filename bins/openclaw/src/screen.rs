@@ -13,6 +13,7 @@ fn is_steering(c: char) -> bool {
 ///
 /// Without its escape character a sequence is only odd text, so pieces of a stream may be cleaned
 /// one by one.
+//= docs/threat-model.md#T13
 pub(crate) fn clean(text: &str) -> Cow<'_, str> {
     let is_kept = |c: char| c == '\n' || c == '\t' || !is_steering(c);
     if text.chars().all(is_kept) {
@@ -51,6 +52,7 @@ mod tests {
 
     #[test]
     #[rustfmt::skip]
+    //= docs/threat-model.md#T13
     fn texts() {
         for (text, cleaned, one_line) in [
             ("plain",                "plain",          "plain"),

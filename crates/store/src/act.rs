@@ -168,6 +168,7 @@ impl<A: Ask> Act<A> {
         let before = context.chain.head();
         let connection = context.connection;
         let method = A::Method::ROW.name;
+        //= docs/threat-model.md#T17
         let live = live_epoch(connection, self.caller.on_behalf_of())?;
         let target = match self.ask.target(&Transaction { connection, chain: context.chain }) {
             Ok(target) => target,
@@ -199,6 +200,7 @@ impl<A: Ask> Act<A> {
                 (Err(ActError::Failed(error)), Decision::Failed, reason)
             }
         };
+        //= docs/threat-model.md#T19
         let entry = Entry::of(&self.caller, method, &named, decision, reason);
         context.chain.append(connection, &entry, self.now)?;
         Ok(result)

@@ -40,6 +40,7 @@ impl StateLock {
         let mode = Mode::RUSR | Mode::WUSR;
         let opened = rustix::fs::open(state_dir.join("gateway.lock"), flags, mode);
         let mut file = File::from(opened.map_err(std::io::Error::from)?);
+        //= docs/threat-model.md#T25
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => {
@@ -62,6 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
+    //= docs/threat-model.md#T25
     fn a_second_holder_is_told_who_has_it() {
         let dir = tempfile::tempdir().unwrap();
         let first = StateLock::acquire(dir.path()).unwrap();

@@ -78,6 +78,7 @@ pub(crate) fn connect(path: &Path) -> Result<Connection, StoreError> {
     if mode != "wal" {
         return Err(StoreError::Io(format!("the journal mode is `{mode}` and cannot be `wal`")));
     }
+    //= docs/threat-model.md#T24
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "journal_size_limit", WORTH_MOVING)?;

@@ -197,6 +197,7 @@ impl Writer {
 
     /// The engine undid the whole group: every operation has its own transaction now, so that the
     /// one that cannot be done takes no other with it.
+    //= docs/threat-model.md#T22
     fn replay(&mut self, group: Vec<Queued>) {
         tracing::warn!(operations = group.len(), "the engine undid a group; replaying it singly");
         for (mut job, permit) in group {

@@ -39,6 +39,7 @@ impl AuditKey {
     }
 
     /// Returns the digest of the chain that ends in `previous` and goes on with this record.
+    //= docs/threat-model.md#T20
     pub(super) fn link(
         &self,
         previous: Digest,

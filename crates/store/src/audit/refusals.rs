@@ -52,6 +52,7 @@ impl Refusals {
         self.count(entry, 0, now);
     }
 
+    //= docs/threat-model.md#T21
     fn count(&mut self, entry: &Entry, singles: u64, now: Timestamp) -> Throttled {
         self.minute.get_or_insert(now);
         let mut kind = (entry.principal.clone(), entry.method, entry.reason.clone());
@@ -139,6 +140,7 @@ mod tests {
     }
 
     #[test]
+    //= docs/threat-model.md#T21
     fn strangers_are_only_counted_and_bounded() {
         let (mut refusals, now) = (Refusals::default(), Timestamp::from_millis(0));
         for index in 0..5000 {

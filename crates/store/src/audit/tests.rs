@@ -52,6 +52,7 @@ const SHIFT: &str = "DELETE FROM audit WHERE seq = 10;
     UPDATE audit SET seq = 10 WHERE seq = 11; UPDATE audit SET seq = 11 WHERE seq = 12;";
 
 #[tokio::test]
+//= docs/threat-model.md#T20
 async fn every_tampering_is_found_where_it_was_done() {
     use FindingKind::{Edited, Removed, Reordered, Truncated};
     check("", &[]).await;
@@ -104,6 +105,7 @@ fn rewrite(bed: &Bed, connection: &Connection, from: u64) {
 }
 
 #[tokio::test]
+//= docs/threat-model.md#T20
 async fn a_recomputed_chain_contradicts_heads_kept_elsewhere() {
     let bed = written().await;
     let store = bed.open();
@@ -125,6 +127,7 @@ async fn a_recomputed_chain_contradicts_heads_kept_elsewhere() {
 }
 
 #[tokio::test]
+//= docs/threat-model.md#T20
 async fn a_tail_cut_with_everything_is_found_by_a_given_head() {
     let bed = written().await;
     let store = bed.open();

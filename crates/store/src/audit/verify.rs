@@ -76,6 +76,7 @@ const MAX_GUESSES: usize = 3;
 
 /// Recomputes the chain. The caller's snapshot must not have begun: the head file is read before it,
 /// so that the log is at least as new.
+//= docs/threat-model.md#T20
 pub(crate) fn verify(
     connection: &Connection,
     key: &AuditKey,

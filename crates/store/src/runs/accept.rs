@@ -122,6 +122,7 @@ impl AcceptRun {
         let Some((digest, holder)) = found else {
             return Ok(None);
         };
+        //= docs/threat-model.md#T18
         // Somebody else's run is another request, whatever it asks.
         if digest != self.request_digest || holder != caller.on_behalf_of().to_string() {
             return Err(Fault::Domain(RunError::IdempotencyConflict));

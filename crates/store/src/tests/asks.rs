@@ -164,6 +164,7 @@ async fn a_failure_is_recorded_and_changes_nothing() {
 }
 
 #[tokio::test]
+//= docs/threat-model.md#T18
 async fn a_retry_is_the_same_request_also_after_a_restart() {
     let bed = Bed::new();
     let mut store = bed.open();
@@ -198,6 +199,7 @@ async fn a_retry_is_the_same_request_also_after_a_restart() {
 }
 
 #[tokio::test]
+//= docs/threat-model.md#T18
 async fn somebody_elses_key_is_another_request() {
     let bed = Bed::new();
     let store = bed.open();
@@ -210,6 +212,7 @@ async fn somebody_elses_key_is_another_request() {
 }
 
 #[tokio::test]
+//= docs/threat-model.md#T17
 async fn the_grant_is_asked_where_the_effect_is() {
     let bed = Bed::new();
     let store = bed.open();
@@ -227,6 +230,7 @@ async fn the_grant_is_asked_where_the_effect_is() {
 }
 
 #[tokio::test]
+//= docs/threat-model.md#T21
 async fn refusals_are_single_then_counted() {
     let bed = Bed::new();
     let store = bed.open();
@@ -270,6 +274,7 @@ async fn refusals_are_single_then_counted() {
 }
 
 #[tokio::test]
+//= docs/threat-model.md#T19
 async fn what_cannot_be_recorded_is_not_done() {
     let bed = Bed::new();
     let store = bed.open();

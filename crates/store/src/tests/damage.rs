@@ -12,6 +12,7 @@ use crate::{
 };
 
 #[tokio::test]
+//= docs/threat-model.md#T23
 async fn a_damaged_page_is_an_error_and_no_more() {
     let bed = Bed::new();
     let store = bed.open();
@@ -145,6 +146,7 @@ async fn a_read_only_directory_is_called_by_its_name() {
 
 /// A row that does not parse is an error where it is read, and nowhere else.
 #[tokio::test]
+//= docs/threat-model.md#T23
 async fn a_row_that_does_not_parse_is_damage() {
     let bed = Bed::new();
     let store = bed.open();

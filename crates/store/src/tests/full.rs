@@ -29,6 +29,7 @@ async fn accept_until_full(
 }
 
 #[tokio::test]
+//= docs/threat-model.md#T22
 async fn nothing_is_lost_and_nothing_half_written() {
     let bed = Bed::new();
     drop(bed.open());

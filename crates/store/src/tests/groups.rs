@@ -11,6 +11,7 @@ use crate::error::Fault;
 use crate::{GetSession, Store, StoreError};
 
 #[tokio::test]
+//= docs/threat-model.md#T24
 async fn everything_that_was_acknowledged_is_there() {
     let bed = Bed::new();
     let store = bed.open();
