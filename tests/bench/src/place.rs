@@ -3,7 +3,7 @@
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 
 /// The programs under test, and a directory that goes away with this value.
 #[derive(Debug)]
@@ -19,10 +19,6 @@ impl Place {
     pub(crate) fn new(dir: Option<&Path>, programs: Option<&Path>) -> anyhow::Result<Self> {
         let own = std::env::current_exe()?;
         let programs = programs.or_else(|| own.parent()).context("this program has no place")?;
-        let (gateway, openclaw) = (programs.join("openclaw-gateway"), programs.join("openclaw"));
-        for program in [&gateway, &openclaw] {
-            ensure!(program.is_file(), "`{}` is not built", program.display());
-        }
         let dir = match dir {
             Some(dir) => {
                 std::fs::create_dir_all(dir)?;
@@ -30,7 +26,19 @@ impl Place {
             }
             None => tempfile::tempdir()?,
         };
-        Ok(Self { gateway, openclaw, own, dir })
+        // A copy: a build that goes on meanwhile does not change what is measured.
+        let copy = |program: &Path, name: &str| {
+            let to = dir.path().join(format!("program-{name}"));
+            let copied = std::fs::copy(program, &to);
+            copied.with_context(|| format!("`{}` is not built", program.display()))?;
+            anyhow::Ok(to)
+        };
+        Ok(Self {
+            gateway: copy(&programs.join("openclaw-gateway"), "openclaw-gateway")?,
+            openclaw: copy(&programs.join("openclaw"), "openclaw")?,
+            own: copy(&own, "openclaw-bench")?,
+            dir,
+        })
     }
 
     /// Makes a fresh state directory.
