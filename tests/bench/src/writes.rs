@@ -88,7 +88,7 @@ pub(crate) async fn measure(place: &Place, effort: Effort) -> anyhow::Result<Sec
         title: "Durable mutations",
         measured: "`sessions.create` through `Store::act` in this process, from 1, 16 and 64 \
                    closed loops, each answered after the commit with its audit and idempotency \
-                   rows (`synchronous=FULL`). The limit is one thread that runs the same statements \
+                   rows (`synchronous=FULL`); a commit takes what is queued when it begins. The limit is one thread that runs the same statements \
                    on the same schema, a savepoint for each operation, in commits of exactly 1, 16 \
                    and 64 operations; it checks no authority and computes no HMAC, and moves its \
                    log as SQLite does by default. The rows of both \
