@@ -51,7 +51,7 @@ impl std::fmt::Debug for Options {
 }
 
 /// Pages of 1 KiB that the writer's cache may hold.
-const WRITER_CACHE_KIB: i32 = 4096;
+const WRITER_CACHE_KIB: i32 = 2048;
 /// Pages of 1 KiB that a reader's cache may hold: there are a few of them, and the kernel's own
 /// cache stands behind.
 const READER_CACHE_KIB: i32 = 256;
