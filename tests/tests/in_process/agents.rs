@@ -139,7 +139,10 @@ async fn wrong_agents_are_refused_and_nothing_is_written() {
         },
         v1::CreateAgentRequest { idempotency_key: String::new(), ..create("a", "") },
     ];
-    for request in wrong {
+    for (index, mut request) in wrong.into_iter().enumerate() {
+        if !request.idempotency_key.is_empty() {
+            request.idempotency_key = format!("wrong-{index}");
+        }
         let refusal = Refusal::from(owner.agents().create(request.clone()).await.unwrap_err());
         let codes = [Code::InvalidArgument, Code::FailedPrecondition];
         assert!(codes.contains(&refusal.code), "{request:?}: {refusal:?}");

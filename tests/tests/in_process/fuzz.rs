@@ -83,6 +83,7 @@ fn audit_heads() {
         let Ok(head) = text.parse::<AuditHead>() else { return };
         let shown = head.to_string();
         assert_eq!(shown.parse(), Ok(head));
+        assert!(shown.eq_ignore_ascii_case(text), "{text:?} is another spelling of {shown}");
     });
 }
 

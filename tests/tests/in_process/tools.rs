@@ -4,10 +4,11 @@ use openclaw_proto::v1;
 use openclaw_proto::v1::RunStatus;
 use openclaw_proto::v1::history_entry::Kind;
 use openclaw_scopes::Scope;
-use openclaw_tests::{Behavior, Client, Provider, Setup, ask, request};
+use openclaw_tests::{Behavior, Client, Provider, Setup, ask, background, request, start};
 use serde_json::json;
 
 use super::providers::check_conversation;
+use super::runs::wait;
 
 const SCRIPT: &str = r#"
 [[reply]]
@@ -185,4 +186,38 @@ async fn refusals(owner: &Client) -> Vec<String> {
     let request = v1::ListAuditRequest { all: true, decision, method, ..Default::default() };
     let records = owner.audit().list(request).await.unwrap().into_inner().records;
     records.iter().map(|row| format!("{} {}", row.principal, row.reason)).collect()
+}
+
+/// So it is after the run waited, and after a restart: time does not add authority.
+#[tokio::test]
+async fn a_run_that_waited_acts_for_its_caller() {
+    let exec = || Behavior::call("exec", json!({ "command": "true" }));
+    let (busy, text) = (|| Behavior::held("Busy."), || Behavior::text("I may not."));
+    let provider = Provider::openai([busy(), exec(), text(), busy(), exec(), text()]).await;
+    let gateway =
+        Setup::new().provider(&provider).config("tools.exec.sandbox = \"off\"").start().await;
+    let (owner, writer) = (gateway.owner().await, gateway.narrowed(&[Scope::Write]).await);
+    let busy = start(&owner, request("busy", "main", "Hello.")).await.unwrap();
+    provider.requests(1).await;
+    let later = start(&writer, request("later", "main", "Do.")).await.unwrap();
+    provider.release(1);
+    busy.rest().await.unwrap();
+    let asked = later.rest().await.unwrap();
+    assert_eq!((asked.tools.as_slice(), asked.text.as_str()), (&refused()[..], "I may not."));
+
+    let busy = start(&owner, request("busy2", "main", "Hello.")).await.unwrap();
+    provider.requests(4).await;
+    let last = start(&writer, request("last", "main", "Do.")).await.unwrap();
+    let stopping = background(gateway.stop());
+    last.rest().await.unwrap_err();
+    provider.release(1);
+    busy.rest().await.unwrap();
+    let gateway = stopping.await.unwrap().start().await;
+    let owner = gateway.owner().await;
+    assert_eq!(wait(&owner, "last").await.text, "I may not.");
+    let reason = "missing scope: operator.admin";
+    assert_eq!(
+        refusals(&owner).await,
+        [format!("run:last {reason}"), format!("run:later {reason}")]
+    );
 }

@@ -6,7 +6,7 @@ use openclaw_scopes::method::StartRun;
 use openclaw_scopes::target::SessionTarget;
 use openclaw_scopes::{Authorized, Caller, RunId, SessionKey, Timestamp};
 use openclaw_sessions::RunStatus;
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::start::{Counts, Place, Question, enter, lease};
 use super::{RunError, RunView, Started, Ticket, view};
@@ -138,12 +138,16 @@ impl AcceptRun {
         caller: &Caller,
         now: Timestamp,
     ) -> rusqlite::Result<Option<(i64, i64)>> {
+        let sql = "SELECT id, fence FROM sessions WHERE key = ?1";
+        let (session, fence): (i64, u64) = connection
+            .prepare_cached(sql)?
+            .query_row([self.session.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
         // One statement: a run that starts at once is never a queued row.
-        let sql = "INSERT INTO runs (run_id, session, on_behalf_of, grant_epoch, grant_scopes, request_digest,
-                       status, message, timeout_ms, fence, lease_until, started_at, accepted_at)
-                   SELECT ?1, id, ?3, ?4, ?13, ?5, ?6, ?7, ?8, fence + ?9, ?10, ?11, ?12
-                   FROM sessions WHERE key = ?2
-                   ON CONFLICT (run_id) DO NOTHING RETURNING id, session";
+        let sql = "INSERT INTO runs (run_id, session, on_behalf_of, grant_epoch, grant_scopes,
+                       request_digest, status, message, timeout_ms, fence, lease_until,
+                       started_at, accepted_at)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+                   ON CONFLICT (run_id) DO NOTHING";
         let starts = match self.precedence {
             Precedence::Start => Some(now),
             Precedence::None | Precedence::Wait => None,
@@ -151,21 +155,21 @@ impl AcceptRun {
         let status = if starts.is_some() { RunStatus::Running } else { RunStatus::Queued };
         let values = params![
             self.run.as_str(),
-            self.session.as_str(),
+            session,
             caller.on_behalf_of().to_string(),
             caller.grant().epoch().0,
+            caller.grant().scopes().reduced().to_string(),
             self.request_digest,
             status.name(),
             if starts.is_some() { "" } else { &self.message },
             self.timeout.map_or(0, stored_timeout),
-            starts.map(|_| 1),
+            starts.map(|_| fence.saturating_add(1)),
             starts.map(|now| lease(self.timeout, now)),
             starts.map(Timestamp::as_millis),
             now.as_millis(),
-            caller.grant().scopes().reduced().to_string(),
         ];
-        let rows = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
-        connection.prepare_cached(sql)?.query_row(values, rows).optional()
+        let inserted = connection.prepare_cached(sql)?.execute(values)?;
+        Ok((inserted > 0).then(|| (connection.last_insert_rowid(), session)))
     }
 }
 

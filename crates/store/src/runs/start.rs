@@ -75,20 +75,17 @@ pub(super) fn enter(
 ) -> Result<Started, Fault<RunError>> {
     let sql = "UPDATE sessions SET fence = fence + 1, active_run = ?2, entries = entries + 1,
                    total_runs = total_runs + ?4, updated_at = max(updated_at, ?3)
-               WHERE id = ?1 AND active_run IS NULL RETURNING fence, entries";
+               WHERE id = ?1 AND active_run IS NULL";
     let added = match counts {
         Counts::Already => 0,
         Counts::Anew => 1,
     };
     let values = params![place.session, place.row, now.as_millis(), added];
-    let moved: Option<(u64, u64)> = connection
-        .prepare_cached(sql)?
-        .query_row(values, |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
     // The lanes give each session one turn at a time; a second one is a damaged row, not a wait.
-    let Some((fence, entry)) = moved else {
+    if connection.prepare_cached(sql)?.execute(values)? == 0 {
         return Err(Fault::Store(damaged(0, TwoWriters(place.run.clone()))));
-    };
+    }
+    let (fence, entry) = written(connection, place.session)?;
     let fence = Fence::from_number(fence);
     let running = Queued.start(fence, limit, now);
     let fence = RunFence { fence, run: place.row, session: place.session };
@@ -99,6 +96,13 @@ pub(super) fn enter(
     };
     let view = place.view(RunStatus::Running, question.accepted_at, Some(now));
     Ok(Started { fence, running, grant: place.grant.clone(), entry, message, view })
+}
+
+/// Returns the fence and the last entry of a session after a change. Asked for by itself, as
+/// `RETURNING` makes the engine build a table for the answer each time.
+pub(super) fn written(connection: &Connection, session: i64) -> rusqlite::Result<(u64, u64)> {
+    let sql = "SELECT fence, entries FROM sessions WHERE id = ?1";
+    connection.prepare_cached(sql)?.query_row([session], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -2,9 +2,10 @@
 
 use openclaw_scopes::Timestamp;
 use openclaw_sessions::{AssistantMessage, Record, RunStatus, Terminal, Usage};
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, params};
 
 use super::RunFence;
+use super::start::written;
 use crate::act::ActError;
 use crate::error::{Fault, damaged};
 use crate::handle::Store;
@@ -75,12 +76,13 @@ fn append(
     now: Timestamp,
 ) -> Result<u64, Fault<FenceError>> {
     let sql = "UPDATE sessions SET entries = entries + ?4
-               WHERE id = ?1 AND active_run = ?2 AND fence = ?3 RETURNING entries";
+               WHERE id = ?1 AND active_run = ?2 AND fence = ?3";
     let count = u64::try_from(records.len()).unwrap_or(u64::MAX);
     let values = params![fence.session, fence.run, fence.fence.as_number(), count];
-    let last: Option<u64> =
-        connection.prepare_cached(sql)?.query_row(values, |row| row.get(0)).optional()?;
-    let last = last.ok_or(Fault::Domain(FenceError))?;
+    if connection.prepare_cached(sql)?.execute(values)? == 0 {
+        return Err(Fault::Domain(FenceError));
+    }
+    let (_, last) = written(connection, fence.session)?;
     for (record, entry) in records.iter().zip(last.saturating_sub(count).saturating_add(1)..) {
         append_text(connection, fence, entry, record, now)?;
     }
@@ -143,7 +145,7 @@ pub(super) fn end(
                    input_tokens = min(input_tokens + ?6, ?9),
                    output_tokens = min(output_tokens + ?7, ?9),
                    cached_tokens = min(cached_tokens + ?8, ?9)
-               WHERE id = ?1 AND active_run = ?2 AND fence = ?3 RETURNING entries";
+               WHERE id = ?1 AND active_run = ?2 AND fence = ?3";
     let usage = closing.usage;
     let values = params![
         fence.session,
@@ -156,9 +158,10 @@ pub(super) fn end(
         usage.cached_tokens,
         MAX_TOKENS,
     ];
-    let last: Option<u64> =
-        connection.prepare_cached(sql)?.query_row(values, |row| row.get(0)).optional()?;
-    let last = last.ok_or(Fault::Domain(FenceError))?;
+    if connection.prepare_cached(sql)?.execute(values)? == 0 {
+        return Err(Fault::Domain(FenceError));
+    }
+    let (_, last) = written(connection, fence.session)?;
     let answer_entry = last.saturating_sub(1);
     if let Some(answer) = &closing.answer {
         append_text(connection, fence, answer_entry, answer, now)?;
