@@ -55,10 +55,7 @@ pub(crate) fn record(
     result: &str,
     now: Timestamp,
 ) -> rusqlite::Result<()> {
-    let sql = "DELETE FROM idempotency WHERE (holder, method, key) IN
-               (SELECT holder, method, key FROM idempotency WHERE created_at < ?1 LIMIT ?2)";
-    let too_old = now.saturating_sub(KEPT).as_millis();
-    connection.prepare_cached(sql)?.execute(params![too_old, REMOVED_AT_ONCE])?;
+    prune(connection, now)?;
     let sql = "INSERT INTO idempotency VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     connection.prepare_cached(sql)?.execute(params![
         request.holder.to_string(),
@@ -69,4 +66,17 @@ pub(crate) fn record(
         now.as_millis(),
     ])?;
     Ok(())
+}
+
+/// Removes some records that are too old, if there are any: mostly there are none, and asking costs
+/// less than removing nothing.
+fn prune(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
+    let too_old = now.saturating_sub(KEPT).as_millis();
+    let sql = "SELECT 1 FROM idempotency WHERE created_at < ?1 LIMIT 1";
+    if !connection.prepare_cached(sql)?.exists([too_old])? {
+        return Ok(());
+    }
+    let sql = "DELETE FROM idempotency WHERE (holder, method, key) IN
+               (SELECT holder, method, key FROM idempotency WHERE created_at < ?1 LIMIT ?2)";
+    connection.prepare_cached(sql)?.execute(params![too_old, REMOVED_AT_ONCE]).map(|_| ())
 }

@@ -29,6 +29,9 @@ pub(crate) struct Server {
 impl Server {
     /// Starts the gateway on this state directory.
     pub(crate) async fn gateway(place: &Place, state: &Path) -> anyhow::Result<Self> {
+        // As many at once as are measured at most: with the default of eight on a small machine
+        // the others would wait, and a turn that waits is a commit more.
+        std::fs::write(state.join("openclaw.toml"), "agents.defaults.maxConcurrent = 32\n")?;
         let mut command = Command::new(&place.gateway);
         command.arg("--state-dir").arg(state);
         Self::start(command, state).await

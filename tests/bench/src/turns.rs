@@ -93,9 +93,8 @@ pub(crate) async fn measure(place: &Place, effort: Effort) -> anyhow::Result<Sec
              the final event; each of so many workers has a conversation of its own, asks again as \
              soon as it was answered, and begins another after {TURNS_OF_SESSION} turns. A turn is \
              two durable commits (accepted and started with question, decision record and fence; \
-             ended with its answer) and a third when it had to wait for its place: the default \
-             configuration lets four turns a processor, and at least 8, work at once. The limit is a skeleton: a tonic server with the same \
-             events and a writer that commits in groups, twice a turn, the fewest rows (two \
+             ended with its answer); `maxConcurrent` is 32, so that none waits for a place, which \
+             would be a third. The limit is a skeleton: a tonic server with the same events and a writer that commits in groups, twice a turn, the fewest rows (two \
              inserts; one insert and one update), without rules, prompt, model or audit. \"Two raw \
              commits\" is SQLite alone, one thread, the skeleton's rows in groups of so many turns."
         ),

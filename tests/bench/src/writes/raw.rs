@@ -71,9 +71,8 @@ fn create(connection: &Connection, seq: u64) -> rusqlite::Result<()> {
     let known = |row: &rusqlite::Row<'_>| row.get::<_, [u8; 32]>(0);
     let request = params!["owner", "sessions.create", key];
     connection.prepare_cached(sql)?.query_row(request, known).optional()?;
-    let sql = "DELETE FROM idempotency WHERE (holder, method, key) IN
-               (SELECT holder, method, key FROM idempotency WHERE created_at < ?1 LIMIT ?2)";
-    connection.prepare_cached(sql)?.execute(params![at - 86_400_000, 4])?;
+    let sql = "SELECT 1 FROM idempotency WHERE created_at < ?1 LIMIT 1";
+    connection.prepare_cached(sql)?.exists([at - 86_400_000])?;
     let sql = "INSERT INTO idempotency VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     let values = params!["owner", "sessions.create", key, [7_u8; 32], session, at];
     connection.prepare_cached(sql)?.execute(values)?;
