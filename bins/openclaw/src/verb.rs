@@ -37,7 +37,7 @@ pub(crate) fn run(verb: Verb, place: &Place, output: &mut Output) -> Result<Exit
         Verb::Audit(verb) => block_on(audit::run(verb, place, output)),
         Verb::Chat(args) => block_on(ask::chat(args, place, output)),
         Verb::Completion { .. } => Ok(Exit::Ok),
-        Verb::Config(ConfigVerb::Check) => config::check(place, output),
+        Verb::Config(ConfigVerb::Check { config }) => config::check(config, place, output),
         Verb::Config(verb) => block_on(config::run(verb, place, output)),
         Verb::Context(verb) => context::run(verb, place, output),
         Verb::Gateway(GatewayVerb::Run { args }) => match offline::become_daemon(place, args)? {},

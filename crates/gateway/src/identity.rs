@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use futures_util::future::Either;
+use futures_util::TryFutureExt as _;
+use futures_util::future::{Either, MapOk};
 use openclaw_scopes::{Caller, Cause, Epoch, ScopeSet};
 use openclaw_store::{Decision, Entry, Store};
 use tonic::body::Body;
@@ -40,6 +41,9 @@ impl Identity {
     }
 }
 
+/// `OUT_OF_RANGE` as gRPC writes it.
+const OUT_OF_RANGE: &str = "11";
+
 /// Refuses requests of nobody on every route, health and reflection included.
 #[derive(Clone, Debug)]
 pub(crate) struct IdentityLayer {
@@ -63,6 +67,7 @@ pub(crate) struct Guarded<S> {
 
 type Request = http::Request<Body>;
 type Response = http::Response<Body>;
+type Answered<S> = MapOk<<S as Service<Request>>::Future, fn(Response) -> Response>;
 type Refused<E> = std::pin::Pin<Box<dyn Future<Output = Result<Response, E>> + Send>>;
 
 impl<S> Service<Request> for Guarded<S>
@@ -72,7 +77,7 @@ where
 {
     type Response = Response;
     type Error = S::Error;
-    type Future = Either<S::Future, Refused<S::Error>>;
+    type Future = Either<Answered<S>, Refused<S::Error>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
@@ -80,7 +85,11 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         let stranger = match request.extensions().get::<Identity>() {
-            Some(Identity::Known(_)) => return Either::Left(self.inner.call(request)),
+            Some(Identity::Known(_)) => {
+                let answered = self.inner.call(request);
+                let explain: fn(Response) -> Response = explain_size;
+                return Either::Left(answered.map_ok(explain));
+            }
             Some(Identity::Nobody(stranger)) => Arc::clone(stranger),
             // A connection without an identity is a mistake of ours; absence is denial.
             None => Arc::new(Stranger::Untraceable),
@@ -92,6 +101,20 @@ where
             Ok(status.into_http())
         }))
     }
+}
+
+/// Gives a message that was too large for the decoder a face of ours: it is refused below the
+/// services, in words that name no remedy.
+fn explain_size(response: Response) -> Response {
+    let is_too_large =
+        response.headers().get("grpc-status").is_some_and(|code| *code == OUT_OF_RANGE);
+    if !is_too_large {
+        return response;
+    }
+    let message = "the request is larger than the gateway takes";
+    let reply = Reply::new(Code::OutOfRange, "LIMIT_EXCEEDED", message)
+        .next("send less, or raise `gateway.maxMessageBytes` in the configuration");
+    Status::from(reply).into_http()
 }
 
 /// Who a refusal is recorded for.

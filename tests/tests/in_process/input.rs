@@ -18,7 +18,8 @@ async fn oversized_messages_are_refused_and_the_connection_lives() {
     let owner = gateway.owner().await;
     let big = "x".repeat(70_000);
     let refusal = ask(&owner, request("r", "main", &big)).await.unwrap_err();
-    assert!(matches!(refusal.code, Code::OutOfRange | Code::ResourceExhausted), "{refusal:?}");
+    assert_eq!((refusal.code, refusal.reason.as_str()), (Code::OutOfRange, "LIMIT_EXCEEDED"));
+    assert!(refusal.next.contains("maxMessageBytes"), "{refusal:?}");
     is_well(&owner).await;
     let fits = ask(&owner, request("r", "main", &"x".repeat(60_000))).await.unwrap();
     assert_eq!(fits.status(), RunStatus::Ok);

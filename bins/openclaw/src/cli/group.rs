@@ -242,7 +242,11 @@ pub(crate) enum AccessVerb {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigVerb {
     /// Check the configuration file without a gateway.
-    Check,
+    Check {
+        /// The file. Else `openclaw.toml` in the state directory.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
     /// Print the configuration in force, with every default filled in and without secrets.
     Show,
     /// Print where the configuration file is.

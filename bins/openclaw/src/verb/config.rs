@@ -15,8 +15,15 @@ use crate::output::{Format, Output};
 use crate::place::Place;
 
 /// Checks the file: the daemon's program knows how.
-pub(super) fn check(place: &Place, output: &Output) -> Result<Exit, Failure> {
+pub(super) fn check(
+    file: Option<PathBuf>,
+    place: &Place,
+    output: &Output,
+) -> Result<Exit, Failure> {
     let mut arguments: Vec<OsString> = ["offline", "config", "check"].map(Into::into).into();
+    if let Some(file) = file {
+        arguments.extend(["--config".into(), file.into()]);
+    }
     if output.format() == Format::Json {
         arguments.push("--json".into());
     }
@@ -55,7 +62,7 @@ pub(super) async fn run(
             }
         }
         // Handled by `check`, which needs no gateway.
-        ConfigVerb::Check => {}
+        ConfigVerb::Check { .. } => {}
     }
     Ok(Exit::Ok)
 }

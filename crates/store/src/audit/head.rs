@@ -121,7 +121,10 @@ impl HeadFile {
             }
             Ok(None) if has_rows => {
                 tracing::error!("audit.head is missing, and the audit log has rows");
-                keep(&aside, || std::fs::write(&aside, ""))
+                keep(&aside, || {
+                    let mut options = std::fs::OpenOptions::new();
+                    options.write(true).create_new(true).mode(0o600).open(&aside).map(drop)
+                })
             }
             Ok(_) => Ok(()),
             Err(error) => {
