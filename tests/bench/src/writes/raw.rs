@@ -30,7 +30,7 @@ impl Raw {
         connection.pragma_update(None, "foreign_keys", true)?;
         connection.pragma_update(None, "trusted_schema", false)?;
         connection.pragma_update(None, "cell_size_check", true)?;
-        connection.pragma_update(None, "cache_size", -4096)?;
+        connection.pragma_update(None, "cache_size", -2048)?;
         connection.set_prepared_statement_cache_capacity(64);
         Ok(Self { connection, next: 1 })
     }
@@ -46,7 +46,7 @@ impl Raw {
             self.next = seqs.end;
             in_commit(connection, || {
                 for seq in seqs {
-                    in_savepoint(connection, || create(connection, seq))?;
+                    in_savepoint(connection, || create(connection, seq, group))?;
                 }
                 let sql = "UPDATE audit_chain SET seq = ?1, digest = ?2 WHERE id = 1";
                 connection.prepare_cached(sql)?.execute(params![last, [3_u8; 32]]).map(|_| ())
@@ -58,8 +58,11 @@ impl Raw {
     }
 }
 
-fn create(connection: &Connection, seq: u64) -> rusqlite::Result<()> {
-    let (key, session) = (format!("w0-{seq}"), format!("agent:main:w0-{seq}"));
+/// Does what the store does for one operation. The keys are those of so many writers, as in the
+/// store: where they fall in the indexes decides how many pages a commit writes.
+fn create(connection: &Connection, seq: u64, writers: u64) -> rusqlite::Result<()> {
+    let key = format!("w{}-{}", seq % writers, seq / writers);
+    let session = format!("agent:main:{key}");
     let at = now().as_millis();
     let sql = "SELECT epoch FROM grants WHERE holder = ?1 AND ended_at IS NULL";
     connection.prepare_cached(sql)?.query_row(["owner"], |row| row.get::<_, u64>(0))?;
