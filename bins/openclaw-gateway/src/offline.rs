@@ -99,9 +99,10 @@ fn head(head: &AuditHead) -> serde_json::Value {
 
 fn refused(error: &OfflineError) -> ExitCode {
     let code = match error {
-        OfflineError::Settings(_) | OfflineError::StateDir(_) | OfflineError::Open(_) => {
-            CONFIGURATION
-        }
+        OfflineError::NoStore(_)
+        | OfflineError::Settings(_)
+        | OfflineError::StateDir(_)
+        | OfflineError::Open(_) => CONFIGURATION,
         OfflineError::Denied(_) => 77,
         OfflineError::Store(_) => 1,
     };

@@ -128,7 +128,9 @@ impl Shown {
             }
             Some(Event::Final(run)) => {
                 self.close(output)?;
-                if !self.any && !run.text.is_empty() {
+                // What a failed attempt left is for people to look at, not for programs to take.
+                let is_wanted = is_live || run.status() == RunStatus::Ok;
+                if !self.any && is_wanted && !run.text.is_empty() {
                     output.block(&run.text)?;
                 }
             }

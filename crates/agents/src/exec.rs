@@ -20,6 +20,7 @@ mod output;
 mod registry;
 mod sandbox;
 mod supervise;
+mod syscalls;
 mod wire;
 
 use std::ffi::OsString;

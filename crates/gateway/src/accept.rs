@@ -16,8 +16,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Connected;
 
-use crate::identity::{self, Identity};
+use crate::identity::Identity;
 use crate::peer::{Credentials, Stranger, is_still, owner, parent_of};
+use crate::task::Tasks;
 
 /// Connections that may wait for the server to take them.
 const BACKLOG: usize = 64;
@@ -70,18 +71,18 @@ impl Doorman {
             Ok(peer) => Credentials { pid: peer.pid(), uid: peer.uid() },
             Err(error) => {
                 tracing::warn!(%error, "a peer's credentials could not be read");
-                return Identity::Nobody(Arc::new(Stranger::Untraceable));
+                return Identity::Nobody(Arc::new(Stranger::Untraceable.into()));
             }
         };
         match owner(credentials, self.directory_uid, &self.helpers, parent_of) {
             Ok(()) if credentials.pid.is_some_and(|pid| !is_still(pid, stream)) => {
-                Identity::Nobody(Arc::new(Stranger::Untraceable))
+                Identity::Nobody(Arc::new(Stranger::Untraceable.into()))
             }
             Ok(()) => {
                 let cause = credentials.pid.map_or(Cause::Request, |pid| Cause::Process { pid });
                 self.vouch(credentials.uid, cause)
             }
-            Err(stranger) => Identity::Nobody(Arc::new(stranger)),
+            Err(stranger) => Identity::Nobody(Arc::new(stranger.into())),
         }
     }
 
@@ -89,7 +90,7 @@ impl Doorman {
     pub(crate) fn vouch(&self, uid: u32, cause: Cause) -> Identity {
         match self.store.epoch(&GrantHolder::Owner) {
             Ok(Some(epoch)) => Identity::owner(uid, cause, epoch),
-            Ok(None) | Err(_) => Identity::Nobody(Arc::new(Stranger::Untraceable)),
+            Ok(None) | Err(_) => Identity::Nobody(Arc::new(Stranger::Untraceable.into())),
         }
     }
 }
@@ -103,6 +104,7 @@ pub(crate) async fn serve(
     listener: UnixListener,
     doorman: Doorman,
     connections: mpsc::Sender<std::io::Result<Connection>>,
+    tasks: Tasks,
     stop: CancellationToken,
 ) {
     let owners = Arc::new(Semaphore::new(MAX_CONNECTIONS));
@@ -127,11 +129,21 @@ pub(crate) async fn serve(
         };
         let Ok(place) = Arc::clone(places).try_acquire_owned() else {
             tracing::warn!(?identity, "a connection was closed: too many are open");
-            if let Identity::Nobody(stranger) = &identity {
-                identity::count(&doorman.store, stranger).await;
+            if let Identity::Nobody(turned) = &identity {
+                turned.record_silence(&doorman.store).await;
             }
             continue;
         };
+        if let Identity::Nobody(turned) = &identity {
+            let (turned, store, stop) = (Arc::clone(turned), doorman.store.clone(), stop.clone());
+            tasks.spawn(async move {
+                tokio::select! {
+                    () = tokio::time::sleep(STRANGER_TIME) => {}
+                    () = stop.cancelled() => {}
+                }
+                turned.record_silence(&store).await;
+            });
+        }
         let connection =
             Connection { deadline, identity, io: Io::Unix(stream), _place: Some(place) };
         if connections.send(Ok(connection)).await.is_err() {

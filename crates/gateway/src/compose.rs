@@ -184,6 +184,7 @@ impl Builder {
                 listener,
                 doorman.clone(),
                 connections.clone(),
+                tasks.clone(),
                 stop.clone(),
             ));
         }

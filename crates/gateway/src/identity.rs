@@ -2,6 +2,7 @@
 //! for it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use futures_util::TryFutureExt as _;
@@ -22,7 +23,42 @@ pub(crate) enum Identity {
     /// The owner.
     Known(Arc<Caller>),
     /// Nobody who may ask anything.
-    Nobody(Arc<Stranger>),
+    Nobody(Arc<Turned>),
+}
+
+/// Somebody who is turned away.
+#[derive(Debug)]
+pub(crate) struct Turned {
+    /// Why.
+    pub(crate) stranger: Stranger,
+    /// Whether a request was refused, and recorded so.
+    was_told: AtomicBool,
+}
+
+impl From<Stranger> for Turned {
+    fn from(stranger: Stranger) -> Self {
+        Self { stranger, was_told: AtomicBool::new(false) }
+    }
+}
+
+impl Turned {
+    /// Records a connection that asked for nothing by its end: trying the door is an attempt too.
+    pub(crate) async fn record_silence(&self, store: &Store) {
+        if self.was_told.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (entry, now) = (entry(&self.stranger, "connect"), clock::now());
+        match self.stranger {
+            Stranger::InsideRun { .. } => {
+                if let Err(error) = store.refuse(entry, now).await {
+                    tracing::error!(%error, "an attempt from inside a run could not be recorded");
+                }
+            }
+            Stranger::OtherUser { .. } | Stranger::Untraceable => {
+                store.refuse_stranger(entry, now).await;
+            }
+        }
+    }
 }
 
 impl Identity {
@@ -84,20 +120,21 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let stranger = match request.extensions().get::<Identity>() {
+        let turned = match request.extensions().get::<Identity>() {
             Some(Identity::Known(_)) => {
                 let answered = self.inner.call(request);
                 let explain: fn(Response) -> Response = explain_size;
                 return Either::Left(answered.map_ok(explain));
             }
-            Some(Identity::Nobody(stranger)) => Arc::clone(stranger),
+            Some(Identity::Nobody(turned)) => Arc::clone(turned),
             // A connection without an identity is a mistake of ours; absence is denial.
-            None => Arc::new(Stranger::Untraceable),
+            None => Arc::new(Turned::from(Stranger::Untraceable)),
         };
         let store = self.store.clone();
         let path = request.uri().path().to_owned();
         Either::Right(Box::pin(async move {
-            let status = refuse(&store, &stranger, &path).await;
+            turned.was_told.store(true, Ordering::Relaxed);
+            let status = refuse(&store, &turned.stranger, &path).await;
             Ok(status.into_http())
         }))
     }
@@ -143,11 +180,6 @@ fn entry(stranger: &Stranger, method: &'static str) -> Entry {
         cause,
         count: 1,
     }
-}
-
-/// Counts an attempt that was not even answered.
-pub(crate) async fn count(store: &Store, stranger: &Stranger) {
-    store.refuse_stranger(entry(stranger, "connect"), clock::now()).await;
 }
 
 /// Records the refusal and says why.

@@ -1,6 +1,6 @@
 //! What must work without a running gateway: it takes the state lock and uses the same operations.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use openclaw_scopes::method::VerifyAudit;
@@ -21,6 +21,9 @@ pub enum OfflineError {
     /// The owner's own grant has ended.
     #[error("audit.verify was refused: {0}")]
     Denied(Denial),
+    /// There is nothing to look at.
+    #[error("`{}` holds no gateway's state: name the directory with `--state-dir`", .0.display())]
+    NoStore(PathBuf),
     /// The store could not be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -43,6 +46,10 @@ pub async fn verify_audit(
     state_dir: &Path,
     known: Option<AuditHead>,
 ) -> Result<Verification, OfflineError> {
+    // A verb that looks must not make what it looks for.
+    if !state_dir.join("gateway.db").exists() {
+        return Err(OfflineError::NoStore(state_dir.to_owned()));
+    }
     let state_dir = StateDir::open(state_dir)?;
     let options = Options { clock: Arc::new(clock::now), max_pages: None };
     let store = Store::open(state_dir.path(), &options)?;

@@ -53,6 +53,12 @@ impl Reply {
             .next("retry after it has started again")
     }
 
+    /// The same with other words.
+    pub(crate) fn saying(mut self, message: &str) -> Self {
+        message.clone_into(&mut self.message);
+        self
+    }
+
     pub(crate) fn malformed_key(error: &dyn std::fmt::Display) -> Self {
         Self::new(Code::InvalidArgument, "MALFORMED_KEY", error.to_string())
             .next("session keys look like `main` or `agent:main:explicit:notes`")

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use ring::rand::SecureRandom as _;
@@ -144,6 +145,7 @@ pub(crate) fn explain(error: StoreError, directory: &Path) -> StoreError {
 pub(crate) fn audit_key(path: &Path, head: AuditHead) -> Result<[u8; 32], OpenError> {
     match File::open(path) {
         Ok(file) => {
+            make_private(&file).map_err(OpenError::AuditKey)?;
             let mut bytes = Vec::new();
             file.take(33).read_to_end(&mut bytes).map_err(OpenError::AuditKey)?;
             <[u8; 32]>::try_from(bytes).map_err(|_bytes| {
@@ -164,6 +166,16 @@ pub(crate) fn audit_key(path: &Path, head: AuditHead) -> Result<[u8; 32], OpenEr
             Ok(key)
         }
     }
+}
+
+/// Takes a key that others could read away from them, and says so: it may be known by now.
+fn make_private(file: &File) -> std::io::Result<()> {
+    let mode = file.metadata()?.permissions().mode() & 0o777;
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    tracing::warn!(mode = format!("{mode:o}"), "audit.key was open to others; it is closed now");
+    file.set_permissions(std::fs::Permissions::from_mode(0o600))
 }
 
 /// Creates a file that only its owner can read, whole or not at all, and durable.

@@ -16,6 +16,8 @@ use crate::output::{Format, Output};
 use crate::place::Place;
 use crate::{json, length, table};
 
+/// How long the gateway has to answer: it does so in a millisecond when it is well.
+const ANSWER: Duration = Duration::from_secs(2);
 /// The pause between two questions for the gateway's health.
 const POLL: Duration = Duration::from_millis(50);
 
@@ -71,7 +73,7 @@ pub(super) async fn health(
 ) -> Result<Exit, Failure> {
     let deadline = Instant::now() + args.wait.unwrap_or_default();
     let answer = loop {
-        let answer = ask(place).await;
+        let answer = within(ANSWER, ask(place)).await;
         let may_change = match &answer {
             Ok(status) => *status != ServingStatus::Serving,
             Err(Failure::Connect(error)) => matches!(
@@ -99,6 +101,15 @@ pub(super) async fn health(
         Format::Json => output.document(&Health { status: word })?,
     }
     Ok(exit)
+}
+
+/// Ends a question that nobody answers: who takes connections and says nothing is not healthy.
+async fn within(
+    limit: Duration,
+    ask: impl Future<Output = Result<ServingStatus, Failure>>,
+) -> Result<ServingStatus, Failure> {
+    // Where no answer is as good as a bad one: it may come yet, so it is worth another try.
+    tokio::time::timeout(limit, ask).await.unwrap_or(Ok(ServingStatus::Unknown))
 }
 
 async fn ask(place: &Place) -> Result<ServingStatus, Failure> {

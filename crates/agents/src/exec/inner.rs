@@ -8,8 +8,8 @@ use std::process::{Command, ExitCode, Stdio};
 
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 
-use super::sandbox;
 use super::wire::{CommandOrder, InnerFailure, SandboxMode};
+use super::{sandbox, syscalls};
 
 /// Returns only when the command could not be started; the reason was told to OUTER then.
 pub(super) fn run(order: &CommandOrder, mut control: UnixStream) -> ExitCode {
@@ -36,7 +36,8 @@ fn prepare(order: &CommandOrder) -> Result<(), InnerFailure> {
         SandboxMode::Off => Ok(()),
         SandboxMode::Workspace => {
             sandbox::drop_capabilities().map_err(setup)?;
-            sandbox::restrict(order).map_err(|problem| InnerFailure::Sandbox { problem })
+            sandbox::restrict(order).map_err(|problem| InnerFailure::Sandbox { problem })?;
+            syscalls::restrict().map_err(|problem| InnerFailure::Sandbox { problem })
         }
     }
 }

@@ -87,8 +87,9 @@ impl Core {
 }
 
 fn find_case(row: &'static Row, target: &str) -> Result<&'static method::Case, Reply> {
-    row.cases.iter().find(|case| case.when == target).ok_or_else(|| {
-        let known: Vec<_> = row.cases.iter().map(|case| format!("`{}`", case.when)).collect();
+    let name = |case: &method::Case| if case.when.is_empty() { "always" } else { case.when };
+    row.cases.iter().find(|case| name(case) == target).ok_or_else(|| {
+        let known: Vec<_> = row.cases.iter().map(|case| format!("`{}`", name(case))).collect();
         Reply::invalid(format!("`{}` knows the targets {}", row.name, known.join(", ")))
     })
 }

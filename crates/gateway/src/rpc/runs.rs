@@ -136,7 +136,11 @@ fn parse_list(message: &v1::ListRunsRequest) -> Result<RunFilter, Reply> {
         .iter()
         .map(|status| convert::parse_run_status(*status))
         .collect::<Result<_, _>>()?;
-    Ok(RunFilter { session, statuses, after, limit: convert::page_size(message.page_size)? })
+    let agent = match (message.session_key.as_str(), message.agent_id.as_str()) {
+        ("", agent) if !agent.is_empty() => Some(convert::agent_id(agent)?),
+        _ => None,
+    };
+    Ok(RunFilter { agent, session, statuses, after, limit: convert::page_size(message.page_size)? })
 }
 
 /// The events of a run, from its acceptance to its end.
@@ -150,11 +154,21 @@ fn events(watch: Watch) -> impl Stream<Item = Result<v1::RunEvent, Status>> + Se
         let event = match watch.next().await? {
             Event::Turn(event) => Ok(wire(turn_event(event))),
             Event::Ended(run) => Ok(wire(WireEvent::Final(convert::run(run)))),
-            Event::Left => Err(Reply::draining().into()),
+            Event::Left => Err(left(&watch.accepted.run).into()),
         };
         Some((event, watch))
     });
     futures_util::StreamExt::chain(first, rest)
+}
+
+/// A run that was accepted and goes on after the next start: asking for it again would run it twice.
+fn left(run: &RunId) -> Reply {
+    let message =
+        "the gateway is stopping; the run stays accepted and goes on after the next start";
+    Reply::draining()
+        .saying(message)
+        .with("runId", run.to_string())
+        .next(format!("openclaw runs wait {run}"))
 }
 
 const fn wire(event: WireEvent) -> v1::RunEvent {

@@ -28,9 +28,13 @@ impl AuditHead {
     pub const START: Self = Self { seq: 0, digest: Digest::START };
 
     pub(crate) fn stored(connection: &Connection) -> rusqlite::Result<Self> {
-        connection.query_row("SELECT seq, digest FROM audit_chain WHERE id = 1", [], |row| {
-            Ok(Self { seq: row.get(0)?, digest: Digest(row.get(1)?) })
-        })
+        let sql = "SELECT seq, digest FROM audit_chain WHERE id = 1";
+        let stored = connection
+            .query_row(sql, [], |row| Ok(Self { seq: row.get(0)?, digest: Digest(row.get(1)?) }))
+            .optional()?;
+        // A head that was removed: what the rows and `audit.head` say finds that out, and nothing
+        // can be written, as there is no row to move.
+        Ok(stored.unwrap_or(Self::START))
     }
 }
 

@@ -151,6 +151,8 @@ pub struct RunCursor(pub i64);
 /// Which runs are wanted.
 #[derive(Clone, Debug, Default)]
 pub struct RunFilter {
+    /// Only those of this agent.
+    pub agent: Option<openclaw_scopes::AgentId>,
     /// Only those of this conversation.
     pub session: Option<SessionKey>,
     /// Only those in one of these states; empty for all.
@@ -193,6 +195,9 @@ fn page(connection: &Connection, filter: &RunFilter) -> rusqlite::Result<RunPage
     let mut clauses = Clauses::of(SELECT);
     if let Some(RunCursor(row)) = filter.after {
         clauses.narrow("r.id < ?").bind(row);
+    }
+    if let Some(agent) = &filter.agent {
+        clauses.narrow("s.agent = ?").bind(agent.to_string());
     }
     if let Some(session) = &filter.session {
         clauses

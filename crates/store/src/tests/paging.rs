@@ -79,7 +79,8 @@ async fn runs_have_no_gaps_and_no_repeats() {
         ] {
             let (mut runs, mut after) = (Vec::new(), None);
             loop {
-                let query = RunFilter { after, limit, statuses: statuses.clone(), session: None };
+                let query =
+                    RunFilter { after, limit, statuses: statuses.clone(), ..RunFilter::default() };
                 let page = store.view(&owner(), &query, bed.now()).await.unwrap();
                 runs.extend(page.runs.iter().map(|run| run.run.to_string()));
                 after = page.next;
