@@ -210,3 +210,38 @@ async fn refuse(store: &Store, stranger: &Stranger, path: &str) -> Status {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use openclaw_scopes::RunId;
+    use openclaw_scopes::target::AuditRange;
+    use openclaw_store::{AuditFilter, Options};
+
+    use super::*;
+
+    /// Whoever connects and says nothing has tried the door all the same; once is enough.
+    #[tokio::test]
+    async fn a_silent_connection_is_recorded_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options { clock: Arc::new(clock::now), max_pages: None };
+        let store = Store::open(dir.path(), &options).unwrap();
+        let run = Some(RunId::parse("r-1").unwrap());
+        let turned = Turned::from(Stranger::InsideRun { run });
+        turned.record_silence(&store).await;
+        turned.record_silence(&store).await;
+        let Identity::Known(owner) = Identity::owner(0, Cause::Request, Epoch(1)) else {
+            panic!("the owner is known")
+        };
+        let filter = AuditFilter {
+            range: AuditRange::All,
+            before: None,
+            limit: 10,
+            method: String::new(),
+            principal: "run:r-1".into(),
+            decision: Some(Decision::Denied),
+        };
+        let page = store.view(&owner, &filter, clock::now()).await.unwrap();
+        let rows: Vec<_> = page.records.iter().map(|row| row.method.as_str()).collect();
+        assert_eq!(rows, ["connect"]);
+    }
+}

@@ -80,3 +80,17 @@ pub fn check_config(state_dir: &Path, config: Option<&Path>) -> Result<Settings,
         None => Settings::read(&state_dir.join("openclaw.toml"), Presence::Optional)?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A mistyped directory is no proof that all is well.
+    #[tokio::test]
+    async fn verifying_makes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = verify_audit(dir.path(), None).await.unwrap_err();
+        assert!(matches!(error, OfflineError::NoStore(_)), "{error}");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+}

@@ -29,6 +29,11 @@ async fn the_answer_comes_in_two_steps() {
     // It is durable before anything was answered.
     let listed = owner.runs().list(v1::ListRunsRequest::default()).await.unwrap().into_inner();
     assert_eq!(listed.runs, [run]);
+    for (agent, count) in [("main", 1), ("nobody", 0)] {
+        let request = v1::ListRunsRequest { agent_id: agent.into(), ..Default::default() };
+        let listed = owner.runs().list(request).await.unwrap().into_inner();
+        assert_eq!(listed.runs.len(), count, "{agent}");
+    }
     provider.release(1);
     for word in ["one ", "two ", "three"] {
         assert_eq!(events.expect().await, Event::Text(v1::TextDelta { text: word.into() }));
