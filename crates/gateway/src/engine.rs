@@ -19,6 +19,7 @@ use openclaw_store::{
     AbortRun, AbortedRun, AcceptRun, Accepted, ActError, GetRun, Peek, Precedence, RecoverRuns,
     RunError, RunView, Store, StoreError,
 };
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use live::{Event, Novelty, Watch};
@@ -134,9 +135,11 @@ impl Engine {
         let worker = self
             .worker(&request.agent)
             .ok_or_else(|| StartError::UnknownAgent(request.agent.clone()))?;
-        let live = loop {
+        loop {
             match self.enlist(&request, caller) {
-                Enlisted::New(live) => break live,
+                Enlisted::New(live) => {
+                    return self.accept_and_drive(caller, request, live, worker).await;
+                }
                 Enlisted::Full(full) => return self.find_again(caller, request, full).await,
                 Enlisted::There(live) => {
                     if let Some(watch) = self.attach(caller, &request, &live).await? {
@@ -145,7 +148,43 @@ impl Engine {
                     // The request that came first was refused; this one is judged by itself.
                 }
             }
-        };
+        }
+    }
+
+    /// Accepts a run and drives it, in a task of its own: whoever asked may go away at any moment,
+    /// and what was begun for them goes on.
+    async fn accept_and_drive(
+        &self,
+        caller: &Caller,
+        request: Request,
+        live: Arc<Live>,
+        worker: Arc<Worker>,
+    ) -> Result<Watch, StartError> {
+        let (tell, told) = oneshot::channel();
+        let (engine, caller) = (self.clone(), caller.clone());
+        self.0.tasks.spawn(async move {
+            match engine.accept(&caller, request, &live, &worker).await {
+                Ok((watch, begin)) => {
+                    // Nobody may be listening any more; the run is driven all the same.
+                    drop(tell.send(Ok(watch)));
+                    if let Some(begin) = begin {
+                        engine.drive(live, worker, begin).await;
+                    }
+                }
+                Err(error) => drop(tell.send(Err(error))),
+            }
+        });
+        told.await.unwrap_or(Err(StartError::Draining))
+    }
+
+    /// Accepts a run that has its place in the lanes; tells how it is to be driven, if it is new.
+    async fn accept(
+        &self,
+        caller: &Caller,
+        request: Request,
+        live: &Arc<Live>,
+        worker: &Worker,
+    ) -> Result<(Watch, Option<Begin>), StartError> {
         let precedence = if live.has_turn() { Precedence::Start } else { Precedence::Wait };
         let timeout = match request.limit {
             Limit::None => None,
@@ -165,20 +204,18 @@ impl Engine {
             Ok(Accepted::Started(started)) => (started.view.clone(), Begin::Now(started)),
             Ok(Accepted::Waiting(view, ticket)) => (view, Begin::InTurn(ticket)),
             Ok(Accepted::Existing(view)) => {
-                self.dismiss(&live);
+                self.dismiss(live);
                 live.accept_failed();
-                return Ok(Watch::ended(view));
+                return Ok((Watch::ended(view), None));
             }
             Err(error) => {
-                self.dismiss(&live);
+                self.dismiss(live);
                 live.accept_failed();
                 return Err(error.into());
             }
         };
         live.accepted(&view);
-        let watch = Watch::new(view, Arc::clone(&live));
-        self.spawn(live, worker, begin);
-        Ok(watch)
+        Ok((Watch::new(view, Arc::clone(live)), Some(begin)))
     }
 
     /// Enters a run into the lanes and the list of live runs, unless it is there.
@@ -331,7 +368,9 @@ impl Engine {
                 self.0.store.end_waiting_run(ticket.run, error, clock::now()).await?;
                 continue;
             };
-            let live = Arc::new(Live::recovered(ticket.run.clone()));
+            let Some((digest, holder, view)) = self.0.store.asked(&ticket.run)? else { continue };
+            let live = Arc::new(Live::new(ticket.run.clone(), digest, holder));
+            live.accepted(&view);
             {
                 let mut runs = self.0.live.lock().unwrap_or_else(PoisonError::into_inner);
                 let mut lanes = self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner);

@@ -123,7 +123,10 @@ impl Settings {
         options.write(true).create(true).truncate(true).mode(0o600);
         let mut file = options.open(&temporary).map_err(failed)?;
         file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
-        std::fs::rename(&temporary, path).map_err(failed)
+        std::fs::rename(&temporary, path).map_err(failed)?;
+        // The new name is durable when its directory is.
+        let directory = path.parent().unwrap_or_else(|| Path::new("."));
+        std::fs::File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)
     }
 }
 

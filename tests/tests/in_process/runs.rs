@@ -108,6 +108,60 @@ async fn a_client_that_goes_away_does_not_end_the_run() {
     assert_eq!((run.status(), run.text.as_str()), (RunStatus::Ok, "Still here."));
 }
 
+/// The client may be gone before the acceptance is on disk: the conversation must not stand still.
+#[tokio::test]
+async fn a_client_that_goes_away_at_once_leaves_no_conversation_stuck() {
+    let gateway = Setup::new().start().await;
+    let owner = gateway.owner().await;
+    for round in 0..40 {
+        let client = gateway.owner().await;
+        let asking = background(async move {
+            drop(ask(&client, request(&format!("gone-{round}"), "main", "Hello.")).await);
+        });
+        for _ in 0..round {
+            tokio::task::yield_now().await;
+        }
+        asking.abort();
+        drop(asking.await);
+        let asked = soon(ask(&owner, request(&format!("here-{round}"), "main", "Hello."))).await;
+        assert_eq!(asked.unwrap().status(), RunStatus::Ok, "round {round}");
+    }
+    let status = owner.gateway().status(v1::StatusRequest {}).await.unwrap().into_inner();
+    assert_eq!((status.queued_runs, status.running_runs), (0, 0));
+}
+
+/// A run that waits over a restart is still the same run to whoever asks again.
+#[tokio::test]
+async fn a_retry_after_a_restart_finds_the_run_that_waits() {
+    let provider = Provider::openai([
+        Behavior::held("First."),
+        Behavior::held("Second."),
+        Behavior::text("Third."),
+    ])
+    .await;
+    let gateway = Setup::new().provider(&provider).start().await;
+    let owner = gateway.owner().await;
+    let first = start(&owner, request("one", "main", "1")).await.unwrap();
+    provider.requests(1).await;
+    let second = start(&owner, request("two", "main", "2")).await.unwrap();
+    let third = start(&owner, request("three", "main", "3")).await.unwrap();
+    let stopping = background(gateway.stop());
+    second.rest().await.unwrap_err();
+    third.rest().await.unwrap_err();
+    provider.release(1);
+    first.rest().await.unwrap();
+    let gateway = stopping.await.unwrap().start().await;
+    let owner = gateway.owner().await;
+    provider.requests(2).await;
+    let mut again = start(&owner, request("three", "main", "3")).await.unwrap();
+    let Event::Accepted(accepted) = again.expect().await else { panic!("first the acceptance") };
+    assert!(accepted.existing);
+    let other = ask(&owner, request("three", "main", "another question")).await.unwrap_err();
+    assert_eq!(other.reason, "IDEMPOTENCY_CONFLICT");
+    provider.release(1);
+    assert_eq!(again.rest().await.unwrap().text, "Third.");
+}
+
 #[tokio::test]
 async fn whoever_comes_later_gets_the_text_so_far() {
     let provider = Provider::openai([Behavior::HangAfter("one two three ".into())]).await;

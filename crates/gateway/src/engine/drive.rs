@@ -49,7 +49,7 @@ impl Engine {
             () = live.cancel().cancelled() => {}
         }
         // Its turn may have come while the gateway stops: it stays accepted all the same.
-        if live.stopped() == Some(Stop::Leave) {
+        if matches!(live.stopped(), Some(Stop::Leave | Stop::Drain)) {
             return None;
         }
         let run = ticket.run.clone();
@@ -209,7 +209,7 @@ impl Engine {
                     }
                     tokio::select! {
                         () = tokio::time::sleep(wait) => {}
-                        () = self.0.drain.cancelled() => return None,
+                        () = live.cancel().cancelled(), if live.stopped().is_none() => {}
                     }
                     wait = wait.saturating_mul(2).min(LONGEST_WAIT);
                 }

@@ -43,8 +43,8 @@ enum End {
 #[derive(Debug)]
 pub(super) struct Live {
     acceptance: watch::Sender<Acceptance>,
-    /// Who asked, and what: `None` for one that was found at the start.
-    asked: Option<([u8; 32], GrantHolder)>,
+    /// What was asked, and by whom.
+    asked: ([u8; 32], GrantHolder),
     cancel: CancellationToken,
     ended: watch::Sender<End>,
     run: RunId,
@@ -55,18 +55,9 @@ pub(super) struct Live {
 
 impl Live {
     pub(super) fn new(run: RunId, digest: [u8; 32], holder: GrantHolder) -> Self {
-        Self::of(run, Some((digest, holder)))
-    }
-
-    /// A run that was accepted by an earlier process.
-    pub(super) fn recovered(run: RunId) -> Self {
-        Self::of(run, None)
-    }
-
-    fn of(run: RunId, asked: Option<([u8; 32], GrantHolder)>) -> Self {
         Self {
             acceptance: watch::Sender::new(Acceptance::Asked),
-            asked,
+            asked: (digest, holder),
             cancel: CancellationToken::new(),
             ended: watch::Sender::new(End::Ahead),
             run,
@@ -81,7 +72,7 @@ impl Live {
     }
 
     pub(super) fn is_same(&self, digest: &[u8; 32], holder: &GrantHolder) -> bool {
-        self.asked.as_ref().is_some_and(|(asked, by)| asked == digest && by == holder)
+        self.asked.0 == *digest && self.asked.1 == *holder
     }
 
     pub(super) fn give_turn(&self) {
@@ -102,6 +93,8 @@ impl Live {
 
     pub(super) fn accept_failed(&self) {
         self.acceptance.send_replace(Acceptance::Failed);
+        // Whoever waits for an end here must not do so for ever.
+        self.end(None);
     }
 
     /// Waits for the answer to whoever asked first; `None` when it was a refusal.

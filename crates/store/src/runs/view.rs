@@ -112,6 +112,22 @@ pub(super) fn target(connection: &Connection, run: &RunId) -> rusqlite::Result<R
 }
 
 impl Store {
+    /// Returns what a run was asked by whom, and how it stands, for work that is authorized already.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn asked(
+        &self,
+        run: &RunId,
+    ) -> Result<Option<([u8; 32], GrantHolder, RunView)>, StoreError> {
+        self.snapshot(|connection| {
+            let Some(view) = find(connection, run)? else { return Ok(None) };
+            let sql = "SELECT request_digest FROM runs WHERE run_id = ?1";
+            let digest = connection.query_row(sql, [run.as_str()], |row| row.get(0))?;
+            Ok(Some((digest, view.on_behalf_of.clone(), view)))
+        })
+    }
+
     /// Returns a run as it stands, for work that is authorized already.
     ///
     /// # Errors
