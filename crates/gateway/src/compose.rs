@@ -167,7 +167,6 @@ impl Builder {
         let drain = CancellationToken::new();
         let limits = LaneLimits::with_concurrency(settings.config.max_concurrent(cpus()));
         let engine = Engine::new(store.clone(), roster, limits, helpers, drain);
-        recover(&engine, &store).await?;
         let tasks = Tasks::default();
         let doorman = Doorman {
             directory_uid: state_dir.owner(),
@@ -178,8 +177,14 @@ impl Builder {
             orphans::adopt(&tasks, &around.helpers, &stop).map_err(StartError::Orphans)?;
         }
         let (connections, accepted) = accept::queue();
-        if self.reach == Reach::Socket {
-            let listener = accept::bind(&state_dir.socket())?;
+        let listener = match self.reach {
+            Reach::InProcess => None,
+            Reach::Socket => Some(accept::bind(&state_dir.socket())?),
+        };
+        // Last of what may fail: it sets to work what waited, and a start that fails after it would
+        // interrupt that.
+        recover(&engine, &store).await?;
+        if let Some(listener) = listener {
             tasks.spawn(accept::serve(
                 listener,
                 doorman.clone(),

@@ -118,7 +118,7 @@ pub fn authorize<M: Method>(
 //= docs/threat-model.md#T16
 pub(crate) fn judge(caller: &Caller, case: &Case) -> Result<(), Denial> {
     match (caller.capabilities(), case.actor) {
-        (Some(_), ActorRule::Never) => return Err(Denial::Internal),
+        (_, ActorRule::Nobody) | (Some(_), ActorRule::Never) => return Err(Denial::Internal),
         (Some(held), ActorRule::Capability(needed)) if !held.contains(needed) => {
             return Err(Denial::MissingCapability(needed));
         }

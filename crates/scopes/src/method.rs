@@ -23,6 +23,8 @@ pub enum ActorRule {
     Capability(Capability),
     /// Internal actors never call this; only people, devices and tokens do.
     Never,
+    /// Nobody at all calls this.
+    Nobody,
 }
 
 /// One line of the policy: when it applies, and what it requires.
@@ -239,7 +241,7 @@ const SEAL: Case = Case::internal(Capability::AuditSeal, Requirement::Nothing);
 const NO_TOOL: Case = Case {
     when: "not a tool",
     requires: Requirement::Scope(Scope::Admin),
-    actor: ActorRule::Never,
+    actor: ActorRule::Nobody,
 };
 
 const fn tool_case(target: &ToolTarget) -> &'static Case {

@@ -82,5 +82,6 @@ fn actor(actor: ActorRule) -> &'static str {
     match actor {
         ActorRule::Capability(capability) => capability.name(),
         ActorRule::Never => "never",
+        ActorRule::Nobody => "nobody",
     }
 }

@@ -88,7 +88,7 @@ fn internal_work_needs_capability_and_grant() {
             let caller = run(scopes, CapabilitySet::of(capabilities));
             for case in TABLE.iter().flat_map(|row| row.cases) {
                 let capable = match case.actor {
-                    ActorRule::Never => false,
+                    ActorRule::Never | ActorRule::Nobody => false,
                     ActorRule::Capability(needed) => capabilities.contains(&needed),
                 };
                 let granted = match case.requires {
@@ -154,6 +154,7 @@ fn decisions() {
     check::<InvokeTool> (&run(Scope::Write, ExecUnsandboxed),    tool(ExecUnsandboxed), Err(Denial::MissingScope(Scope::Admin)));
     check::<InvokeTool> (&run(Scope::Admin, ExecUnsandboxed),    tool(ExecUnsandboxed), Ok(()));
     check::<InvokeTool> (&run(Scope::Admin, RunsRecover),        tool(RunsRecover),     Err(Denial::Internal));
+    check::<InvokeTool> (&person(),                              tool(RunsRecover),     Err(Denial::Internal));
     check::<StartRun>   (&run(Scope::Admin, FilesRead),          session(),             Err(Denial::Internal));
     check::<RecoverRuns>(&recovery(),                            Whole,                 Ok(()));
     check::<RecoverRuns>(&person(),                              Whole,                 Err(Denial::OnlyInternal(RunsRecover)));
@@ -188,7 +189,7 @@ fn every_case_that_judges_is_in_the_table() {
     for capability in Capability::ALL.iter().copied() {
         let target = ToolTarget { capability, tool: ToolName::parse("t").unwrap() };
         let case = InvokeTool::case(&target);
-        let is_open_to_somebody = case.actor != ActorRule::Never;
+        let is_open_to_somebody = case.actor != ActorRule::Nobody;
         assert_eq!(InvokeTool::ROW.cases.contains(case), is_open_to_somebody, "{capability}");
     }
 }

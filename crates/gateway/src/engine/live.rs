@@ -269,6 +269,8 @@ impl Watch {
             if watchers.is_closed {
                 inbox.close();
             } else {
+                // Those who went away while nothing happened are forgotten here.
+                watchers.all.retain(|inbox| Arc::strong_count(inbox) > 1);
                 watchers.all.push(Arc::clone(&inbox));
             }
         }

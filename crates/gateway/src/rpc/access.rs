@@ -102,6 +102,7 @@ fn response(about: &Caller, explanation: &Explanation) -> v1::ExplainResponse {
         internal: match verdict.case.actor {
             ActorRule::Capability(capability) => capability.name().into(),
             ActorRule::Never => "never".into(),
+            ActorRule::Nobody => "nobody".into(),
         },
         allowed: verdict.decision.is_ok(),
         denial: verdict.decision.err().map(|denial| denial.to_string()).unwrap_or_default(),
