@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use openclaw_agents::exec::{HelperPath, HelperRegistry, Limits, SandboxMode, TcpMode};
 use openclaw_agents::tool::{Tool, ToolSpec, Toolbox};
 use openclaw_agents::tools::{
-    EditFile, ExecOptions, ExecTool, ListDir, ReadFile, RunStatus, SessionStatus, WebFetch,
-    WebFetchOptions, Workspace, WriteFile,
+    EditFile, ExecOptions, ExecTool, ListDir, ReadFile, RunStatus, SessionStatus, StatusSource,
+    WebFetch, WebFetchOptions, Workspace, WriteFile,
 };
 use openclaw_agents::{
     ConnectError, Fingerprint, Model, PromptInputs, Providers, RetryPolicy, SeededJitter,
@@ -144,7 +144,8 @@ impl Worker {
             .allows("session_status")
             .then(|| SessionStatus::new(Arc::new(sample.clone())));
         let mut tools = common_tools(&agent, config, &workspace);
-        tools.extend(own_tools(exec.as_ref(), status.as_ref(), sample));
+        let run = sample.run.clone();
+        tools.extend(own_tools(exec.as_ref(), status.as_ref(), run, Arc::new(sample)));
         let tools = Toolbox::new(tools).map_err(|error| unusable(error.to_string()))?;
         let capabilities = tools
             .specs()
@@ -165,8 +166,8 @@ impl Worker {
     }
 
     /// Returns the tools of one run.
-    pub(crate) fn toolbox(&self, status: RunStatus) -> Toolbox {
-        self.tools.with_own(own_tools(self.exec.as_ref(), self.status.as_ref(), status))
+    pub(crate) fn toolbox(&self, run: RunId, status: Arc<dyn StatusSource>) -> Toolbox {
+        self.tools.with_own(own_tools(self.exec.as_ref(), self.status.as_ref(), run, status))
     }
 
     /// Returns what a run of this agent is capable of: what its tools need, and nothing else.
@@ -215,14 +216,15 @@ fn common_tools(agent: &Agent, config: &Config, workspace: &Arc<Workspace>) -> V
 fn own_tools(
     exec: Option<&ExecTool>,
     session_status: Option<&SessionStatus>,
-    status: RunStatus,
+    run: RunId,
+    status: Arc<dyn StatusSource>,
 ) -> Vec<Arc<dyn Tool>> {
     let mut tools: Vec<Arc<dyn Tool>> = Vec::with_capacity(2);
     if let Some(exec) = exec {
-        tools.push(Arc::new(exec.for_run(status.run.clone())));
+        tools.push(Arc::new(exec.for_run(run)));
     }
     if let Some(session_status) = session_status {
-        tools.push(Arc::new(session_status.for_run(Arc::new(status))));
+        tools.push(Arc::new(session_status.for_run(status)));
     }
     tools
 }

@@ -78,6 +78,8 @@ async fn tools_are_called_in_order_and_recorded() {
     }
     assert!(entries[4].text.contains("one two") && entries[5].text.contains("a.txt"));
     assert!(entries[9].text.contains("agent:main:main"), "{:?}", entries[9]);
+    // The status tells what the answers before it have cost.
+    assert!(!entries[9].text.contains("usage: 0 tokens in"), "{:?}", entries[9]);
 
     // What changes something is in the audit log, as the run's doing on the owner's behalf.
     let request =

@@ -1,13 +1,13 @@
 //! The ports of a turn over the store: its journal, and who decides about its tool calls.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
+use openclaw_agents::tools::{RunStatus, StatusSource};
 use openclaw_agents::{Journal, JournalError, Refusal, ToolGate};
 use openclaw_scopes::method::InvokeTool;
 use openclaw_scopes::{Authorized, Caller, Capability, Denial, ToolTarget};
-use openclaw_sessions::Record;
+use openclaw_sessions::{Record, Usage};
 use openclaw_store::{ActError, Note, Peek, RunFence, Store};
 
 use crate::clock;
@@ -17,8 +17,28 @@ use crate::clock;
 pub(super) struct FencedJournal<'a> {
     pub(super) fence: &'a RunFence,
     pub(super) store: &'a Store,
+    /// What the run's answers have cost so far.
+    pub(super) usage: Arc<Mutex<Usage>>,
     /// What was written, for the history in memory.
     pub(super) written: Mutex<Vec<Record>>,
+}
+
+/// The status of a run as its tools are told it: what does not change, and what it has cost so far.
+#[derive(Debug)]
+pub(super) struct LiveStatus {
+    pub(super) base: RunStatus,
+    pub(super) usage: Arc<Mutex<Usage>>,
+}
+
+impl StatusSource for LiveStatus {
+    fn status(&self) -> RunStatus {
+        let usage = *self.usage.lock().unwrap_or_else(PoisonError::into_inner);
+        RunStatus {
+            input_tokens: usage.input_tokens,
+            output_tokens: usage.output_tokens,
+            ..self.base.clone()
+        }
+    }
 }
 
 impl Journal for FencedJournal<'_> {
@@ -27,6 +47,13 @@ impl Journal for FencedJournal<'_> {
             let appended = self.store.append(self.fence, records.clone(), clock::now()).await;
             match appended {
                 Ok(_last) => {
+                    for record in &records {
+                        if let Record::AssistantMessage(message) = record {
+                            let mut usage =
+                                self.usage.lock().unwrap_or_else(PoisonError::into_inner);
+                            *usage = usage.plus(message.usage);
+                        }
+                    }
                     let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
                     written.extend(records);
                     Ok(())

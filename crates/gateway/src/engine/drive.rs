@@ -13,7 +13,7 @@ use openclaw_sessions::{
 };
 use openclaw_store::{ActError, Ending, RunError, RunView, Started, StoreError, Ticket};
 
-use super::adapters::{FencedJournal, RunGate};
+use super::adapters::{FencedJournal, LiveStatus, RunGate};
 use super::live::{Live, Stop};
 use super::{Engine, now};
 use crate::roster::Worker;
@@ -93,6 +93,7 @@ impl Engine {
         let journal = FencedJournal {
             fence: &started.fence,
             store: &self.0.store,
+            usage: Arc::default(),
             written: Mutex::new(Vec::new()),
         };
         let outcome = self.turn(live, worker, &started, &projection, &journal).await;
@@ -126,7 +127,7 @@ impl Engine {
         projection: &Projection,
         journal: &FencedJournal<'_>,
     ) -> TurnOutcome {
-        let status = ToolStatus {
+        let base = ToolStatus {
             agent: worker.agent.id.clone(),
             input_tokens: 0,
             model: worker.model.name().to_owned(),
@@ -135,7 +136,8 @@ impl Engine {
             session: started.view.session.clone(),
             started: started.running.started_at,
         };
-        let toolbox = worker.toolbox(status);
+        let status = LiveStatus { base, usage: Arc::clone(&journal.usage) };
+        let toolbox = worker.toolbox(live.run().clone(), Arc::new(status));
         let caller = Caller::run(
             live.run().clone(),
             started.view.session.clone(),
