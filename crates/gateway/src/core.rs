@@ -3,10 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use openclaw_scopes::Timestamp;
-use openclaw_store::Store;
+use openclaw_scopes::method::Method;
+use openclaw_scopes::{Authorized, Caller, Timestamp};
+use openclaw_store::{Peek, Store};
 
+use crate::clock;
 use crate::engine::Engine;
+use crate::respond::{self, Reply};
 use crate::roster::Surroundings;
 
 /// What the services share. Cheap to clone.
@@ -29,6 +32,18 @@ pub(crate) struct Parts {
 impl Core {
     pub(crate) fn new(parts: Parts) -> Self {
         Self(Arc::new(parts))
+    }
+}
+
+impl Core {
+    /// Decides about a read whose subject is not in the store; returns the witness.
+    pub(crate) async fn peek<M: Method>(
+        &self,
+        caller: &Caller,
+        target: M::Target,
+    ) -> Result<Authorized<M>, Reply> {
+        let peeked = self.store.view(caller, &Peek::<M>(target), clock::now()).await;
+        peeked.map_err(|error| respond::act(error, M::ROW, |never| match *never {}))
     }
 }
 

@@ -2,18 +2,17 @@
 
 use openclaw_proto::v1::access_server::Access;
 use openclaw_proto::{scope_names, v1};
-use openclaw_scopes::method::{ActorRule, ExplainAccess, Method as _, Row, Surface};
+use openclaw_scopes::method::{ActorRule, ExplainAccess, Row, Surface};
 use openclaw_scopes::target::Subject;
 use openclaw_scopes::{
     Caller, Cause, Component, Explanation, GrantHolder, RunId, explain, method, policy,
 };
-use openclaw_store::Peek;
 use tonic::{Code, Request, Response, Status};
 
 use crate::core::Core;
 use crate::identity::Identity;
 use crate::respond::Reply;
-use crate::{clock, gate, respond};
+use crate::{gate, respond};
 
 #[tonic::async_trait]
 impl Access for Core {
@@ -28,9 +27,7 @@ impl Access for Core {
             "" => Subject::Itself,
             other => Subject::Other(other.into()),
         };
-        let peeked = self.store.view(&caller, &Peek::<ExplainAccess>(subject), clock::now()).await;
-        let authorized = peeked
-            .map_err(|error| respond::act(error, ExplainAccess::ROW, |never| match *never {}))?;
+        let authorized = self.peek::<ExplainAccess>(&caller, subject).await?;
         let (caller, subject) = authorized.into_parts();
         let about = match subject {
             Subject::Itself => caller,

@@ -6,7 +6,7 @@ use openclaw_proto::v1::agents_server::Agents;
 use openclaw_scopes::method::{CreateAgent, DeleteAgent, ListAgents, Method, ReadAgent};
 use openclaw_scopes::target::{AgentTarget, Whole};
 use openclaw_scopes::{AgentId, Caller, IdempotencyKey};
-use openclaw_store::{ConflictError, Decision, Entry, NoteOnce, Noted, Peek};
+use openclaw_store::{ConflictError, Decision, Entry, NoteOnce, Noted};
 use tonic::{Code, Request, Response, Status};
 
 use crate::core::Core;
@@ -22,9 +22,7 @@ impl Agents for Core {
         request: Request<v1::ListAgentsRequest>,
     ) -> Result<Response<v1::ListAgentsResponse>, Status> {
         let (caller, v1::ListAgentsRequest {}) = gate::admit(request)?;
-        let peeked = self.store.view(&caller, &Peek::<ListAgents>(Whole), clock::now()).await;
-        let authorized = peeked
-            .map_err(|error| respond::act(error, ListAgents::ROW, |never| match *never {}))?;
+        let authorized = self.peek::<ListAgents>(&caller, Whole).await?;
         let (_, Whole) = authorized.into_parts();
         let agents = self.engine.roster().agents().map(|worker| shown(worker, None)).collect();
         Ok(Response::new(v1::ListAgentsResponse { agents }))
@@ -36,9 +34,7 @@ impl Agents for Core {
     ) -> Result<Response<v1::Agent>, Status> {
         let (caller, message) = gate::admit(request)?;
         let target = AgentTarget(convert::agent_id(&message.id)?);
-        let peeked = self.store.view(&caller, &Peek::<ReadAgent>(target), clock::now()).await;
-        let authorized =
-            peeked.map_err(|error| respond::act(error, ReadAgent::ROW, |never| match *never {}))?;
+        let authorized = self.peek::<ReadAgent>(&caller, target).await?;
         let (_, AgentTarget(id)) = authorized.into_parts();
         let roster = self.engine.roster();
         let worker = roster.agent(&id).ok_or_else(|| Reply::unknown_agent(&id))?;

@@ -7,7 +7,7 @@ use openclaw_proto::v1;
 use openclaw_proto::v1::audit_server::Audit;
 use openclaw_scopes::method::{ExportAudit, ListAudit, Method as _, VerifyAudit};
 use openclaw_scopes::target::{AuditRange, Whole};
-use openclaw_store::{AuditFilter, Note, Peek, StoreError, Verification};
+use openclaw_store::{AuditFilter, Note, StoreError, Verification};
 use tonic::{Request, Response, Status};
 
 use crate::core::Core;
@@ -60,9 +60,7 @@ impl Audit for Core {
                 Some(head.map_err(|error| Reply::invalid(error.to_string()))?)
             }
         };
-        let peeked = self.store.view(&caller, &Peek::<VerifyAudit>(Whole), clock::now()).await;
-        let authorized = peeked
-            .map_err(|error| respond::act(error, VerifyAudit::ROW, |never| match *never {}))?;
+        let authorized = self.peek::<VerifyAudit>(&caller, Whole).await?;
         let (_, Whole) = authorized.into_parts();
         let store = self.store.clone();
         let verified = tokio::task::spawn_blocking(move || store.verify_audit(known)).await;

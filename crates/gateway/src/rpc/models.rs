@@ -12,7 +12,7 @@ use openclaw_proto::{to_duration, v1};
 use openclaw_scopes::method::{ListModels, Method as _, ProbeModel};
 use openclaw_scopes::target::Whole;
 use openclaw_sessions::Message;
-use openclaw_store::{Note, Peek};
+use openclaw_store::Note;
 use tonic::{Code, Request, Response, Status};
 
 use crate::core::Core;
@@ -32,9 +32,7 @@ impl Models for Core {
         request: Request<v1::ListModelsRequest>,
     ) -> Result<Response<v1::ListModelsResponse>, Status> {
         let (caller, v1::ListModelsRequest {}) = gate::admit(request)?;
-        let peeked = self.store.view(&caller, &Peek::<ListModels>(Whole), clock::now()).await;
-        let authorized = peeked
-            .map_err(|error| respond::act(error, ListModels::ROW, |never| match *never {}))?;
+        let authorized = self.peek::<ListModels>(&caller, Whole).await?;
         let (_, Whole) = authorized.into_parts();
         let models = models(&self.engine.roster().config, &self.around.environment);
         Ok(Response::new(v1::ListModelsResponse { models }))

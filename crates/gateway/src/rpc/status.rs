@@ -5,7 +5,7 @@ use openclaw_proto::{to_duration, to_timestamp, v1};
 use openclaw_scopes::AgentId;
 use openclaw_scopes::method::{Method as _, ReadConfig, ReadStatus};
 use openclaw_scopes::target::Whole;
-use openclaw_store::{GetStatus, Peek};
+use openclaw_store::GetStatus;
 use tonic::{Request, Response, Status};
 
 use crate::core::Core;
@@ -53,9 +53,7 @@ impl Gateway for Core {
         request: Request<v1::GetConfigRequest>,
     ) -> Result<Response<v1::GetConfigResponse>, Status> {
         let (caller, v1::GetConfigRequest {}) = gate::admit(request)?;
-        let peeked = self.store.view(&caller, &Peek::<ReadConfig>(Whole), clock::now()).await;
-        let authorized = peeked
-            .map_err(|error| respond::act(error, ReadConfig::ROW, |never| match *never {}))?;
+        let authorized = self.peek::<ReadConfig>(&caller, Whole).await?;
         let (_, Whole) = authorized.into_parts();
         let path = if self.config_path.exists() {
             self.config_path.to_string_lossy().into_owned()
