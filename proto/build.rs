@@ -5,8 +5,11 @@ use std::path::PathBuf;
 use prost::Message as _;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let files = ["access", "agents", "audit", "gateway", "models", "runs", "sessions"]
-        .map(|name| format!("openclaw/v1/{name}.proto"));
+    let files = [
+        "access", "agents", "audit", "devices", "gateway", "models", "runs", "security",
+        "sessions", "tokens",
+    ]
+    .map(|name| format!("openclaw/v1/{name}.proto"));
     for file in &files {
         println!("cargo:rerun-if-changed={file}");
     }

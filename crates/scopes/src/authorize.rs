@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::method::{ActorRule, Case, Method, Requirement};
-use crate::{Caller, Capability, Epoch, GrantHolder, Scope, ScopeSet};
+use crate::method::{ActorRule, Case, Method, Requirement, Tokens};
+use crate::{Caller, Capability, Epoch, GrantHolder, Principal, ScopeSet};
 
 /// Proof that a caller may call `M` on one particular target.
 ///
@@ -73,23 +73,30 @@ pub enum Denial {
     /// The actor is not capable of it.
     #[error("missing capability: {0}")]
     MissingCapability(Capability),
-    /// The grant lacks this scope. The words are the reference's.
+    /// The grant lacks these scopes. The words are the reference's.
     #[error("missing scope: {0}")]
-    MissingScope(Scope),
+    MissingScope(ScopeSet),
     /// Only the gateway's own work, with this capability, may call it.
     #[error("only for internal work capable of {0}")]
     OnlyInternal(Capability),
+    /// An API token neither pairs nor hands out authority.
+    #[error("an API token can neither pair nor hand out authority")]
+    TokenMayNot,
+    /// The grant lacks these scopes of those that would be handed out or taken away.
+    #[error("missing scope: {0}")]
+    TooNarrow(ScopeSet),
 }
 
 impl Denial {
     /// Returns the smallest grant that would remove this reason; empty when no scope would.
     pub fn smallest_grant(self) -> ScopeSet {
         match self {
-            Self::MissingScope(scope) => scope.into(),
+            Self::MissingScope(scopes) | Self::TooNarrow(scopes) => scopes.reduced(),
             Self::GrantEnded
             | Self::Internal
             | Self::MissingCapability(_)
-            | Self::OnlyInternal(_) => ScopeSet::EMPTY,
+            | Self::OnlyInternal(_)
+            | Self::TokenMayNot => ScopeSet::EMPTY,
         }
     }
 }
@@ -110,13 +117,15 @@ pub fn authorize<M: Method>(
     if live != Some(caller.grant().epoch()) {
         return Err(Denial::GrantEnded);
     }
-    judge(caller, M::case(&target))?;
+    let holder = caller.on_behalf_of();
+    judge(caller, M::case(&target, holder), M::touches(&target, holder))?;
     Ok(Authorized { caller: caller.clone(), target })
 }
 
-/// Judges a live caller by one line of the policy: actor, then grant; each must allow.
+/// Judges a live caller by one line of the policy: actor, then grant; each must allow. `touched` are
+/// the scopes that the call hands out or takes away.
 //= docs/threat-model.md#T16
-pub(crate) fn judge(caller: &Caller, case: &Case) -> Result<(), Denial> {
+pub(crate) fn judge(caller: &Caller, case: &Case, touched: ScopeSet) -> Result<(), Denial> {
     match (caller.capabilities(), case.actor) {
         (_, ActorRule::Nobody) | (Some(_), ActorRule::Never) => return Err(Denial::Internal),
         (Some(held), ActorRule::Capability(needed)) if !held.contains(needed) => {
@@ -125,9 +134,24 @@ pub(crate) fn judge(caller: &Caller, case: &Case) -> Result<(), Denial> {
         (Some(_), ActorRule::Capability(_)) | (None, ActorRule::Never) => {}
         (None, ActorRule::Capability(needed)) => return Err(Denial::OnlyInternal(needed)),
     }
-    match case.requires {
-        Requirement::Nothing => Ok(()),
-        Requirement::Scope(scope) if caller.grant().scopes().satisfies(scope) => Ok(()),
-        Requirement::Scope(scope) => Err(Denial::MissingScope(scope)),
+    //= docs/threat-model.md#T34
+    if case.tokens == Tokens::Refused && matches!(caller.actor(), Principal::Token { .. }) {
+        return Err(Denial::TokenMayNot);
+    }
+    let held = caller.grant().scopes();
+    let lacks = |needed: ScopeSet| {
+        let lacking = needed.reduced().iter().filter(|scope| !held.satisfies(*scope));
+        lacking.fold(ScopeSet::EMPTY, ScopeSet::with)
+    };
+    let (scope, touched) = match case.requires {
+        Requirement::Nothing => (ScopeSet::EMPTY, ScopeSet::EMPTY),
+        Requirement::Scope(scope) => (scope.into(), ScopeSet::EMPTY),
+        Requirement::ScopeAndTouched(scope) => (scope.into(), touched),
+        Requirement::Touched => (ScopeSet::EMPTY, touched),
+    };
+    match (lacks(scope), lacks(scope.union(touched))) {
+        (_, all) if all.is_empty() => Ok(()),
+        (scope, all) if scope.is_empty() => Err(Denial::TooNarrow(all)),
+        (scope, all) => Err(Denial::MissingScope(scope.union(all))),
     }
 }

@@ -29,6 +29,8 @@ macro_rules! capabilities {
 capabilities! {
     /// Sealing old segments of the audit log.
     AuditSeal = 0 "audit:seal",
+    /// Letting devices in that proved their key, within what was approved for them.
+    DevicesAdmit = 8 "devices:admit",
     /// Running commands inside the workspace sandbox.
     ExecSandboxed = 1 "exec:sandboxed",
     /// Running commands with the rights of the owner's account.

@@ -35,7 +35,8 @@ pub fn explain(caller: &Caller, row: &'static Row, case: Option<&'static Case>) 
         .iter()
         .filter(|line| case.is_none_or(|only| *line == only))
         .map(|case| {
-            let decision = judge(caller, case);
+            // What a call would touch depends on it; the line says that it counts.
+            let decision = judge(caller, case, ScopeSet::EMPTY);
             let smallest_grant = decision.err().map_or(ScopeSet::EMPTY, Denial::smallest_grant);
             Verdict { case, decision, smallest_grant }
         })

@@ -94,6 +94,13 @@ impl Grant {
         Self { holder, epoch, scopes: approver.scopes.attenuate(approved).attenuate(wish) }
     }
 
+    /// Reads back a grant that [`Grant::mint`] made and a store kept, narrowed to what is wished for
+    /// now.
+    pub fn recorded(holder: GrantHolder, epoch: Epoch, kept: ScopeSet, wish: ScopeSet) -> Self {
+        let keeper = Self { holder: holder.clone(), epoch, scopes: kept.closed() };
+        Self::mint(holder, epoch, kept, &keeper, wish)
+    }
+
     /// The same grant with at most the scopes that `wish` means.
     pub(crate) fn narrowed(&self, wish: ScopeSet) -> Self {
         Self::mint(self.holder.clone(), self.epoch, ScopeSet::ALL, self, wish)

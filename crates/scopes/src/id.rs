@@ -117,6 +117,10 @@ ids! {
     DeviceId = "device id", max 64, SLUG by is_slug;
     /// What a caller names a request by, so that a retry is the same request. Also the id of a run.
     IdempotencyKey = "idempotency key", max 128, TOKEN by is_token;
+    /// An invitation to pair.
+    InvitationId = "invitation id", max 64, SLUG by is_slug;
+    /// A request to be paired, or for more than was approved.
+    PairingId = "pairing request id", max 64, SLUG by is_slug;
     /// A plugin: a lower-case slug of at most 64 bytes.
     PluginId = "plugin id", max 64, SLUG by is_slug;
     /// One run: the idempotency key under which it was asked for (`runtime` rule of the reference).

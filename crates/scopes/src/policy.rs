@@ -8,10 +8,7 @@ use crate::{Scope, ScopeSet};
 /// Returns the scopes that no row names yet: they are known, imply and grant, but guard nothing.
 pub fn reserved() -> ScopeSet {
     let guards = |scope: Scope| {
-        TABLE
-            .iter()
-            .flat_map(|row| row.cases)
-            .any(|case| case.requires == Requirement::Scope(scope))
+        TABLE.iter().flat_map(|row| row.cases).any(|case| case.requires.scope() == Some(scope))
     };
     Scope::ALL.into_iter().filter(|scope| !guards(*scope)).fold(ScopeSet::EMPTY, ScopeSet::with)
 }
@@ -44,6 +41,7 @@ impl fmt::Display for Page {
         writeln!(page, "| method | path | does |\n|---|---|---|")?;
         for row in TABLE {
             let path = match row.surface {
+                Surface::Handshake(path) => format!("`{path}`, before authentication"),
                 Surface::Rpc(path) => format!("`{path}`"),
                 Surface::Internal => "internal".into(),
             };
@@ -58,10 +56,8 @@ fn write_row(page: &mut fmt::Formatter<'_>, row: &Row) -> fmt::Result {
         let (requires, internal) = (requirement(case.requires), actor(case.actor));
         write!(page, "| `{}` | {} | {requires} | {internal} |", row.name, case.when)?;
         for scope in Scope::ALL {
-            let allows = match case.requires {
-                Requirement::Nothing => true,
-                Requirement::Scope(needed) => ScopeSet::from(scope).satisfies(needed),
-            };
+            let allows =
+                case.requires.scope().is_none_or(|needed| ScopeSet::from(scope).satisfies(needed));
             let is_open = case.actor == ActorRule::Never;
             page.write_str(if allows && is_open { " • |" } else { " |" })?;
         }
@@ -71,10 +67,14 @@ fn write_row(page: &mut fmt::Formatter<'_>, row: &Row) -> fmt::Result {
 }
 
 /// Returns a requirement in words.
-pub fn requirement(requires: Requirement) -> &'static str {
+pub fn requirement(requires: Requirement) -> String {
     match requires {
-        Requirement::Nothing => "any live grant",
-        Requirement::Scope(scope) => scope.name(),
+        Requirement::Nothing => "any live grant".into(),
+        Requirement::Scope(scope) => scope.name().into(),
+        Requirement::ScopeAndTouched(scope) => {
+            format!("{scope} and every scope granted or touched")
+        }
+        Requirement::Touched => "every scope granted".into(),
     }
 }
 

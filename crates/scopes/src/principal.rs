@@ -1,6 +1,7 @@
 //! Who acts, on whose behalf, and why.
 
 use std::fmt;
+use std::net::SocketAddr;
 
 use crate::{
     Capability, CapabilitySet, DeviceId, Epoch, Grant, GrantHolder, PluginId, RunId, ScopeSet,
@@ -58,7 +59,7 @@ pub enum Principal {
 }
 
 /// What a device connected as.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum DeviceRole {
     /// Offers capabilities of its machine.
     Node,
@@ -78,6 +79,8 @@ pub enum Standing {
 /// The parts of the gateway that act by themselves.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Component {
+    /// Lets devices in that proved their key.
+    Doorkeeper,
     /// Ends work that a crash or a drain left behind.
     Recovery,
     /// Removes what has outlived its retention.
@@ -86,11 +89,12 @@ pub enum Component {
 
 impl Component {
     /// Every component.
-    pub const ALL: [Self; 2] = [Self::Recovery, Self::Retention];
+    pub const ALL: [Self; 3] = [Self::Doorkeeper, Self::Recovery, Self::Retention];
 
     /// Returns the name used in logs and audit records.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Doorkeeper => "doorkeeper",
             Self::Recovery => "recovery",
             Self::Retention => "retention",
         }
@@ -99,9 +103,34 @@ impl Component {
     /// Returns all that this part may ever do.
     pub const fn capabilities(self) -> CapabilitySet {
         match self {
+            Self::Doorkeeper => CapabilitySet::of(&[Capability::DevicesAdmit]),
             Self::Recovery => CapabilitySet::of(&[Capability::RunsRecover]),
             Self::Retention => CapabilitySet::of(&[Capability::AuditSeal]),
         }
+    }
+}
+
+impl DeviceRole {
+    /// Both roles.
+    pub const ALL: [Self; 2] = [Self::Node, Self::Operator];
+
+    /// Returns the name that users and the wire use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Node => "node",
+            Self::Operator => "operator",
+        }
+    }
+
+    /// Parses the name of a role.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.name() == text)
+    }
+}
+
+impl fmt::Display for DeviceRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
@@ -127,6 +156,8 @@ impl fmt::Display for Principal {
 pub enum Cause {
     /// The gateway is stopping.
     Drain,
+    /// Somebody asked over the network.
+    Peer(SocketAddr),
     /// A process on this machine asked.
     Process {
         /// Its id when it connected.
@@ -146,6 +177,7 @@ impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Drain => f.write_str("drain"),
+            Self::Peer(address) => write!(f, "request:{address}"),
             Self::Process { pid } => write!(f, "request:pid-{pid}"),
             Self::Request => f.write_str("request"),
             Self::Run(run) => write!(f, "run:{run}"),
@@ -175,6 +207,22 @@ impl Caller {
             cause,
             grant: Grant::owner(epoch),
         }
+    }
+
+    /// Asserts that a device proved its key on the connection that the grant was issued for.
+    ///
+    /// Only the identity layer may say so: elsewhere the call is a lint error.
+    pub const fn device(id: DeviceId, role: DeviceRole, grant: Grant, cause: Cause) -> Self {
+        let actor = Principal::Device { id, role };
+        Self { actor, capabilities: CapabilitySet::EMPTY, cause, grant }
+    }
+
+    /// Asserts that a program showed the secret of an API token.
+    ///
+    /// Only the identity layer may say so: elsewhere the call is a lint error.
+    pub const fn token(id: TokenId, grant: Grant, cause: Cause) -> Self {
+        let actor = Principal::Token { id };
+        Self { actor, capabilities: CapabilitySet::EMPTY, cause, grant }
     }
 
     /// The same caller with at most the authority that `wish` names: what is handed to a part that

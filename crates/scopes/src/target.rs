@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{AgentId, Capability, GrantHolder, RunId, SessionKey, ToolName};
+use crate::{AgentId, Capability, GrantHolder, RunId, ScopeSet, SessionKey, ToolName};
 
 /// The gateway as a whole.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -87,6 +87,70 @@ impl fmt::Display for Subject {
             Self::Itself => f.write_str("own access"),
             Self::Other(whose) => write!(f, "access of {whose}"),
         }
+    }
+}
+
+/// Somebody's authority that is handed out, changed or withdrawn.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Authority {
+    /// Whose it is; absent when it is nobody's yet.
+    pub holder: Option<GrantHolder>,
+    /// What it is called in the log.
+    pub name: Box<str>,
+    /// What was approved before and may be taken away.
+    pub held: ScopeSet,
+    /// What is to be handed out.
+    pub granted: ScopeSet,
+}
+
+impl Authority {
+    /// The authority of `holder`, of which nothing changes.
+    pub fn of(holder: GrantHolder) -> Self {
+        let name = holder.to_string().into();
+        Self { holder: Some(holder), name, held: ScopeSet::EMPTY, granted: ScopeSet::EMPTY }
+    }
+
+    /// Something that is called so and is nobody's yet.
+    pub fn named(name: impl Into<Box<str>>) -> Self {
+        let (held, granted) = (ScopeSet::EMPTY, ScopeSet::EMPTY);
+        Self { holder: None, name: name.into(), held, granted }
+    }
+
+    /// The same with scopes that are held already.
+    #[must_use]
+    pub fn holding(self, held: ScopeSet) -> Self {
+        Self { held, ..self }
+    }
+
+    /// The same with scopes that are to be handed out.
+    #[must_use]
+    pub fn granting(self, granted: ScopeSet) -> Self {
+        Self { granted, ..self }
+    }
+}
+
+impl fmt::Display for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        if self.granted.is_empty() { Ok(()) } else { write!(f, ": {}", self.granted.reduced()) }
+    }
+}
+
+/// Which part of a list is asked for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Listed {
+    /// Everybody's.
+    All,
+    /// The caller's own.
+    Own,
+}
+
+impl fmt::Display for Listed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::All => "all",
+            Self::Own => "own",
+        })
     }
 }
 

@@ -6,13 +6,15 @@ use expect_test::expect_file;
 
 use crate::authorize::judge;
 use crate::method::{
-    ActorRule, CreateAgent, InvokeTool, ListAudit, Method, ReadSession, RecoverRuns, Requirement,
-    StartRun, Surface, TABLE, find,
+    ActorRule, ApproveDevice, ConnectDevice, CreateAgent, CreateToken, InviteDevice, InvokeTool,
+    ListAudit, Method, ReadSession, RecoverRuns, RevokeDevice, RotateDevice, StartRun, Surface,
+    TABLE, find,
 };
-use crate::target::{AgentTarget, AuditRange, SessionTarget, Whole};
+use crate::target::{AgentTarget, AuditRange, Authority, SessionTarget, Whole};
 use crate::{
-    Caller, Capability, CapabilitySet, Cause, Component, Denial, Epoch, Grant, GrantHolder, RunId,
-    Scope, ScopeSet, SessionKey, TokenId, ToolName, ToolTarget, authorize, explain, policy,
+    Caller, Capability, CapabilitySet, Cause, Component, Denial, DeviceId, DeviceRole, Epoch,
+    Grant, GrantHolder, RunId, Scope, ScopeSet, SessionKey, TokenId, ToolName, ToolTarget,
+    authorize, explain, policy,
 };
 
 const EPOCH: Epoch = Epoch(7);
@@ -49,13 +51,7 @@ fn the_matrix_is_as_reviewed() {
 fn names_and_paths_are_unique() {
     let names: BTreeSet<_> = TABLE.iter().map(|row| row.name).collect();
     assert_eq!(names.len(), TABLE.len());
-    let paths: Vec<_> = TABLE
-        .iter()
-        .filter_map(|row| match row.surface {
-            Surface::Rpc(path) => Some(path),
-            Surface::Internal => None,
-        })
-        .collect();
+    let paths: Vec<_> = TABLE.iter().filter_map(|row| row.path()).collect();
     assert_eq!(paths.iter().collect::<BTreeSet<_>>().len(), paths.len());
     assert_eq!(find("agent"), find("/openclaw.v1.Runs/Start"));
     assert!(TABLE.iter().all(|row| !row.cases.is_empty() && !row.summary.is_empty()));
@@ -66,8 +62,14 @@ fn names_and_paths_are_unique() {
 fn the_owner_passes_all_of_the_surface() {
     for row in TABLE {
         for case in row.cases {
-            let allowed = judge(&person(), case).is_ok();
-            assert_eq!(allowed, row.surface != Surface::Internal, "{} {}", row.name, case.when);
+            let allowed = judge(&person(), case, ScopeSet::EMPTY).is_ok();
+            assert_eq!(
+                allowed,
+                matches!(row.surface, Surface::Rpc(_)),
+                "{} {}",
+                row.name,
+                case.when
+            );
         }
     }
 }
@@ -91,11 +93,12 @@ fn internal_work_needs_capability_and_grant() {
                     ActorRule::Never | ActorRule::Nobody => false,
                     ActorRule::Capability(needed) => capabilities.contains(&needed),
                 };
-                let granted = match case.requires {
-                    Requirement::Nothing => true,
-                    Requirement::Scope(needed) => scopes.satisfies(needed),
-                };
-                assert_eq!(judge(&caller, case).is_ok(), capable && granted, "{case:?}");
+                let granted = case.requires.scope().is_none_or(|needed| scopes.satisfies(needed));
+                assert_eq!(
+                    judge(&caller, case, ScopeSet::EMPTY).is_ok(),
+                    capable && granted,
+                    "{case:?}"
+                );
             }
         }
     }
@@ -107,9 +110,12 @@ fn authority_is_monotonic() {
     let all = CapabilitySet::of(Capability::ALL);
     for case in TABLE.iter().flat_map(|row| row.cases) {
         for scopes in every_set() {
-            if judge(&run(scopes, all), case).is_ok() {
+            if judge(&run(scopes, all), case, ScopeSet::EMPTY).is_ok() {
                 for more in Scope::ALL {
-                    assert!(judge(&run(scopes.with(more), all), case).is_ok(), "{case:?} {more}");
+                    assert!(
+                        judge(&run(scopes.with(more), all), case, ScopeSet::EMPTY).is_ok(),
+                        "{case:?} {more}"
+                    );
                 }
             }
         }
@@ -121,7 +127,11 @@ fn a_scope_is_never_a_capability() {
     let admin_without_capabilities = run(ScopeSet::ALL, CapabilitySet::EMPTY);
     for row in TABLE {
         for case in row.cases {
-            assert!(judge(&admin_without_capabilities, case).is_err(), "{}", row.name);
+            assert!(
+                judge(&admin_without_capabilities, case, ScopeSet::EMPTY).is_err(),
+                "{}",
+                row.name
+            );
         }
     }
 }
@@ -150,8 +160,8 @@ fn decisions() {
     check::<ListAudit>  (&person(),                              AuditRange::All,       Ok(()));
     check::<InvokeTool> (&person(),                              tool(FilesRead),       Err(Denial::OnlyInternal(FilesRead)));
     check::<InvokeTool> (&run(Scope::Write, FilesRead),          tool(FilesRead),       Ok(()));
-    check::<InvokeTool> (&run(Scope::Read, FilesRead),           tool(FilesRead),       Err(Denial::MissingScope(Scope::Write)));
-    check::<InvokeTool> (&run(Scope::Write, ExecUnsandboxed),    tool(ExecUnsandboxed), Err(Denial::MissingScope(Scope::Admin)));
+    check::<InvokeTool> (&run(Scope::Read, FilesRead),           tool(FilesRead),       Err(Denial::MissingScope(Scope::Write.into())));
+    check::<InvokeTool> (&run(Scope::Write, ExecUnsandboxed),    tool(ExecUnsandboxed), Err(Denial::MissingScope(Scope::Admin.into())));
     check::<InvokeTool> (&run(Scope::Admin, ExecUnsandboxed),    tool(ExecUnsandboxed), Ok(()));
     check::<InvokeTool> (&run(Scope::Admin, RunsRecover),        tool(RunsRecover),     Err(Denial::Internal));
     check::<InvokeTool> (&person(),                              tool(RunsRecover),     Err(Denial::Internal));
@@ -172,11 +182,12 @@ fn explaining_says_what_deciding_does() {
     let explanation = explain(&reader, InvokeTool::ROW, None);
     assert_eq!(explanation.held, Scope::Read.into());
     for verdict in &explanation.verdicts {
-        assert_eq!(verdict.decision, judge(&reader, verdict.case));
+        assert_eq!(verdict.decision, judge(&reader, verdict.case, ScopeSet::EMPTY));
     }
     let target =
         ToolTarget { capability: Capability::FilesRead, tool: "read_file".parse().unwrap() };
-    let only = explain(&reader, InvokeTool::ROW, Some(InvokeTool::case(&target)));
+    let only =
+        explain(&reader, InvokeTool::ROW, Some(InvokeTool::case(&target, &GrantHolder::Owner)));
     assert_eq!(only.verdicts.len(), 1);
     assert_eq!(only.verdicts[0].smallest_grant, Scope::Write.into());
 }
@@ -184,12 +195,71 @@ fn explaining_says_what_deciding_does() {
 #[test]
 fn every_case_that_judges_is_in_the_table() {
     for range in [AuditRange::All, AuditRange::Own] {
-        assert!(ListAudit::ROW.cases.contains(ListAudit::case(&range)));
+        assert!(ListAudit::ROW.cases.contains(ListAudit::case(&range, &GrantHolder::Owner)));
     }
     for capability in Capability::ALL.iter().copied() {
         let target = ToolTarget { capability, tool: ToolName::parse("t").unwrap() };
-        let case = InvokeTool::case(&target);
+        let case = InvokeTool::case(&target, &GrantHolder::Owner);
         let is_open_to_somebody = case.actor != ActorRule::Nobody;
         assert_eq!(InvokeTool::ROW.cases.contains(case), is_open_to_somebody, "{capability}");
     }
+}
+
+fn device(id: &str, scopes: &[Scope]) -> Caller {
+    let id = DeviceId::parse(id).unwrap();
+    let grant = Grant::recorded(
+        GrantHolder::Device(id.clone()),
+        EPOCH,
+        ScopeSet::of(scopes),
+        ScopeSet::ALL,
+    );
+    #[expect(clippy::disallowed_methods, reason = "tests say who is who")]
+    Caller::device(id, DeviceRole::Operator, grant, Cause::Request)
+}
+
+fn program(scopes: &[Scope]) -> Caller {
+    let id = TokenId::parse("t").unwrap();
+    let grant =
+        Grant::recorded(GrantHolder::Token(id.clone()), EPOCH, ScopeSet::of(scopes), ScopeSet::ALL);
+    #[expect(clippy::disallowed_methods, reason = "tests say who is who")]
+    Caller::token(id, grant, Cause::Request)
+}
+
+/// Who may change whose authority: oneself within what one holds, others only with pairing and all
+/// that is handed out or taken away, a program with a token nobody's.
+#[test]
+#[rustfmt::skip]
+//= docs/threat-model.md#T31
+//= docs/threat-model.md#T34
+fn whoever_hands_out_holds_it() {
+    use Scope::{Admin, Approvals, Pairing, Read, Write};
+    let of = |id: &str, held: &[Scope], granted: &[Scope]| {
+        Authority::of(GrantHolder::Device(DeviceId::parse(id).unwrap()))
+            .holding(ScopeSet::of(held)).granting(ScopeSet::of(granted))
+    };
+    let lacks = |scopes: &[Scope]| Err(Denial::MissingScope(ScopeSet::of(scopes)));
+    let narrow = |scopes: &[Scope]| Err(Denial::TooNarrow(ScopeSet::of(scopes)));
+
+    //                      caller                              on                           decision
+    check::<RotateDevice> (&device("a", &[Read]),               of("a", &[Read], &[Read]),   Ok(()));
+    check::<RotateDevice> (&device("a", &[Read]),               of("a", &[Admin], &[Admin]), narrow(&[Admin]));
+    check::<RevokeDevice> (&device("a", &[Read]),               of("a", &[Admin], &[]),      Ok(()));
+    check::<RotateDevice> (&device("a", &[Read]),               of("b", &[Read], &[Read]),   lacks(&[Pairing]));
+    check::<RotateDevice> (&device("a", &[Pairing]),            of("b", &[Admin], &[Read]),  narrow(&[Admin]));
+    check::<RotateDevice> (&device("a", &[Read]),               of("b", &[Write], &[]),      lacks(&[Pairing, Write]));
+    check::<RotateDevice> (&device("a", &[Pairing, Write]),     of("b", &[Write], &[Read]),  Ok(()));
+    check::<ApproveDevice>(&device("a", &[Pairing]),            of("b", &[], &[Write]),      narrow(&[Write]));
+    check::<ApproveDevice>(&device("a", &[Pairing, Approvals]), of("b", &[], &[Approvals]),  Ok(()));
+    // Approving is never managing oneself: that would be granting oneself more.
+    check::<ApproveDevice>(&device("a", &[Write]),              of("a", &[], &[Read]),       lacks(&[Pairing]));
+    check::<InviteDevice> (&device("a", &[Pairing]),            of("a", &[], &[Admin]),      narrow(&[Admin]));
+    check::<CreateToken>  (&program(&[Admin]),                  of("b", &[], &[Read]),       Err(Denial::TokenMayNot));
+    check::<ApproveDevice>(&program(&[Admin]),                  of("b", &[], &[Read]),       Err(Denial::TokenMayNot));
+    check::<RotateDevice> (&program(&[Admin]),                  of("b", &[], &[]),           Err(Denial::TokenMayNot));
+    check::<CreateAgent>  (&program(&[Admin]),                  AgentTarget("x".parse().unwrap()), Ok(()));
+    // The doorkeeper opens the door, and does nothing else.
+    let doorkeeper = Caller::system(Component::Doorkeeper, Cause::Request, EPOCH);
+    check::<ConnectDevice>(&doorkeeper,                         of("a", &[], &[]),           Ok(()));
+    check::<ConnectDevice>(&person(),                           of("a", &[], &[]),           Err(Denial::OnlyInternal(Capability::DevicesAdmit)));
+    check::<ApproveDevice>(&doorkeeper,                         of("a", &[], &[]),           Err(Denial::Internal));
 }

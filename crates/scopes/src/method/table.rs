@@ -1,0 +1,297 @@
+//! The rows of the policy, and the rules that choose the line of a row by its target.
+
+use super::{ADMIN, OPEN, READ, SESSIONS_READ, WRITE};
+use super::{ActorRule, Case, Method, Requirement, Row, Surface, Tokens, sealed};
+use crate::target::{
+    AgentTarget, AuditRange, Authority, Listed, RunTarget, SessionTarget, Subject, ToolTarget,
+    Whole,
+};
+use crate::{Capability, GrantHolder, Scope, ScopeSet};
+
+macro_rules! methods {
+    (@surface internal) => { Surface::Internal };
+    (@surface (handshake $path:literal)) => { Surface::Handshake($path) };
+    (@touches) => {
+        fn touches(_: &Self::Target, _: &GrantHolder) -> ScopeSet {
+            ScopeSet::EMPTY
+        }
+    };
+    (@touches $touches:path) => {
+        fn touches(target: &Self::Target, holder: &GrantHolder) -> ScopeSet {
+            $touches(target, holder)
+        }
+    };
+    (@surface $path:literal) => { Surface::Rpc($path) };
+    ($($(#[doc = $doc:literal])* $method:ident($target:ty) = $name:literal, $surface:tt: $cases:tt by $by:path $(, touches $touches:path)?;)*) => {
+        $(
+            $(#[doc = $doc])*
+            #[derive(Debug)]
+            pub enum $method {}
+
+            impl sealed::Sealed for $method {}
+
+            impl Method for $method {
+                type Target = $target;
+
+                const ROW: &'static Row = &Row {
+                    name: $name,
+                    surface: methods!(@surface $surface),
+                    cases: &$cases,
+                    summary: concat!($($doc),*).trim_ascii(),
+                };
+
+                fn case(target: &Self::Target, holder: &GrantHolder) -> &'static Case {
+                    $by(target, holder)
+                }
+
+                methods!(@touches $($touches)?);
+            }
+        )*
+
+        /// Every method, in the order in which it is declared.
+        pub const TABLE: &[&Row] = &[$($method::ROW),*];
+    };
+}
+
+fn open<T>(_: &T, _: &GrantHolder) -> &'static Case {
+    &OPEN
+}
+
+fn read<T>(_: &T, _: &GrantHolder) -> &'static Case {
+    &READ
+}
+
+fn sessions_read<T>(_: &T, _: &GrantHolder) -> &'static Case {
+    &SESSIONS_READ
+}
+
+fn write<T>(_: &T, _: &GrantHolder) -> &'static Case {
+    &WRITE
+}
+
+fn admin<T>(_: &T, _: &GrantHolder) -> &'static Case {
+    &ADMIN
+}
+
+methods! {
+    /// Tells whether the gateway serves.
+    Health(Whole) = "health", "/grpc.health.v1.Health/Check": [OPEN] by open;
+    /// Tells whenever it starts or stops serving.
+    WatchHealth(Whole) = "health.watch", "/grpc.health.v1.Health/Watch": [OPEN] by open;
+    /// Describes the services to tools like grpcurl.
+    Reflect(Whole) = "reflection", "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo": [OPEN] by open;
+    /// Reports version, load and storage.
+    ReadStatus(Whole) = "status", "/openclaw.v1.Gateway/Status": [READ] by read;
+    /// Returns the effective configuration without secrets.
+    ReadConfig(Whole) = "config.get", "/openclaw.v1.Gateway/GetConfig": [READ] by read;
+    /// Explains what a method requires and what the caller or another principal holds.
+    ExplainAccess(Subject) = "access.explain", "/openclaw.v1.Access/Explain": [EXPLAIN_SELF, EXPLAIN_OTHERS] by explain_case;
+    /// Shows what a principal may do now, and where each part of it comes from.
+    ShowAccess(Subject) = "access.show", "/openclaw.v1.Access/Show": [SHOW_SELF, SHOW_OTHERS] by show_case;
+    /// Looks for what weakens the gateway: stale and broad grants, weak permissions, an exposed listener.
+    AuditSecurity(Whole) = "security.audit", "/openclaw.v1.Security/Audit": [ADMIN] by admin;
+    /// Gives a nonce, which the next connect signs.
+    ChallengeDevice(Whole) = "device.challenge", (handshake "/openclaw.v1.Devices/Challenge"): [ADMIT] by admit;
+    /// Lets a device in that proves its key, within what was approved; files what it asks for beyond.
+    ConnectDevice(Authority) = "device.connect", (handshake "/openclaw.v1.Devices/Connect"): [ADMIT] by admit;
+    /// Issues a new access token on a connection that has one.
+    RenewDevice(Authority) = "device.renew", "/openclaw.v1.Devices/Renew": [DEVICE] by device;
+    /// Asks for more than was approved.
+    RequestUpgrade(Authority) = "device.scopes.requestUpgrade", "/openclaw.v1.Devices/RequestUpgrade": [DEVICE] by device;
+    /// Waits for what becomes of such a request.
+    WaitUpgrade(Authority) = "device.scopes.waitUpgrade", "/openclaw.v1.Devices/WaitUpgrade": [DEVICE] by device;
+    /// Lists devices, and requests that wait.
+    ListDevices(Listed) = "device.pair.list", "/openclaw.v1.Devices/List": [OWN_LIST, LIST] by list_case;
+    /// Grants what a request asks for, or a part of it.
+    ApproveDevice(Authority) = "device.pair.approve", "/openclaw.v1.Devices/Approve": [MANAGE] by manage, touches both;
+    /// Turns a request down.
+    RejectDevice(Authority) = "device.pair.reject", "/openclaw.v1.Devices/Reject": [OWN_DEVICE, MANAGE] by own_or_manage, touches granted;
+    /// Forgets a device; it has to pair again.
+    RemoveDevice(Authority) = "device.pair.remove", "/openclaw.v1.Devices/Remove": [OWN_DEVICE, MANAGE] by own_or_manage, touches of_others;
+    /// Changes what a device is called.
+    RenameDevice(Authority) = "device.pair.rename", "/openclaw.v1.Devices/Rename": [OWN_DEVICE, MANAGE] by own_or_manage, touches granted;
+    /// Ends all tokens of a device and sets what its next ones carry, within what was approved.
+    RotateDevice(Authority) = "device.token.rotate", "/openclaw.v1.Devices/Rotate": [OWN_DEVICE, MANAGE] by own_or_manage, touches of_others;
+    /// Withdraws a device's authority at once.
+    RevokeDevice(Authority) = "device.token.revoke", "/openclaw.v1.Devices/Revoke": [OWN_DEVICE, MANAGE] by own_or_manage, touches of_others;
+    /// Withdraws the authority of every device, token and invitation, and turns down what waits.
+    RevokeAll(Whole) = "device.revokeAll", "/openclaw.v1.Devices/RevokeAll": [ADMIN_HANDS_OUT] by admin_hands_out;
+    /// Makes an invitation, with which one device pairs once.
+    InviteDevice(Authority) = "device.invite", "/openclaw.v1.Devices/Invite": [MANAGE] by manage, touches both;
+    /// Issues an API token.
+    CreateToken(Authority) = "tokens.create", "/openclaw.v1.Tokens/Create": [MANAGE] by manage, touches both;
+    /// Lists API tokens, without their secrets.
+    ListTokens(Whole) = "tokens.list", "/openclaw.v1.Tokens/List": [LIST_TOKENS] by list_tokens;
+    /// Withdraws an API token at once.
+    RevokeToken(Authority) = "tokens.revoke", "/openclaw.v1.Tokens/Revoke": [MANAGE] by manage, touches both;
+    /// Lists the configured agents.
+    ListAgents(Whole) = "agents.list", "/openclaw.v1.Agents/List": [READ] by read;
+    /// Shows one agent, with its prompt.
+    ReadAgent(AgentTarget) = "agents.get", "/openclaw.v1.Agents/Get": [READ] by read;
+    /// Adds an agent to the configuration.
+    CreateAgent(AgentTarget) = "agents.create", "/openclaw.v1.Agents/Create": [ADMIN] by admin;
+    /// Removes an agent from the configuration; its workspace stays.
+    DeleteAgent(AgentTarget) = "agents.delete", "/openclaw.v1.Agents/Delete": [ADMIN] by admin;
+    /// Lists the configured models and providers.
+    ListModels(Whole) = "models.list", "/openclaw.v1.Models/List": [READ] by read;
+    /// Sends a model one small request.
+    ProbeModel(Whole) = "models.probe", "/openclaw.v1.Models/Probe": [ADMIN] by admin;
+    /// Opens a conversation.
+    CreateSession(SessionTarget) = "sessions.create", "/openclaw.v1.Sessions/Create": [WRITE] by write;
+    /// Lists conversations.
+    ListSessions(Whole) = "sessions.list", "/openclaw.v1.Sessions/List": [SESSIONS_READ] by sessions_read;
+    /// Returns one conversation.
+    ReadSession(SessionTarget) = "sessions.get", "/openclaw.v1.Sessions/Get": [SESSIONS_READ] by sessions_read;
+    /// Returns what was said in a conversation.
+    ReadHistory(SessionTarget) = "sessions.history", "/openclaw.v1.Sessions/History": [SESSIONS_READ] by sessions_read;
+    /// Runs an agent's turn in a conversation.
+    StartRun(SessionTarget) = "agent", "/openclaw.v1.Runs/Start": [WRITE] by write;
+    /// Waits for the end of a run, without touching it.
+    WaitRun(RunTarget) = "agent.wait", "/openclaw.v1.Runs/Wait": [WRITE] by write;
+    /// Lists runs.
+    ListRuns(Whole) = "runs.list", "/openclaw.v1.Runs/List": [READ] by read;
+    /// Ends a run, whether it waits or works.
+    AbortRun(RunTarget) = "sessions.abort", "/openclaw.v1.Runs/Abort": [WRITE] by write;
+    /// Lists decisions of the audit log.
+    ListAudit(AuditRange) = "audit.list", "/openclaw.v1.Audit/List": [AUDIT_OWN, AUDIT_ALL] by audit_case;
+    /// Recomputes the audit chain.
+    VerifyAudit(Whole) = "audit.verify", "/openclaw.v1.Audit/Verify": [ADMIN] by admin;
+    /// Streams the audit log with what is needed to verify it elsewhere.
+    ExportAudit(Whole) = "audit.export", "/openclaw.v1.Audit/Export": [ADMIN] by admin;
+    /// Calls a tool in a run.
+    InvokeTool(ToolTarget) = "tools.invoke", internal: [EXEC_SANDBOXED, EXEC_UNSANDBOXED, FILES_READ, FILES_WRITE, NET_FETCH, SESSIONS_STATUS] by tool_case;
+    /// Ends runs that a crash or a drain left behind.
+    RecoverRuns(Whole) = "runs.recover", internal: [RECOVER] by recover_case;
+    /// Seals audit rows that have outlived their retention.
+    SealAudit(Whole) = "audit.seal", internal: [SEAL] by seal_case;
+}
+
+const EXPLAIN_SELF: Case = READ.when("own access");
+const EXPLAIN_OTHERS: Case = Case::needs(Scope::Pairing).when("access of others");
+
+const fn explain_case(subject: &Subject, _: &GrantHolder) -> &'static Case {
+    match subject {
+        Subject::Itself => &EXPLAIN_SELF,
+        Subject::Other(_) => &EXPLAIN_OTHERS,
+    }
+}
+
+const SHOW_SELF: Case = READ.when("own access");
+const SHOW_OTHERS: Case = ADMIN.when("access of others");
+
+const fn show_case(subject: &Subject, _: &GrantHolder) -> &'static Case {
+    match subject {
+        Subject::Itself => &SHOW_SELF,
+        Subject::Other(_) => &SHOW_OTHERS,
+    }
+}
+
+const ADMIT: Case = Case::internal(Capability::DevicesAdmit, Requirement::Nothing);
+/// Any device may ask for more, or for a new token: neither hands out anything by itself.
+const DEVICE: Case = Case::hands_out(Requirement::Nothing);
+const OWN_LIST: Case = Case::hands_out(Requirement::Nothing).when("own device");
+const LIST: Case = Case::hands_out(Requirement::Scope(Scope::Pairing)).when("all devices");
+const LIST_TOKENS: Case = Case::hands_out(Requirement::Scope(Scope::Pairing));
+/// Whoever manages others must hold what is handed out or taken away (`access.md` §5.6, §5.8).
+const MANAGE: Case = Case::hands_out(Requirement::ScopeAndTouched(Scope::Pairing));
+const OWN_DEVICE: Case = Case::hands_out(Requirement::Touched).when("own device");
+const ADMIN_HANDS_OUT: Case = Case::hands_out(Requirement::Scope(Scope::Admin));
+
+fn admit<T>(_: &T, _: &GrantHolder) -> &'static Case {
+    &ADMIT
+}
+
+fn device<T>(_: &T, _: &GrantHolder) -> &'static Case {
+    &DEVICE
+}
+
+fn manage<T>(_: &T, _: &GrantHolder) -> &'static Case {
+    &MANAGE
+}
+
+fn list_tokens<T>(_: &T, _: &GrantHolder) -> &'static Case {
+    &LIST_TOKENS
+}
+
+fn admin_hands_out<T>(_: &T, _: &GrantHolder) -> &'static Case {
+    &ADMIN_HANDS_OUT
+}
+
+const fn list_case(listed: &Listed, _: &GrantHolder) -> &'static Case {
+    match listed {
+        Listed::All => &LIST,
+        Listed::Own => &OWN_LIST,
+    }
+}
+
+/// A device manages itself without `operator.pairing`; nobody else is exempt.
+fn own_or_manage(target: &Authority, holder: &GrantHolder) -> &'static Case {
+    if is_own(target, holder) { &OWN_DEVICE } else { &MANAGE }
+}
+
+fn is_own(target: &Authority, holder: &GrantHolder) -> bool {
+    matches!(holder, GrantHolder::Device(_)) && target.holder.as_ref() == Some(holder)
+}
+
+fn both(target: &Authority, _: &GrantHolder) -> ScopeSet {
+    target.held.union(target.granted)
+}
+
+const fn granted(target: &Authority, _: &GrantHolder) -> ScopeSet {
+    target.granted
+}
+
+/// What others hold is touched by a change; one's own may always be given up.
+fn of_others(target: &Authority, holder: &GrantHolder) -> ScopeSet {
+    if is_own(target, holder) { target.granted } else { both(target, holder) }
+}
+
+const AUDIT_OWN: Case = READ.when("own rows");
+const AUDIT_ALL: Case = ADMIN.when("all rows");
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the table passes every target alike")]
+const fn audit_case(range: &AuditRange, _: &GrantHolder) -> &'static Case {
+    match range {
+        AuditRange::All => &AUDIT_ALL,
+        AuditRange::Own => &AUDIT_OWN,
+    }
+}
+
+const WRITES: Requirement = Requirement::Scope(Scope::Write);
+const EXEC_SANDBOXED: Case = Case::internal(Capability::ExecSandboxed, WRITES);
+/// Unconfined commands have the rights of the owner's account, so only admin may lend them.
+const EXEC_UNSANDBOXED: Case =
+    Case::internal(Capability::ExecUnsandboxed, Requirement::Scope(Scope::Admin));
+const FILES_READ: Case = Case::internal(Capability::FilesRead, WRITES);
+const FILES_WRITE: Case = Case::internal(Capability::FilesWrite, WRITES);
+const NET_FETCH: Case = Case::internal(Capability::NetFetch, WRITES);
+const SESSIONS_STATUS: Case = Case::internal(Capability::SessionsStatus, WRITES);
+const RECOVER: Case = Case::internal(Capability::RunsRecover, Requirement::Nothing);
+const SEAL: Case = Case::internal(Capability::AuditSeal, Requirement::Nothing);
+/// What judges a tool whose capability no tool may have: nobody meets it.
+const NO_TOOL: Case = Case {
+    when: "not a tool",
+    requires: Requirement::Scope(Scope::Admin),
+    actor: ActorRule::Nobody,
+    tokens: Tokens::Refused,
+};
+
+const fn tool_case(target: &ToolTarget, _: &GrantHolder) -> &'static Case {
+    match target.capability {
+        Capability::ExecSandboxed => &EXEC_SANDBOXED,
+        Capability::ExecUnsandboxed => &EXEC_UNSANDBOXED,
+        Capability::FilesRead => &FILES_READ,
+        Capability::FilesWrite => &FILES_WRITE,
+        Capability::NetFetch => &NET_FETCH,
+        Capability::SessionsStatus => &SESSIONS_STATUS,
+        Capability::AuditSeal | Capability::DevicesAdmit | Capability::RunsRecover => &NO_TOOL,
+    }
+}
+
+fn recover_case<T>(_: &T, _: &GrantHolder) -> &'static Case {
+    &RECOVER
+}
+
+fn seal_case<T>(_: &T, _: &GrantHolder) -> &'static Case {
+    &SEAL
+}
