@@ -86,6 +86,12 @@ impl Setup {
         self
     }
 
+    /// Lets the gateway listen on the network, too: on a port of the system's choice.
+    #[must_use]
+    pub fn network(self) -> Self {
+        self.socket().config("listen.tcp = \"127.0.0.1:0\"")
+    }
+
     /// Starts the gateway in a new directory.
     pub async fn start(self) -> TestGateway {
         let dir = tempfile::tempdir().unwrap();

@@ -11,6 +11,7 @@
 )]
 
 mod client;
+mod device;
 mod gateway;
 mod provider;
 mod refusal;
@@ -18,7 +19,8 @@ mod turn;
 
 use std::time::Duration;
 
-pub use client::{Client, connect};
+pub use client::{Client, Metadata, connect};
+pub use device::{Attempt, Connected, Device, dial, names};
 pub use gateway::{Setup, Stopped, TestGateway};
 pub use provider::{Api, Behavior, Provider, Received};
 pub use refusal::Refusal;

@@ -42,6 +42,11 @@ impl From<Status> for Refusal {
 }
 
 impl Refusal {
+    /// Returns what is told under a name; empty when nothing is.
+    pub fn fact(&self, name: &str) -> &str {
+        self.metadata.get(name).map(String::as_str).unwrap_or_default()
+    }
+
     /// Returns code and reason, which is what programs look at.
     pub fn kind(&self) -> (Code, &str) {
         (self.code, &self.reason)

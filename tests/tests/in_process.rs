@@ -5,6 +5,7 @@ mod agents;
 mod audit;
 mod calls;
 mod denied;
+mod devices;
 mod drain;
 mod fuzz;
 mod guarded;

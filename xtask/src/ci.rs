@@ -1,13 +1,16 @@
 //! `ci`: every check that a change must pass, in one order, each with its time.
 
-use std::time::Instant;
+use std::{num::NonZeroU32, time::Instant};
 
 use anyhow::Context as _;
 
 use crate::{
-    testing, tidy,
+    fuzz, testing, tidy,
     workspace::{Workspace, run as run_command},
 };
+
+/// How long each fuzz target runs: enough for the seeds and some million changes of them.
+const FUZZ_SECONDS: NonZeroU32 = NonZeroU32::MIN.saturating_add(4);
 
 /// Whether licenses and sources are checked.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +32,7 @@ pub(crate) fn run(workspace: &Workspace, deny: Deny) -> anyhow::Result<()> {
         doc.args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings");
         run_command(&mut doc)
     })?;
+    step("fuzzing", || fuzz::run(workspace, None, FUZZ_SECONDS))?;
     match deny {
         Deny::Check => step("licenses and sources", || {
             cargo(&["deny", "check", "bans", "licenses", "sources"])

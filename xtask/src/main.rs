@@ -1,16 +1,17 @@
-//! The project's own tasks: `cargo xtask up`, `test`, `tidy`, `policy`, `bench` and `ci`.
+//! The project's own tasks: `cargo xtask up`, `test`, `fuzz`, `tidy`, `policy`, `bench` and `ci`.
 #![expect(clippy::print_stderr, clippy::print_stdout, reason = "a tool speaks on its terminal")]
 
 mod bench;
 mod ci;
 mod environment;
+mod fuzz;
 mod policy;
 mod testing;
 mod tidy;
 mod up;
 mod workspace;
 
-use std::process::ExitCode;
+use std::{num::NonZeroU32, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -38,6 +39,14 @@ enum Task {
         /// Leave out the check of licenses and sources, which needs cargo-deny.
         #[arg(long)]
         skip_deny: bool,
+    },
+    /// Feed the parsers of foreign input with changed input; cargo-fuzz is installed when needed.
+    Fuzz {
+        /// How long each target runs.
+        #[arg(long, value_name = "N", default_value = "10")]
+        seconds: NonZeroU32,
+        /// The only target to run.
+        target: Option<String>,
     },
     /// Write docs/policy.md from the policy table.
     Policy {
@@ -77,6 +86,7 @@ fn perform(task: Task) -> anyhow::Result<()> {
         Task::Bench { args } => bench::run(&workspace, &args),
         Task::Ci { skip_deny: false } => ci::run(&workspace, ci::Deny::Check),
         Task::Ci { skip_deny: true } => ci::run(&workspace, ci::Deny::Skip),
+        Task::Fuzz { seconds, target } => fuzz::run(&workspace, target.as_deref(), seconds),
         Task::Policy { check: false } => policy::run(&workspace, policy::Mode::Write),
         Task::Policy { check: true } => policy::run(&workspace, policy::Mode::Check),
         Task::Test { args } => testing::run(&workspace, &args),

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use openclaw_scopes::ScopeSet;
 
 /// The always-on daemon that owns an assistant's authority, conversations and work.
 ///
@@ -62,6 +63,52 @@ pub(crate) enum OfflineVerb {
     /// The configuration.
     #[command(subcommand)]
     Config(ConfigVerb),
+    /// Devices: what the owner of the state directory can always do.
+    #[command(subcommand)]
+    Devices(DevicesVerb),
+    /// Prints by what devices know this gateway.
+    Fingerprint {
+        /// Prints one JSON document.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DevicesVerb {
+    /// Lists devices, and the requests that wait.
+    List {
+        /// Prints one JSON document.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Grants a request, or a part of it.
+    Approve {
+        /// The request, as ID@REVISION.
+        request: String,
+        /// The scopes that are granted, with commas between.
+        #[arg(long, value_name = "SCOPES", value_parser = parse_scopes)]
+        scopes: ScopeSet,
+        /// Prints one JSON document.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Withdraws a device's authority, or everything that was handed out.
+    Revoke {
+        /// The device's id, or the beginning of it.
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        device: Option<String>,
+        /// Every device, token and invitation.
+        #[arg(long)]
+        all: bool,
+        /// Prints one JSON document.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+fn parse_scopes(text: &str) -> Result<ScopeSet, String> {
+    ScopeSet::parse(text).map_err(|unknown| unknown.to_string())
 }
 
 #[derive(Debug, Subcommand)]

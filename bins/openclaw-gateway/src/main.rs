@@ -1,5 +1,6 @@
 //! The daemon: flags, logging, signals and exit codes; all else is in `openclaw-gateway`.
 
+mod devices;
 mod flags;
 mod log;
 mod offline;

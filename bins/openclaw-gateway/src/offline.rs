@@ -4,9 +4,10 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use openclaw_gateway::offline::{self, OfflineError};
-use openclaw_gateway::{AuditHead, Settings, Verification};
+use openclaw_gateway::{AuditHead, Environment, Settings, Verification};
 use serde_json::json;
 
+use crate::devices;
 use crate::flags::{AuditVerb, ConfigVerb, Flags, OfflineVerb};
 use crate::serve::{CONFIGURATION, fail, state_dir};
 
@@ -22,12 +23,21 @@ pub(crate) fn run(flags: &Flags, verb: &OfflineVerb) -> ExitCode {
                 Ok(known) => known,
                 Err(error) => return fail(2, &error.to_string()),
             };
-            let runtime = match tokio::runtime::Builder::new_current_thread().build() {
-                Ok(runtime) => runtime,
-                Err(error) => return fail(1, &error.to_string()),
-            };
-            match runtime.block_on(offline::verify_audit(&state_dir, known)) {
-                Ok(verification) => verified(&verification, *json),
+            block_on(async {
+                match offline::verify_audit(&state_dir, known).await {
+                    Ok(verification) => verified(&verification, *json),
+                    Err(error) => refused(&error),
+                }
+            })
+        }
+        OfflineVerb::Devices(verb) => block_on(devices::run(verb, &state_dir)),
+        OfflineVerb::Fingerprint { json } => {
+            let environment = Environment::of_process();
+            match offline::fingerprint(&state_dir, flags.config.as_deref(), &environment) {
+                Ok(fingerprint) if *json => {
+                    print(&json!({ "fingerprint": fingerprint.to_string() }).to_string())
+                }
+                Ok(fingerprint) => print(&fingerprint.to_string()),
                 Err(error) => refused(&error),
             }
         }
@@ -37,6 +47,13 @@ pub(crate) fn run(flags: &Flags, verb: &OfflineVerb) -> ExitCode {
                 Err(error) => refused(&error),
             }
         }
+    }
+}
+
+fn block_on(verb: impl Future<Output = ExitCode>) -> ExitCode {
+    match tokio::runtime::Builder::new_current_thread().build() {
+        Ok(runtime) => runtime.block_on(verb),
+        Err(error) => fail(1, &error.to_string()),
     }
 }
 
@@ -97,19 +114,22 @@ fn head(head: &AuditHead) -> serde_json::Value {
     json!({ "sequence": head.seq, "digest": head.digest.to_string() })
 }
 
-fn refused(error: &OfflineError) -> ExitCode {
+pub(crate) fn refused(error: &OfflineError) -> ExitCode {
     let code = match error {
-        OfflineError::NoStore(_)
+        OfflineError::Certificate(_)
+        | OfflineError::NoStore(_)
+        | OfflineError::NotListening
         | OfflineError::Settings(_)
         | OfflineError::StateDir(_)
         | OfflineError::Open(_) => CONFIGURATION,
-        OfflineError::Denied(_) => 77,
-        OfflineError::Store(_) => 1,
+        OfflineError::Denied { .. } => 77,
+        OfflineError::Request(_) => 2,
+        OfflineError::Device(_) | OfflineError::Store(_) => 1,
     };
     fail(code, &error.to_string())
 }
 
-fn print(text: &str) -> ExitCode {
+pub(crate) fn print(text: &str) -> ExitCode {
     match writeln!(std::io::stdout(), "{text}") {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,

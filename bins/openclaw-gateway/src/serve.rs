@@ -56,6 +56,8 @@ async fn serve(flags: &Flags) -> ExitCode {
         version = env!("CARGO_PKG_VERSION"),
         pid = std::process::id(),
         socket = %gateway.socket().display(),
+        listen = gateway.listens_on().map(|at| at.to_string()),
+        tls.fingerprint = gateway.fingerprint().map(|key| key.to_string()),
         audit.head = head,
         "ready"
     );
@@ -100,6 +102,8 @@ pub(crate) fn state_dir(flags: &Flags) -> Result<PathBuf, &'static str> {
 const fn code(error: &StartError) -> u8 {
     match error {
         StartError::Bind(_)
+        | StartError::Certificate(_)
+        | StartError::Listen(_)
         | StartError::Roster(_)
         | StartError::Settings(_)
         | StartError::StateDir(_)

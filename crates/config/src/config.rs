@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use openclaw_scopes::AgentId;
 
-use crate::{Agent, AgentDefaults, ExecSettings, Provider, ProviderId, WebFetchSettings};
+use crate::{
+    Agent, AgentDefaults, ExecSettings, ListenSettings, Provider, ProviderId, WebFetchSettings,
+};
 
 /// The effective configuration: what the text says, and the embedded defaults where it is silent.
 ///
@@ -19,6 +21,7 @@ pub struct Config {
     pub(crate) defaults: AgentDefaults,
     pub(crate) exec: ExecSettings,
     pub(crate) gateway: GatewaySettings,
+    pub(crate) listen: Option<ListenSettings>,
     pub(crate) providers: BTreeMap<ProviderId, Provider>,
     pub(crate) web_fetch: WebFetchSettings,
 }
@@ -52,6 +55,11 @@ impl Config {
     /// Returns the settings of the gateway itself.
     pub fn gateway(&self) -> &GatewaySettings {
         &self.gateway
+    }
+
+    /// Returns the listener for other machines, if there is to be one.
+    pub fn listen(&self) -> Option<&ListenSettings> {
+        self.listen.as_ref()
     }
 
     /// Returns how many runs may go on at once on a machine with so many processors.

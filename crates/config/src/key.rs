@@ -32,6 +32,14 @@ pub(crate) const KEYS: &[KeyDoc] = &[
         "How long running turns may go on after the gateway was told to stop. What is left then is marked as interrupted."),
     key("gateway.maxMessageBytes", "65536 to 67108864", "`4194304`",
         "The most bytes that one RPC message may have."),
+    key("listen.tcp", "`\"IP:port\"`", "nothing listens on the network",
+        "Where other machines reach the gateway, always with TLS. Port `0` is one of the system's choice."),
+    key("listen.advertise", "list of at most 8 `\"host:port\"`", "every address of the listener but loopback",
+        "What invitations name, to be tried in this order. Only with `tcp`."),
+    key("listen.tls.certPath", "path", "a certificate that the gateway makes in `tls` in the state directory",
+        "The certificate in PEM, and after it those that issued it. Only with `tcp` and `tls.keyPath`."),
+    key("listen.tls.keyPath", "path", "a key that the gateway makes in `tls` in the state directory",
+        "The private key of the certificate in PEM. Devices know the gateway by it: a new key means that all of them are paired anew."),
     key("audit.retention", "duration, at least `1d`", "for ever",
         "How long audit records are kept."),
     key("models.providers.<id>.api", "`\"openai-completions\"`, `\"anthropic-messages\"` or `\"offline\"`", "required",
@@ -128,7 +136,7 @@ mod tests {
 
     #[test]
     fn known_names_by_level() {
-        assert_eq!(known_in(""), ["gateway", "audit", "models", "agents", "tools"]);
+        assert_eq!(known_in(""), ["gateway", "listen", "audit", "models", "agents", "tools"]);
         assert_eq!(known_in("models.providers"), [ANY]);
         assert_eq!(
             known_in("models.providers.<id>"),

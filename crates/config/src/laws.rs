@@ -54,6 +54,7 @@ fn value() -> impl Strategy<Value = String> {
             "'workspace'",
             "'off'",
             "['HOME']",
+            "{ certPath = '/c', keyPath = '~/k' }",
             "['[::1]:80', '10.0.0.1:8080']",
             "'400d'",
             "'36h'",
@@ -107,10 +108,13 @@ fn valid_text() -> impl Strategy<Value = String> {
         number("agents.defaults.maxConcurrent", 1, 10_000),
         number("agents.defaults.timeoutSeconds", 0, 31_536_000),
         (86_400_u64..1_000_000_000).prop_map(|number| format!("audit.retention = '{number}s'\n")),
+        some("listen.tcp = '[::]:0'\nlisten.advertise = ['a.example:1', '[::1]:2']\n"),
         some("tools.exec = { sandbox = 'off', envAllow = ['A', 'B', 'A'] }\n"),
         some("tools.webFetch.allowAddresses = ['[0::1]:80', '10.0.0.1:1']\n"),
     )
-        .prop_map(|(a, b, c, d, e, f, g)| [a, b, c, d, e, f.into(), g.into()].concat());
+        .prop_map(|(a, b, c, d, e, f, g, h)| {
+            [a, b, c, d, e, f.into(), g.into(), h.into()].concat()
+        });
     (provider, agents, rest).prop_map(|(provider, agents, rest)| {
         format!("agents.defaults.model.primary = 'p/m'\n{provider}{agents}{rest}")
     })

@@ -15,6 +15,7 @@ mod home;
 mod key;
 #[cfg(test)]
 mod laws;
+mod listen;
 mod model;
 mod parse;
 mod position;
@@ -33,6 +34,7 @@ pub use edit::{EditError, NewAgent, add_agent, remove_agent};
 pub use error::{ConfigError, ConfigErrors, Problem};
 pub use home::expand_home;
 pub use key::KeyDoc;
+pub use listen::{ListenSettings, TlsFiles};
 pub use model::{ModelName, ModelRoute, ParseModelNameError, ProviderId};
 pub use parse::parse;
 pub use position::Position;

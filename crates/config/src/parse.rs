@@ -2,6 +2,7 @@
 
 mod agents;
 mod keys;
+mod listen;
 mod models;
 mod settings;
 
@@ -75,6 +76,7 @@ fn build(root: &Section<'_>, faults: &mut Faults<'_>) -> Config {
         defaults: agents.defaults,
         exec: settings::exec(root, &models.secrets, faults),
         gateway: settings::gateway(root, faults),
+        listen: listen::listen(root, faults),
         providers: models.providers,
         web_fetch: settings::web_fetch(root, faults),
     }

@@ -15,7 +15,7 @@ pub struct Example {
 }
 
 /// The examples of the reference.
-pub const EXAMPLES: [Example; 5] = [
+pub const EXAMPLES: [Example; 6] = [
     Example {
         title: "A local model (Ollama, llama.cpp, vLLM)",
         text: include_str!("../examples/local.toml"),
@@ -25,6 +25,10 @@ pub const EXAMPLES: [Example; 5] = [
     Example {
         title: "The offline model with a script",
         text: include_str!("../examples/offline.toml"),
+    },
+    Example {
+        title: "A gateway for other machines",
+        text: include_str!("../examples/network.toml"),
     },
     Example { title: "Several agents", text: include_str!("../examples/agents.toml") },
 ];
@@ -75,8 +79,9 @@ fn split(path: &'static str) -> (&'static str, &'static str) {
 }
 
 /// The tables that the reference shows.
-const HEADERS: [&str; 7] = [
+const HEADERS: [&str; 8] = [
     "gateway",
+    "listen",
     "audit",
     "models.providers.<id>",
     "agents.defaults",

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::{
-    Agent, AgentDefaults, Config, Endpoint, Identity, ModelRoute, Provider, ToolPolicy,
-    format_duration,
+    Agent, AgentDefaults, Config, Endpoint, Identity, ListenSettings, ModelRoute, Provider,
+    TlsFiles, ToolPolicy, format_duration,
 };
 
 /// Writes the configuration with all its defaults, always in the same order.
@@ -29,6 +29,9 @@ fn write_config(out: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
     writeln!(out, "[gateway]")?;
     writeln!(out, "drainSeconds = {}", config.gateway().drain.as_secs())?;
     writeln!(out, "maxMessageBytes = {}", config.gateway().max_message_bytes)?;
+
+    writeln!(out, "\n[listen]")?;
+    write_listen(out, config.listen())?;
 
     writeln!(out, "\n[audit]")?;
     match config.audit().retention {
@@ -56,6 +59,25 @@ fn write_config(out: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
 
     writeln!(out, "\n[tools.webFetch]")?;
     writeln!(out, "allowAddresses = {}", list(&config.web_fetch().allow_addresses))
+}
+
+fn write_listen(out: &mut fmt::Formatter<'_>, listen: Option<&ListenSettings>) -> fmt::Result {
+    let Some(ListenSettings { tcp, advertise, tls }) = listen else {
+        return writeln!(out, "# tcp: nothing listens on the network");
+    };
+    writeln!(out, "tcp = {}", quoted(&tcp.to_string()))?;
+    if advertise.is_empty() {
+        writeln!(out, "# advertise: every address of the listener but loopback")?;
+    } else {
+        writeln!(out, "advertise = {}", list(advertise))?;
+    }
+    match tls {
+        Some(TlsFiles { cert, key }) => {
+            let (cert, key) = (quoted_path(cert), quoted_path(key));
+            writeln!(out, "tls = {{ certPath = {cert}, keyPath = {key} }}")
+        }
+        None => writeln!(out, "# tls: the gateway's own, in `tls` in the state directory"),
+    }
 }
 
 fn write_provider(out: &mut fmt::Formatter<'_>, provider: &Provider) -> fmt::Result {
@@ -141,6 +163,9 @@ mod tests {
             drainSeconds = 25
             maxMessageBytes = 4194304
 
+            [listen]
+            # tcp: nothing listens on the network
+
             [audit]
             # retention: for ever
 
@@ -182,6 +207,9 @@ mod tests {
             [gateway]
             drainSeconds = 60
             maxMessageBytes = 4194304
+
+            [listen]
+            # tcp: nothing listens on the network
 
             [audit]
             retention = "400d"

@@ -11,13 +11,15 @@ use openclaw_agents::exec::HelperRegistry;
 use openclaw_scopes::{Cause, GrantHolder};
 use openclaw_store::Store;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::{TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio_util::sync::CancellationToken;
+use tokio_rustls::server::TlsStream;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
 
 use crate::identity::Identity;
 use crate::peer::{Credentials, Stranger, is_still, owner, parent_of};
+use crate::session::Session;
 use crate::task::Tasks;
 
 /// Connections that may wait for the server to take them.
@@ -29,6 +31,8 @@ const MAX_CONNECTIONS: usize = 1024;
 const MAX_STRANGERS: usize = 16;
 /// How long a connection of nobody lasts: long enough for one refusal.
 const STRANGER_TIME: Duration = Duration::from_secs(2);
+/// How long a connection lasts whose device was revoked: long enough to be told.
+const GRACE: Duration = Duration::from_millis(100);
 /// How long the loop rests after the system has run out of something: file descriptors, mostly.
 const REST: Duration = Duration::from_millis(100);
 
@@ -124,7 +128,7 @@ pub(crate) async fn serve(
         };
         let identity = doorman.identify(&stream);
         let (places, deadline) = match &identity {
-            Identity::Known(_) => (&owners, None),
+            Identity::Known(_) | Identity::Network(_) => (&owners, None),
             Identity::Nobody(_) => (&strangers, Some(Box::pin(tokio::time::sleep(STRANGER_TIME)))),
         };
         let Ok(place) = Arc::clone(places).try_acquire_owned() else {
@@ -144,8 +148,13 @@ pub(crate) async fn serve(
                 turned.record_silence(&store).await;
             });
         }
-        let connection =
-            Connection { deadline, identity, io: Io::Unix(stream), _place: Some(place) };
+        let connection = Connection {
+            deadline,
+            identity,
+            io: Io::Unix(stream),
+            _place: Some(place),
+            watch: None,
+        };
         if connections.send(Ok(connection)).await.is_err() {
             return;
         }
@@ -158,7 +167,7 @@ pub(crate) fn queue()
     mpsc::channel(BACKLOG)
 }
 
-/// A connection whose peer is known.
+/// A connection whose peer is known, or will be.
 #[derive(Debug)]
 pub(crate) struct Connection {
     /// When it is cut off; never for the owner's.
@@ -166,18 +175,66 @@ pub(crate) struct Connection {
     identity: Identity,
     io: Io,
     _place: Option<OwnedSemaphorePermit>,
+    watch: Option<Box<Watch>>,
+}
+
+/// What may end a connection over the network from outside.
+#[derive(Debug)]
+struct Watch {
+    closing: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// Another connection needs its place.
+    gone: Pin<Box<WaitForCancellationFutureOwned>>,
+    grace: Option<Pin<Box<tokio::time::Sleep>>>,
+    session: Arc<Session>,
+}
+
+impl Watch {
+    /// Tells whether the connection is to end now.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.grace.is_none() && self.closing.as_mut().poll(context).is_ready() {
+            self.grace = Some(Box::pin(tokio::time::sleep(GRACE)));
+        }
+        if let Some(grace) = &mut self.grace {
+            return grace.as_mut().poll(context);
+        }
+        // Once it is known who is there, the place is nobody's.
+        if self.session.is_settled() { Poll::Pending } else { self.gone.as_mut().poll(context) }
+    }
 }
 
 impl Connection {
     /// A connection inside the process, for the program that embeds the gateway.
     pub(crate) const fn in_memory(stream: DuplexStream, identity: Identity) -> Self {
-        Self { deadline: None, identity, io: Io::Memory(stream), _place: None }
+        Self { deadline: None, identity, io: Io::Memory(stream), _place: None, watch: None }
+    }
+
+    /// A connection over the network, which has so long to show who is there.
+    pub(crate) fn network(
+        stream: TlsStream<TcpStream>,
+        session: Arc<Session>,
+        gone: WaitForCancellationFutureOwned,
+        time: Duration,
+    ) -> Self {
+        let watch = Watch {
+            closing: Box::pin(session.closing().clone().cancelled_owned()),
+            gone: Box::pin(gone),
+            grace: None,
+            session: Arc::clone(&session),
+        };
+        Self {
+            deadline: Some(Box::pin(tokio::time::sleep(time))),
+            identity: Identity::Network(session),
+            io: Io::Tls(Box::new(stream)),
+            _place: None,
+            watch: Some(Box::new(watch)),
+        }
     }
 }
 
 #[derive(Debug)]
 enum Io {
     Memory(DuplexStream),
+    Tls(Box<TlsStream<TcpStream>>),
     Unix(UnixStream),
 }
 
@@ -195,15 +252,35 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
+        let is_settled = self.watch.as_ref().is_some_and(|watch| watch.session.is_settled());
+        if is_settled {
+            self.deadline = None;
+        }
         if let Some(deadline) = &mut self.deadline
             && deadline.as_mut().poll(context).is_ready()
         {
             return Poll::Ready(Err(std::io::ErrorKind::TimedOut.into()));
         }
-        match &mut self.io {
-            Io::Memory(stream) => Pin::new(stream).poll_read(context, buffer),
-            Io::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
+        if let Some(watch) = &mut self.watch
+            && watch.poll(context).is_ready()
+        {
+            return Poll::Ready(Err(std::io::ErrorKind::ConnectionAborted.into()));
         }
+        let before = buffer.filled().len();
+        let read = match &mut self.io {
+            Io::Memory(stream) => Pin::new(stream).poll_read(context, buffer),
+            Io::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+            Io::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
+        };
+        if let Some(watch) = &self.watch
+            && !is_settled
+        {
+            let bytes = buffer.filled().len().saturating_sub(before);
+            if let Err(exhausted) = watch.session.spend(bytes) {
+                return Poll::Ready(Err(std::io::Error::other(exhausted)));
+            }
+        }
+        read
     }
 }
 
@@ -215,6 +292,7 @@ impl AsyncWrite for Connection {
     ) -> Poll<std::io::Result<usize>> {
         match &mut self.io {
             Io::Memory(stream) => Pin::new(stream).poll_write(context, bytes),
+            Io::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
             Io::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
         }
     }
@@ -225,6 +303,7 @@ impl AsyncWrite for Connection {
     ) -> Poll<std::io::Result<()>> {
         match &mut self.io {
             Io::Memory(stream) => Pin::new(stream).poll_flush(context),
+            Io::Tls(stream) => Pin::new(stream).poll_flush(context),
             Io::Unix(stream) => Pin::new(stream).poll_flush(context),
         }
     }
@@ -235,6 +314,7 @@ impl AsyncWrite for Connection {
     ) -> Poll<std::io::Result<()>> {
         match &mut self.io {
             Io::Memory(stream) => Pin::new(stream).poll_shutdown(context),
+            Io::Tls(stream) => Pin::new(stream).poll_shutdown(context),
             Io::Unix(stream) => Pin::new(stream).poll_shutdown(context),
         }
     }
@@ -246,6 +326,7 @@ impl AsyncWrite for Connection {
     ) -> Poll<std::io::Result<usize>> {
         match &mut self.io {
             Io::Memory(stream) => Pin::new(stream).poll_write_vectored(context, bytes),
+            Io::Tls(stream) => Pin::new(stream).poll_write_vectored(context, bytes),
             Io::Unix(stream) => Pin::new(stream).poll_write_vectored(context, bytes),
         }
     }
@@ -253,6 +334,7 @@ impl AsyncWrite for Connection {
     fn is_write_vectored(&self) -> bool {
         match &self.io {
             Io::Memory(stream) => stream.is_write_vectored(),
+            Io::Tls(stream) => stream.is_write_vectored(),
             Io::Unix(stream) => stream.is_write_vectored(),
         }
     }

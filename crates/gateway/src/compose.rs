@@ -15,9 +15,12 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
 use crate::accept::{self, BindError, Connection, Doorman};
+use crate::certificate::{Certificate, CertificateError};
 use crate::core::{Core, Parts};
 use crate::engine::Engine;
 use crate::identity::IdentityLayer;
+use crate::network::{self, ListenError};
+use crate::registry::Registry;
 use crate::roster::{Roster, RosterError, Surroundings};
 use crate::running::Gateway;
 use crate::settings::{Environment, Presence, Settings, SettingsError};
@@ -36,6 +39,12 @@ pub enum StartError {
     /// The socket could not be made.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The key or certificate for the network cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// The listener for the network could not be opened.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// The store could not be opened.
     #[error("the store cannot be opened: {0}")]
     Open(#[from] OpenError),
@@ -160,13 +169,20 @@ impl Builder {
             state_dir: state_dir.path().to_owned(),
         });
         let roster = Roster::new(settings.config.clone(), &around)?;
-        let options = Options { clock: Arc::new(clock::now), max_pages: self.max_pages };
+        let registry = Arc::new(Registry::new());
+        let listener_of_ends = Arc::clone(&registry);
+        let options = Options {
+            max_pages: self.max_pages,
+            on_ended: Some(Arc::new(move |ended| listener_of_ends.on_ended(ended))),
+            ..Options::new(Arc::new(clock::now))
+        };
         let store = Store::open(state_dir.path(), &options)?;
         // From here on every outcome leaves the store closed in order: its handle does so itself.
         let stop = CancellationToken::new();
         let drain = CancellationToken::new();
         let limits = LaneLimits::with_concurrency(settings.config.max_concurrent(cpus()));
         let engine = Engine::new(store.clone(), roster, limits, helpers, drain);
+        registry.set_engine(engine.clone());
         let tasks = Tasks::default();
         let doorman = Doorman {
             directory_uid: state_dir.owner(),
@@ -181,6 +197,27 @@ impl Builder {
             Reach::InProcess => None,
             Reach::Socket => Some(accept::bind(&state_dir.socket())?),
         };
+        let (bound, network, certificate_expires_at) = match settings
+            .config
+            .listen()
+            .filter(|_| self.reach == Reach::Socket)
+        {
+            None => (None, None, None),
+            Some(listen) => {
+                let home = around.environment.home();
+                let certificate =
+                    Certificate::open(state_dir.path(), listen.tls.as_ref(), clock::now(), &home)?;
+                let advertise = listen.advertise.iter().filter_map(|text| text.parse().ok());
+                let (bound, network) = network::bind(
+                    listen.tcp,
+                    advertise.collect(),
+                    &certificate,
+                    Arc::clone(&registry),
+                )
+                .await?;
+                (Some(bound), Some(network), certificate.expires_at())
+            }
+        };
         // Last of what may fail: it sets to work what waited, and a start that fails after it would
         // interrupt that.
         recover(&engine, &store).await?;
@@ -193,12 +230,18 @@ impl Builder {
                 stop.clone(),
             ));
         }
+        if let Some(bound) = bound {
+            tasks.spawn(network::serve(bound, connections.clone(), tasks.clone(), stop.clone()));
+        }
         retention::keep(&tasks, &store, settings.config.audit().retention, &stop);
         let core = Core::new(Parts {
             around,
+            certificate_expires_at,
             config_path: path,
             config_writer: tokio::sync::Mutex::new(()),
             engine: engine.clone(),
+            network: network.clone(),
+            registry: Arc::clone(&registry),
             started_at: clock::now(),
             store: store.clone(),
         });
@@ -210,6 +253,7 @@ impl Builder {
             drain_limit,
             engine,
             health,
+            network,
             state_dir,
             stop,
             store,
@@ -264,7 +308,11 @@ fn serve(
     let server = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
         .max_concurrent_streams(MAX_STREAMS)
-        .layer(IdentityLayer { store: core.store.clone() })
+        .layer(IdentityLayer {
+            network: core.network.clone(),
+            registry: Arc::clone(&core.registry),
+            store: core.store.clone(),
+        })
         .add_routes(routes)
         .serve_with_incoming_shutdown(ReceiverStream::new(accepted), async move {
             stop.cancelled().await;

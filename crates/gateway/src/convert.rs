@@ -2,7 +2,10 @@
 
 use openclaw_proto::v1;
 use openclaw_proto::{from_duration, to_timestamp};
-use openclaw_scopes::{AgentId, IdempotencyKey, RunId, SessionKey, Timestamp};
+use openclaw_scopes::{
+    AgentId, DeviceRole, IdempotencyKey, RunId, Scope, ScopeSet, SessionKey, Timestamp,
+    UnknownScope,
+};
 use openclaw_sessions::{Record, RunStatus, ToolOutcome, Usage, agent_of, resolve_key};
 use openclaw_store::{AuditHead, AuditRecord, Decision, JournalEntry, RunView, Session};
 
@@ -53,6 +56,33 @@ pub(crate) fn idempotency_key(text: &str) -> Result<IdempotencyKey, Reply> {
     IdempotencyKey::parse(text).map_err(|error| {
         Reply::invalid(error.to_string()).next("send a new random key, and the same one on a retry")
     })
+}
+
+/// Returns the scopes of these names, each of which is known. Twice is no mistake.
+pub(crate) fn scopes(names: &[String]) -> Result<ScopeSet, Reply> {
+    let add = |set: ScopeSet, name: &String| Ok(set.with(Scope::parse(name)?));
+    names.iter().try_fold(ScopeSet::EMPTY, add).map_err(|error: UnknownScope| {
+        Reply::invalid(error.to_string()).next("docs/policy.md lists the scopes")
+    })
+}
+
+/// Returns at least one scope: absence is no wish for all.
+pub(crate) fn some_scopes(names: &[String]) -> Result<ScopeSet, Reply> {
+    let scopes = scopes(names)?;
+    if scopes.is_empty() {
+        return Err(Reply::invalid("name at least one scope").next("name scopes with --scopes"));
+    }
+    Ok(scopes)
+}
+
+/// Returns a role; without a name, an operator.
+pub(crate) fn role(name: &str) -> Result<DeviceRole, Reply> {
+    match name {
+        "" => Ok(DeviceRole::Operator),
+        name => {
+            DeviceRole::parse(name).ok_or_else(|| Reply::invalid("a role is `operator` or `node`"))
+        }
+    }
 }
 
 /// Returns a length of time; absent and negative ones are told apart.

@@ -9,6 +9,8 @@ use openclaw_store::{Peek, Store};
 
 use crate::clock;
 use crate::engine::Engine;
+use crate::network::Network;
+use crate::registry::Registry;
 use crate::respond::{self, Reply};
 use crate::roster::Surroundings;
 
@@ -20,11 +22,16 @@ pub(crate) struct Core(Arc<Parts>);
 #[derive(Debug)]
 pub(crate) struct Parts {
     pub(crate) around: Arc<Surroundings>,
+    /// When the certificate lapses, if there is one.
+    pub(crate) certificate_expires_at: Option<Timestamp>,
     /// The configuration file, which changes of agents are written to.
     pub(crate) config_path: PathBuf,
     /// One change of the file at a time.
     pub(crate) config_writer: tokio::sync::Mutex<()>,
     pub(crate) engine: Engine,
+    /// What the gateway is on the network; absent when it does not listen there.
+    pub(crate) network: Option<Arc<Network>>,
+    pub(crate) registry: Arc<Registry>,
     pub(crate) started_at: Timestamp,
     pub(crate) store: Store,
 }

@@ -13,7 +13,9 @@ use std::time::Duration;
 use openclaw_agents::exec::HelperRegistry;
 use openclaw_scopes::method::StartRun;
 use openclaw_scopes::target::SessionTarget;
-use openclaw_scopes::{AgentId, Caller, Cause, Component, Epoch, RunId, SessionKey, Timestamp};
+use openclaw_scopes::{
+    AgentId, Caller, Cause, Component, Epoch, GrantHolder, RunId, SessionKey, Timestamp,
+};
 use openclaw_sessions::{EnqueueError, LaneLimits, Lanes};
 use openclaw_store::{
     AbortRun, AbortedRun, AcceptRun, Accepted, ActError, GetRun, Peek, Precedence, RecoverRuns,
@@ -350,6 +352,14 @@ impl Engine {
         match tokio::time::timeout(limit, live.until_ended()).await {
             Ok(Some(ended)) => Ok(ended),
             Ok(None) | Err(_) => self.stored_run(caller, run).await,
+        }
+    }
+
+    /// Ends what works or waits on a grant that has just ended.
+    //= docs/threat-model.md#T32
+    pub(crate) fn grant_ended(&self, holder: &GrantHolder) {
+        for live in self.all_live().iter().filter(|live| live.is_of(holder)) {
+            live.stop(Stop::GrantEnded);
         }
     }
 

@@ -1,27 +1,32 @@
 //! Who asks: every connection is given an identity before its first request, and every route asks
 //! for it.
 
+mod bearer;
+mod layer;
+mod stream;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
 
-use futures_util::TryFutureExt as _;
-use futures_util::future::{Either, MapOk};
 use openclaw_scopes::{Caller, Cause, Epoch, ScopeSet};
 use openclaw_store::{Decision, Entry, Store};
-use tonic::body::Body;
 use tonic::{Code, Status};
-use tower::{Layer, Service};
 
 use crate::clock;
 use crate::peer::Stranger;
 use crate::respond::Reply;
+use crate::session::Session;
+
+pub(crate) use bearer::{settle, stranger_entry};
+pub(crate) use layer::IdentityLayer;
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Debug)]
 pub(crate) enum Identity {
-    /// The owner.
+    /// The owner; behind the layer, whoever has shown who they are.
     Known(Arc<Caller>),
+    /// Somebody on the network, who shows with each request who they are.
+    Network(Arc<Session>),
     /// Nobody who may ask anything.
     Nobody(Arc<Turned>),
 }
@@ -72,86 +77,9 @@ impl Identity {
     pub(crate) fn narrowed(self, wish: ScopeSet) -> Self {
         match self {
             Self::Known(caller) => Self::Known(Arc::new(caller.narrowed(wish))),
-            nobody @ Self::Nobody(_) => nobody,
+            other @ (Self::Network(_) | Self::Nobody(_)) => other,
         }
     }
-}
-
-/// `OUT_OF_RANGE` as gRPC writes it.
-const OUT_OF_RANGE: &str = "11";
-
-/// Refuses requests of nobody on every route, health and reflection included.
-#[derive(Clone, Debug)]
-pub(crate) struct IdentityLayer {
-    pub(crate) store: Store,
-}
-
-impl<S> Layer<S> for IdentityLayer {
-    type Service = Guarded<S>;
-
-    fn layer(&self, inner: S) -> Guarded<S> {
-        Guarded { inner, store: self.store.clone() }
-    }
-}
-
-/// A service behind the identity layer.
-#[derive(Clone, Debug)]
-pub(crate) struct Guarded<S> {
-    inner: S,
-    store: Store,
-}
-
-type Request = http::Request<Body>;
-type Response = http::Response<Body>;
-type Answered<S> = MapOk<<S as Service<Request>>::Future, fn(Response) -> Response>;
-type Refused<E> = std::pin::Pin<Box<dyn Future<Output = Result<Response, E>> + Send>>;
-
-impl<S> Service<Request> for Guarded<S>
-where
-    S: Service<Request, Response = Response>,
-    S::Error: Send + 'static,
-{
-    type Response = Response;
-    type Error = S::Error;
-    type Future = Either<Answered<S>, Refused<S::Error>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request) -> Self::Future {
-        let turned = match request.extensions().get::<Identity>() {
-            Some(Identity::Known(_)) => {
-                let answered = self.inner.call(request);
-                let explain: fn(Response) -> Response = explain_size;
-                return Either::Left(answered.map_ok(explain));
-            }
-            Some(Identity::Nobody(turned)) => Arc::clone(turned),
-            // A connection without an identity is a mistake of ours; absence is denial.
-            None => Arc::new(Turned::from(Stranger::Untraceable)),
-        };
-        let store = self.store.clone();
-        let path = request.uri().path().to_owned();
-        Either::Right(Box::pin(async move {
-            turned.was_told.store(true, Ordering::Relaxed);
-            let status = refuse(&store, &turned.stranger, &path).await;
-            Ok(status.into_http())
-        }))
-    }
-}
-
-/// Gives a message that was too large for the decoder a face of ours: it is refused below the
-/// services, in words that name no remedy.
-fn explain_size(response: Response) -> Response {
-    let is_too_large =
-        response.headers().get("grpc-status").is_some_and(|code| *code == OUT_OF_RANGE);
-    if !is_too_large {
-        return response;
-    }
-    let message = "the request is larger than the gateway takes";
-    let reply = Reply::new(Code::OutOfRange, "LIMIT_EXCEEDED", message)
-        .next("send less, or raise `gateway.maxMessageBytes` in the configuration");
-    Status::from(reply).into_http()
 }
 
 /// Who a refusal is recorded for.
@@ -182,7 +110,7 @@ fn entry(stranger: &Stranger, method: &'static str) -> Entry {
     }
 }
 
-/// Records the refusal and says why.
+/// Records the refusal of a stranger at the local socket and says why.
 async fn refuse(store: &Store, stranger: &Stranger, path: &str) -> Status {
     let method = openclaw_scopes::method::find(path).map_or("unknown", |row| row.name);
     let (entry, now) = (entry(stranger, method), clock::now());
@@ -223,7 +151,7 @@ mod tests {
     #[tokio::test]
     async fn a_silent_connection_is_recorded_once() {
         let dir = tempfile::tempdir().unwrap();
-        let options = Options { clock: Arc::new(clock::now), max_pages: None };
+        let options = Options::new(Arc::new(clock::now));
         let store = Store::open(dir.path(), &options).unwrap();
         let run = Some(RunId::parse("r-1").unwrap());
         let turned = Turned::from(Stranger::InsideRun { run });

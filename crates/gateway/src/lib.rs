@@ -8,29 +8,44 @@
 //! **Invariant:** no wire type passes `convert`, and only `clock` reads the clock.
 
 mod accept;
+mod certificate;
 mod clock;
 mod compose;
 mod convert;
 mod core;
 mod digest;
+mod door;
 mod engine;
 mod gate;
 mod identity;
+mod limiter;
+mod network;
 pub mod offline;
 mod orphans;
 mod peer;
+mod posture;
+mod preauth;
+mod registry;
 mod respond;
 mod retention;
 mod roster;
 mod rpc;
 mod running;
+mod secrets;
+mod session;
 mod settings;
 mod state_dir;
 mod task;
+mod upgrade;
 
 pub use accept::BindError;
+pub use certificate::CertificateError;
 pub use compose::{Builder, StartError};
-pub use openclaw_store::{AuditHead, FindingKind, Verification};
+pub use network::ListenError;
+pub use openclaw_pairing::{Fingerprint, State as RequestState};
+pub use openclaw_store::{
+    AuditHead, Device, DeviceList, FindingKind, PairingView, Revoked, Verification,
+};
 pub use roster::RosterError;
 pub use running::{Drained, Gateway};
 pub use settings::{Environment, Presence, Settings, SettingsError};

@@ -3,30 +3,50 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use openclaw_scopes::method::VerifyAudit;
-use openclaw_scopes::target::Whole;
-use openclaw_scopes::{Cause, Denial, GrantHolder};
+use openclaw_pairing::{Fingerprint, ParseRequestError, RequestRef};
+use openclaw_scopes::method::{self, Method as _, Row, VerifyAudit};
+use openclaw_scopes::target::{Listed, Whole};
+use openclaw_scopes::{Caller, Cause, Denial, DeviceRole, GrantHolder, ScopeSet};
 use openclaw_store::{
-    ActError, AuditHead, OpenError, Options, Peek, Store, StoreError, Verification,
+    ActError, ApproveRequest, AuditHead, Device, DeviceError, DeviceList, DeviceRef, ListDevices,
+    OpenError, Options, Peek, RevokeAll, RevokeDevice, Revoked, Store, StoreError, Verification,
 };
 
+use crate::certificate::{Certificate, CertificateError};
 use crate::clock;
 use crate::identity::Identity;
-use crate::settings::{Presence, Settings, SettingsError};
+use crate::settings::{Environment, Presence, Settings, SettingsError};
 use crate::state_dir::{StateDir, StateDirError};
 
 /// Why a verb could not be done without a gateway.
 #[derive(Debug, thiserror::Error)]
 pub enum OfflineError {
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     /// The owner's own grant has ended.
-    #[error("audit.verify was refused: {0}")]
-    Denied(Denial),
+    #[error("{method} was refused: {denial}")]
+    Denied {
+        /// What was to be done.
+        method: &'static str,
+        /// Why it was not.
+        denial: Denial,
+    },
+    /// The device or request is not there, or cannot be changed so.
+    #[error(transparent)]
+    Device(DeviceError),
     /// There is nothing to look at.
     #[error("`{}` holds no gateway's state: name the directory with `--state-dir`", .0.display())]
     NoStore(PathBuf),
+    /// The gateway was never on the network.
+    #[error("the gateway does not listen on the network: set `tcp` in `[listen]` and start it")]
+    NotListening,
     /// The store could not be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The text names no request.
+    #[error(transparent)]
+    Request(ParseRequestError),
     /// The configuration is not right.
     #[error(transparent)]
     Settings(#[from] SettingsError),
@@ -38,6 +58,40 @@ pub enum OfflineError {
     Store(#[from] StoreError),
 }
 
+/// A state directory that no gateway works on, opened as its owner.
+struct Opened {
+    caller: Arc<Caller>,
+    state_dir: StateDir,
+    store: Store,
+}
+
+/// Opens a state directory that is there: a verb that looks must not make what it looks for.
+fn open(state_dir: &Path) -> Result<Opened, OfflineError> {
+    if !state_dir.join("gateway.db").exists() {
+        return Err(OfflineError::NoStore(state_dir.to_owned()));
+    }
+    let state_dir = StateDir::open(state_dir)?;
+    let store = Store::open(state_dir.path(), &Options::new(Arc::new(clock::now)))?;
+    let ended = || OfflineError::Denied { method: "offline", denial: Denial::GrantEnded };
+    let epoch = store.epoch(&GrantHolder::Owner)?.ok_or_else(ended)?;
+    let Identity::Known(caller) = Identity::owner(state_dir.owner(), Cause::Request, epoch) else {
+        return Err(ended());
+    };
+    Ok(Opened { caller, state_dir, store })
+}
+
+fn refused<E>(
+    error: ActError<E>,
+    row: &'static Row,
+    failed: impl FnOnce(E) -> OfflineError,
+) -> OfflineError {
+    match error {
+        ActError::Denied(denial) => OfflineError::Denied { method: row.name, denial },
+        ActError::Store(error) => OfflineError::Store(error),
+        ActError::Failed(error) => failed(error),
+    }
+}
+
 /// Recomputes the audit chain of a state directory, as its owner.
 ///
 /// # Errors
@@ -46,28 +100,95 @@ pub async fn verify_audit(
     state_dir: &Path,
     known: Option<AuditHead>,
 ) -> Result<Verification, OfflineError> {
-    // A verb that looks must not make what it looks for.
-    if !state_dir.join("gateway.db").exists() {
-        return Err(OfflineError::NoStore(state_dir.to_owned()));
-    }
-    let state_dir = StateDir::open(state_dir)?;
-    let options = Options { clock: Arc::new(clock::now), max_pages: None };
-    let store = Store::open(state_dir.path(), &options)?;
-    let epoch =
-        store.epoch(&GrantHolder::Owner)?.ok_or(OfflineError::Denied(Denial::GrantEnded))?;
-    let Identity::Known(caller) = Identity::owner(state_dir.owner(), Cause::Request, epoch) else {
-        return Err(OfflineError::Denied(Denial::GrantEnded));
-    };
+    let Opened { caller, state_dir: _held, store } = open(state_dir)?;
     let peeked = store.view(&caller, &Peek::<VerifyAudit>(Whole), clock::now()).await;
-    let authorized = peeked.map_err(|error| match error {
-        ActError::Denied(denial) => OfflineError::Denied(denial),
-        ActError::Store(error) => OfflineError::Store(error),
-        ActError::Failed(never) => match never {},
-    })?;
+    let authorized =
+        peeked.map_err(|error| refused(error, VerifyAudit::ROW, |never| match never {}))?;
     let (_, Whole) = authorized.into_parts();
     let verification = store.verify_audit(known)?;
     store.close();
     Ok(verification)
+}
+
+/// Lists devices and the requests that wait, as the owner.
+///
+/// # Errors
+/// When a gateway holds the directory, or it cannot be used.
+pub async fn list_devices(state_dir: &Path) -> Result<DeviceList, OfflineError> {
+    let Opened { caller, state_dir: _held, store } = open(state_dir)?;
+    let now = clock::now();
+    let listed = store.scan(&caller, ListDevices { listed: Listed::All, now }, now).await;
+    let listed =
+        listed.map_err(|error| refused(error, method::ListDevices::ROW, OfflineError::Device))?;
+    store.close();
+    Ok(listed)
+}
+
+/// Grants a request, or a part of it, as the owner: there is always somebody who can.
+///
+/// # Errors
+/// When a gateway holds the directory, it cannot be used, or the request cannot be granted so.
+pub async fn approve_device(
+    state_dir: &Path,
+    request: &str,
+    scopes: ScopeSet,
+) -> Result<Device, OfflineError> {
+    let RequestRef { id, revision } = request.parse().map_err(OfflineError::Request)?;
+    let revision = revision.ok_or(OfflineError::Request(ParseRequestError))?;
+    let Opened { caller, state_dir: _held, store } = open(state_dir)?;
+    let ask = ApproveRequest { id, revision, scopes };
+    let approved = store.act(&caller, ask, clock::now()).await;
+    let approved = approved
+        .map_err(|error| refused(error, method::ApproveDevice::ROW, OfflineError::Device))?;
+    store.close();
+    Ok(approved)
+}
+
+/// Withdraws a device's authority, as the owner.
+///
+/// # Errors
+/// When a gateway holds the directory, it cannot be used, or there is no such device.
+pub async fn revoke_device(state_dir: &Path, device: &str) -> Result<Device, OfflineError> {
+    let device = DeviceRef::parse(device).map_err(OfflineError::Device)?;
+    let Opened { caller, state_dir: _held, store } = open(state_dir)?;
+    let ask = RevokeDevice { device, role: DeviceRole::Operator };
+    let revoked = store.act(&caller, ask, clock::now()).await;
+    let revoked =
+        revoked.map_err(|error| refused(error, method::RevokeDevice::ROW, OfflineError::Device))?;
+    store.close();
+    Ok(revoked)
+}
+
+/// Withdraws everything that was handed out, as the owner.
+///
+/// # Errors
+/// When a gateway holds the directory, or it cannot be used.
+pub async fn revoke_all(state_dir: &Path) -> Result<Revoked, OfflineError> {
+    let Opened { caller, state_dir: _held, store } = open(state_dir)?;
+    let revoked = store.act(&caller, RevokeAll, clock::now()).await;
+    let revoked =
+        revoked.map_err(|error| refused(error, method::RevokeAll::ROW, OfflineError::Device))?;
+    store.close();
+    Ok(revoked)
+}
+
+/// Returns by what devices know the gateway of a state directory; a gateway may work on it.
+///
+/// # Errors
+/// When it was never on the network, or its certificate cannot be used.
+pub fn fingerprint(
+    state_dir: &Path,
+    config: Option<&Path>,
+    environment: &Environment,
+) -> Result<Fingerprint, OfflineError> {
+    let settings = check_config(state_dir, config)?;
+    let listen = settings.config.listen().ok_or(OfflineError::NotListening)?;
+    let home = environment.home();
+    if listen.tls.is_none() && !state_dir.join("tls/key.pem").exists() {
+        return Err(OfflineError::NotListening);
+    }
+    let opened = Certificate::open(state_dir, listen.tls.as_ref(), clock::now(), &home);
+    Ok(opened?.fingerprint())
 }
 
 /// Checks a configuration file; without a name, the one of the state directory.

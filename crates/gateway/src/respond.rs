@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use openclaw_pairing::{ApproveError, RotateError};
 use openclaw_scopes::method::Row;
 use openclaw_scopes::{Denial, ScopeSet};
 use openclaw_sessions::EnqueueError;
-use openclaw_store::{ActError, RunError, SessionError, StoreError};
+use openclaw_store::{ActError, DeviceError, RunError, SessionError, StoreError, TokenError};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetail, ErrorInfo, Help, RetryInfo, StatusExt as _};
 
 use crate::engine::StartError;
+use crate::limiter::Locked;
 
 /// Who defines the reasons.
 const DOMAIN: &str = "openclaw";
@@ -82,19 +84,37 @@ impl Reply {
     pub(crate) fn denied(denial: Denial, row: &Row) -> Self {
         let reply = |reason| Self::new(Code::PermissionDenied, reason, denial.to_string());
         let explain = format!("openclaw access explain {}", row.name);
+        let lacking = |reason, scopes: ScopeSet| {
+            reply(reason)
+                .with("missingScopes", scopes.to_string())
+                .with("grant", denial.smallest_grant().to_string())
+                .next(explain.clone())
+        };
         match denial {
-            Denial::MissingScope(scope) => {
-                let smallest = denial.smallest_grant();
-                reply("MISSING_SCOPE")
-                    .with("missingScopes", ScopeSet::from(scope).to_string())
-                    .with("grant", smallest.to_string())
-                    .next(explain)
+            Denial::MissingScope(scopes) => lacking("MISSING_SCOPE", scopes),
+            Denial::TooNarrow(scopes) => lacking("APPROVER_TOO_NARROW", scopes),
+            Denial::GrantEnded => {
+                reply("DEVICE_REVOKED").next("ask the gateway's owner to approve the device again")
             }
-            Denial::GrantEnded => reply("DEVICE_REVOKED").next("connect again"),
-            Denial::Internal | Denial::MissingCapability(_) | Denial::OnlyInternal(_) => {
-                reply("NOT_OWNER").next(explain)
+            Denial::GrantReplaced => {
+                Self::new(Code::Unauthenticated, "TOKEN_REVOKED", denial.to_string())
+                    .next("connect again")
             }
+            Denial::Internal
+            | Denial::MissingCapability(_)
+            | Denial::OnlyInternal(_)
+            | Denial::TokenMayNot => reply("NOT_OWNER").next(explain),
         }
+    }
+
+    pub(crate) fn rate_limited(locked: &Locked) -> Self {
+        Self::new(Code::ResourceExhausted, "RATE_LIMITED", locked.to_string())
+            .retry(locked.retry_after)
+            .next("wait, and check the credential")
+    }
+
+    pub(crate) fn message(&self) -> &str {
+        &self.message
     }
 
     pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -193,6 +213,75 @@ pub(crate) fn run(error: &RunError) -> Reply {
     }
 }
 
+/// The public face of what can go wrong with devices and requests.
+pub(crate) fn device(error: &DeviceError) -> Reply {
+    let said = || error.to_string();
+    let wrong_state = |message| Reply::new(Code::FailedPrecondition, "", message);
+    let pending = "openclaw devices pending";
+    match error {
+        DeviceError::AlreadyApproved(_) => wrong_state(said()).next("connect again"),
+        DeviceError::Ambiguous(_) | DeviceError::Malformed => {
+            Reply::invalid(said()).next("openclaw devices list")
+        }
+        DeviceError::Approve(error) => match error {
+            ApproveError::Expired => {
+                Reply::new(Code::FailedPrecondition, "PAIRING_EXPIRED", said())
+                    .next("let the device ask again")
+            }
+            ApproveError::Stale { .. } => Reply::new(Code::Aborted, "", said()).next(pending),
+            ApproveError::Beyond(scopes) => {
+                Reply::invalid(said()).with("scopes", scopes.to_string()).next(pending)
+            }
+            ApproveError::Nothing => Reply::invalid(said()).next("name scopes with --scopes"),
+            ApproveError::OtherDevice => Reply::internal(error),
+        },
+        DeviceError::Decided(_) => wrong_state(said()).next("openclaw devices list"),
+        DeviceError::Invitation => Reply::new(Code::Unauthenticated, "PAIRING_REQUIRED", said())
+            .with("kind", "not-paired")
+            .next("ask for a new one: openclaw devices invite"),
+        DeviceError::Node => Reply::new(Code::Unimplemented, "", said()).next("use role operator"),
+        DeviceError::NotADevice => wrong_state(said()).next("openclaw devices list"),
+        DeviceError::NotPaired => Reply::new(Code::Unauthenticated, "PAIRING_REQUIRED", said())
+            .with("kind", "not-paired")
+            .next("openclaw connect, with a link from `openclaw devices invite`"),
+        DeviceError::Rejected => Reply::new(Code::PermissionDenied, "PAIRING_REJECTED", said())
+            .next("talk to whoever owns the gateway"),
+        DeviceError::Revoked => Reply::new(Code::PermissionDenied, "DEVICE_REVOKED", said())
+            .next("ask the gateway's owner to approve the device again"),
+        DeviceError::Rotate(RotateError::OutsideBaseline(scopes)) => {
+            Reply::new(Code::FailedPrecondition, "OUTSIDE_BASELINE", said())
+                .with("scopes", scopes.to_string())
+                .next("openclaw devices upgrade --scopes …, and approve that")
+        }
+        DeviceError::Rotate(RotateError::TooNarrow(scopes)) => {
+            Reply::new(Code::PermissionDenied, "APPROVER_TOO_NARROW", said())
+                .with("missingScopes", scopes.to_string())
+                .with("grant", scopes.to_string())
+                .next("openclaw access explain device.token.rotate")
+        }
+        DeviceError::TooMany => Reply::new(Code::ResourceExhausted, "LIMIT_EXCEEDED", said())
+            .retry(Duration::from_secs(60))
+            .next("openclaw devices pending, on the gateway's machine"),
+        DeviceError::Unknown(_) => {
+            Reply::new(Code::NotFound, "", said()).next("openclaw devices list")
+        }
+        DeviceError::UnknownRequest(_) => Reply::new(Code::NotFound, "", said()).next(pending),
+    }
+}
+
+/// The public face of what can go wrong with API tokens.
+pub(crate) fn token(error: &TokenError) -> Reply {
+    match error {
+        TokenError::IdempotencyConflict => conflict(),
+        TokenError::Issued | TokenError::NameTaken(_) => {
+            Reply::new(Code::AlreadyExists, "", error.to_string()).next("openclaw tokens list")
+        }
+        TokenError::Unknown(_) => {
+            Reply::new(Code::NotFound, "", error.to_string()).next("openclaw tokens list")
+        }
+    }
+}
+
 pub(crate) fn conflict() -> Reply {
     let message = "the idempotency key was used for another request";
     Reply::new(Code::AlreadyExists, "IDEMPOTENCY_CONFLICT", message).next("use a new key")
@@ -232,7 +321,8 @@ mod tests {
 
     #[test]
     fn a_missing_scope_teaches() {
-        let status = Status::from(Reply::denied(Denial::MissingScope(Scope::Write), StartRun::ROW));
+        let status =
+            Status::from(Reply::denied(Denial::MissingScope(Scope::Write.into()), StartRun::ROW));
         assert_eq!(
             (status.code(), status.message()),
             (Code::PermissionDenied, "missing scope: operator.write")

@@ -3,18 +3,26 @@
 mod access;
 mod agents;
 mod audit;
+mod devices;
 mod models;
 mod runs;
+mod security;
 mod sessions;
 mod status;
+mod tokens;
+
+pub(crate) use devices::pairing_request;
 
 use openclaw_proto::v1::access_server::AccessServer;
 use openclaw_proto::v1::agents_server::AgentsServer;
 use openclaw_proto::v1::audit_server::AuditServer;
+use openclaw_proto::v1::devices_server::DevicesServer;
 use openclaw_proto::v1::gateway_server::GatewayServer;
 use openclaw_proto::v1::models_server::ModelsServer;
 use openclaw_proto::v1::runs_server::RunsServer;
+use openclaw_proto::v1::security_server::SecurityServer;
 use openclaw_proto::v1::sessions_server::SessionsServer;
+use openclaw_proto::v1::tokens_server::TokensServer;
 use tonic::service::Routes;
 
 use crate::core::Core;
@@ -26,9 +34,12 @@ pub(crate) fn routes(core: &Core, max_message: usize) -> Routes {
         .add_service(AccessServer::new(core.clone()).max_decoding_message_size(max_message))
         .add_service(AgentsServer::new(core.clone()).max_decoding_message_size(max_message))
         .add_service(AuditServer::new(core.clone()).max_decoding_message_size(max_message))
+        .add_service(DevicesServer::new(core.clone()).max_decoding_message_size(max_message))
         .add_service(GatewayServer::new(core.clone()).max_decoding_message_size(max_message))
         .add_service(ModelsServer::new(core.clone()).max_decoding_message_size(max_message))
         .add_service(RunsServer::new(core.clone()).max_decoding_message_size(max_message))
-        .add_service(SessionsServer::new(core.clone()).max_decoding_message_size(max_message));
+        .add_service(SecurityServer::new(core.clone()).max_decoding_message_size(max_message))
+        .add_service(SessionsServer::new(core.clone()).max_decoding_message_size(max_message))
+        .add_service(TokensServer::new(core.clone()).max_decoding_message_size(max_message));
     routes.routes()
 }

@@ -1,8 +1,11 @@
 //! A gateway that runs: connecting to it inside its process, and stopping it.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use openclaw_pairing::Fingerprint;
 use openclaw_scopes::{Cause, ScopeSet};
 use openclaw_store::{AuditHead, Store, StoreError};
 use tokio::io::DuplexStream;
@@ -12,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::accept::{Connection, Doorman};
 use crate::compose::{Builder, Health};
 use crate::engine::Engine;
+use crate::network::Network;
 use crate::state_dir::StateDir;
 use crate::task::Tasks;
 
@@ -26,6 +30,7 @@ pub struct Gateway {
     pub(crate) drain_limit: Duration,
     pub(crate) engine: Engine,
     pub(crate) health: Health,
+    pub(crate) network: Option<Arc<Network>>,
     pub(crate) state_dir: StateDir,
     pub(crate) stop: CancellationToken,
     pub(crate) store: Store,
@@ -68,6 +73,17 @@ impl Gateway {
     /// Returns the path of its local socket.
     pub fn socket(&self) -> PathBuf {
         self.state_dir.socket()
+    }
+
+    /// Returns where it listens on the network, if it does.
+    pub fn listens_on(&self) -> Option<SocketAddr> {
+        self.network.as_ref().map(|network| network.local)
+    }
+
+    /// Returns by what devices know it, if it listens on the network: the SHA-256 of its certificate's
+    /// public key.
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        self.network.as_ref().map(|network| network.fingerprint)
     }
 
     /// Returns where its audit chain stands on disk.

@@ -6,6 +6,15 @@ use tokio_util::task::TaskTracker;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tasks(TaskTracker);
 
+/// Starts a short task that nobody waits for, and whose loss in a stop is no harm.
+pub(crate) fn detached<F>(work: F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    #[expect(clippy::disallowed_methods, reason = "this is where tasks are started")]
+    drop(tokio::spawn(work));
+}
+
 impl Tasks {
     /// Starts a task.
     pub(crate) fn spawn<F>(&self, work: F)

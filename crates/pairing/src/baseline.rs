@@ -30,12 +30,12 @@ impl Baseline {
     }
 
     /// Returns what was approved, implied scopes included.
-    pub const fn approved(&self) -> ScopeSet {
+    pub const fn approved(self) -> ScopeSet {
         self.approved
     }
 
     /// Returns what tokens may carry, implied scopes included.
-    pub const fn granted(&self) -> ScopeSet {
+    pub const fn granted(self) -> ScopeSet {
         self.granted
     }
 

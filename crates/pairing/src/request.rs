@@ -10,8 +10,6 @@ use openclaw_scopes::{
     Timestamp,
 };
 
-/// How long a request waits, counted from its first filing: a retry does not make it younger.
-pub(crate) const LIFETIME: Duration = Duration::from_secs(3600);
 /// Former wishes that are kept at most; the oldest go first.
 const MAX_HISTORY: usize = 16;
 
@@ -127,6 +125,9 @@ pub enum Asked {
 }
 
 impl Pending {
+    /// How long a request waits, counted from its first filing: a retry does not make it younger.
+    pub const LIFETIME: Duration = Duration::from_secs(3600);
+
     /// Files a request.
     pub const fn new(
         id: PairingId,
@@ -142,7 +143,7 @@ impl Pending {
 
     /// Returns when it lapses.
     pub fn expires_at(&self) -> Timestamp {
-        self.created_at.saturating_add(LIFETIME)
+        self.created_at.saturating_add(Self::LIFETIME)
     }
 
     /// Tells whether nobody has decided in time.

@@ -64,9 +64,12 @@ impl<M: Method> fmt::Debug for Authorized<M> {
 /// Not `#[non_exhaustive]`: a new reason must break every match until it is considered.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Denial {
-    /// The grant that the work rests on was replaced or withdrawn.
+    /// The grant that the work rests on was withdrawn.
     #[error("the grant has ended")]
     GrantEnded,
+    /// The grant that the work rests on was replaced by another one.
+    #[error("the grant was replaced")]
+    GrantReplaced,
     /// The method is not for internal actors at all.
     #[error("not for internal work")]
     Internal,
@@ -93,6 +96,7 @@ impl Denial {
         match self {
             Self::MissingScope(scopes) | Self::TooNarrow(scopes) => scopes.reduced(),
             Self::GrantEnded
+            | Self::GrantReplaced
             | Self::Internal
             | Self::MissingCapability(_)
             | Self::OnlyInternal(_)
@@ -114,8 +118,10 @@ pub fn authorize<M: Method>(
     live: Option<Epoch>,
 ) -> Result<Authorized<M>, Denial> {
     //= docs/threat-model.md#T17
-    if live != Some(caller.grant().epoch()) {
-        return Err(Denial::GrantEnded);
+    match live {
+        None => return Err(Denial::GrantEnded),
+        Some(epoch) if epoch != caller.grant().epoch() => return Err(Denial::GrantReplaced),
+        Some(_) => {}
     }
     let holder = caller.on_behalf_of();
     judge(caller, M::case(&target, holder), M::touches(&target, holder))?;

@@ -142,7 +142,7 @@ fn an_ended_grant_allows_nothing() {
     let target = || AgentTarget("main".parse().unwrap());
     let decide = |live| authorize::<CreateAgent>(&person(), target(), live).map(|_| ());
     assert_eq!(decide(Some(EPOCH)), Ok(()));
-    assert_eq!(decide(Some(Epoch(8))), Err(Denial::GrantEnded));
+    assert_eq!(decide(Some(Epoch(8))), Err(Denial::GrantReplaced));
     assert_eq!(decide(None), Err(Denial::GrantEnded));
 }
 

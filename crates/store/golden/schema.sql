@@ -29,6 +29,32 @@ CREATE TABLE audit_segments (
     seal      BLOB    NOT NULL CHECK (length(seal) = 32)
 ) STRICT;
 
+CREATE TABLE device_roles (
+    device      TEXT    NOT NULL REFERENCES devices (id) ON DELETE CASCADE,
+    role        TEXT    NOT NULL CHECK (role IN ('operator', 'node')),
+    approved    TEXT    NOT NULL,
+    granted     TEXT    NOT NULL,
+    approved_by TEXT    NOT NULL,
+    approved_at INTEGER NOT NULL,
+    via         TEXT    NOT NULL CHECK (via IN ('request', 'invitation')),
+    via_id      TEXT    NOT NULL,
+    revoked_at  INTEGER,
+    PRIMARY KEY (device, role),
+    CHECK ((revoked_at IS NULL) = (approved <> '')),
+    CHECK (revoked_at IS NULL OR granted = '')
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE devices (
+    id           TEXT    NOT NULL PRIMARY KEY CHECK (length(id) = 64),
+    holder       TEXT    NOT NULL UNIQUE REFERENCES grants (holder) CHECK (holder = 'device:' || id),
+    public_key   BLOB    NOT NULL UNIQUE CHECK (length(public_key) = 32),
+    label        TEXT    NOT NULL DEFAULT '',
+    name         TEXT    NOT NULL DEFAULT '',
+    created_at   INTEGER NOT NULL,
+    last_used_at INTEGER,
+    last_address TEXT    NOT NULL DEFAULT ''
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE grants (
     holder   TEXT    NOT NULL PRIMARY KEY,
     epoch    INTEGER NOT NULL CHECK (epoch > 0),
@@ -47,6 +73,20 @@ CREATE TABLE idempotency (
 
 CREATE INDEX idempotency_by_age ON idempotency (created_at);
 
+CREATE TABLE invitations (
+    id          TEXT    NOT NULL PRIMARY KEY,
+    hash        BLOB    NOT NULL UNIQUE CHECK (length(hash) = 32),
+    scopes      TEXT    NOT NULL CHECK (scopes <> ''),
+    issuer      TEXT    NOT NULL REFERENCES grants (holder),
+    issued_by   TEXT    NOT NULL,
+    created_at  INTEGER NOT NULL,
+    expires_at  INTEGER NOT NULL CHECK (expires_at > created_at),
+    redeemed_at INTEGER,
+    redeemed_by TEXT,
+    revoked_at  INTEGER,
+    CHECK ((redeemed_at IS NULL) = (redeemed_by IS NULL))
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE journal (
     session INTEGER NOT NULL REFERENCES sessions (id),
     entry   INTEGER NOT NULL CHECK (entry > 0),
@@ -54,6 +94,39 @@ CREATE TABLE journal (
     at      INTEGER NOT NULL,
     record  TEXT    NOT NULL,
     PRIMARY KEY (session, entry)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX pairing_by_age ON pairing_requests (state, created_at);
+
+CREATE TABLE pairing_history (
+    request  TEXT    NOT NULL REFERENCES pairing_requests (id) ON DELETE CASCADE,
+    revision INTEGER NOT NULL CHECK (revision > 0),
+    wish     TEXT    NOT NULL,
+    at       INTEGER NOT NULL,
+    PRIMARY KEY (request, revision)
+) STRICT, WITHOUT ROWID;
+
+CREATE UNIQUE INDEX pairing_pending ON pairing_requests (device, kind) WHERE state = 'pending';
+
+CREATE TABLE pairing_requests (
+    id         TEXT    NOT NULL PRIMARY KEY,
+    device     TEXT    NOT NULL CHECK (length(device) = 64),
+    public_key BLOB    NOT NULL CHECK (length(public_key) = 32),
+    kind       TEXT    NOT NULL CHECK (kind IN ('not-paired', 'role-upgrade', 'scope-upgrade')),
+    role       TEXT    NOT NULL CHECK (role IN ('operator', 'node')),
+    revision   INTEGER NOT NULL CHECK (revision > 0),
+    wish       TEXT    NOT NULL CHECK (wish <> ''),
+    wished_at  INTEGER NOT NULL,
+    held       TEXT    NOT NULL,
+    name       TEXT    NOT NULL,
+    address    TEXT    NOT NULL,
+    created_at INTEGER NOT NULL,
+    state      TEXT    NOT NULL CHECK (state IN ('pending', 'approved', 'rejected', 'expired')),
+    decided_at INTEGER,
+    decided_by TEXT    NOT NULL DEFAULT '',
+    granted    TEXT    NOT NULL DEFAULT '',
+    CHECK ((state = 'pending') = (decided_at IS NULL)),
+    CHECK ((state = 'approved') = (granted <> ''))
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE runs (
@@ -104,4 +177,21 @@ CREATE TABLE sessions (
 ) STRICT;
 
 CREATE INDEX sessions_recent ON sessions (updated_at, id);
+
+CREATE TABLE tokens (
+    id           TEXT    NOT NULL PRIMARY KEY,
+    holder       TEXT    NOT NULL UNIQUE REFERENCES grants (holder) CHECK (holder = 'token:' || id),
+    name         TEXT    NOT NULL,
+    hash         BLOB    NOT NULL UNIQUE CHECK (length(hash) = 32),
+    scopes       TEXT    NOT NULL CHECK (scopes <> ''),
+    issuer       TEXT    NOT NULL REFERENCES grants (holder),
+    created_at   INTEGER NOT NULL,
+    expires_at   INTEGER NOT NULL CHECK (expires_at > created_at),
+    last_used_at INTEGER,
+    revoked_at   INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX tokens_by_issuer ON tokens (issuer);
+
+CREATE UNIQUE INDEX tokens_by_name ON tokens (name) WHERE revoked_at IS NULL;
 

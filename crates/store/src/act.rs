@@ -1,6 +1,8 @@
 //! One way to change anything: decide, do, and record in one savepoint; and one way to read.
 
+use std::cell::RefCell;
 use std::ops::Deref;
+use std::sync::Arc;
 
 use openclaw_scopes::method::Method;
 use openclaw_scopes::{Authorized, Caller, Denial, Epoch, GrantHolder, Timestamp, authorize};
@@ -9,18 +11,29 @@ use tokio::sync::oneshot;
 
 use crate::audit::{AuditKey, Chain, Decision, Entry, Throttled};
 use crate::error::{Fault, StoreError};
+use crate::grants::Ended;
 use crate::writer::{Context, Job, Ran};
+
+/// Is told of grants whose former epochs are void, on the writer's thread: after the commit, before the
+/// answer.
+pub type OnEnded = Arc<dyn Fn(&[Ended]) + Send + Sync>;
 
 /// What a mutation works in: one savepoint of the writer.
 #[derive(Debug)]
 pub struct Transaction<'a> {
     connection: &'a Connection,
     chain: &'a Chain,
+    ended: &'a RefCell<Vec<Ended>>,
 }
 
 impl Transaction<'_> {
     pub(crate) const fn audit_key(&self) -> &AuditKey {
         self.chain.key()
+    }
+
+    /// Remembers that a holder's epochs are void, for whoever listens once it is on disk.
+    pub(crate) fn note_ended(&self, ended: Ended) {
+        self.ended.borrow_mut().push(ended);
     }
 }
 
@@ -53,6 +66,9 @@ pub trait Ask: Send + 'static {
     /// Why it may say no although it is allowed.
     type Error: Failure;
 
+    /// How it is recorded that it said no.
+    const FAILURES: Failures = Failures::Recorded;
+
     /// Loads what it acts on, as far as the rules look at it.
     ///
     /// # Errors
@@ -72,6 +88,15 @@ pub trait Ask: Send + 'static {
         authorized: Authorized<Self::Method>,
         now: Timestamp,
     ) -> Result<Applied<Self::Output>, Fault<Self::Error>>;
+}
+
+/// How failures of a mutation are recorded.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Failures {
+    /// As part of a count: anybody can cause them, before it is known who they are.
+    Counted,
+    /// Singly.
+    Recorded,
 }
 
 /// What came of a mutation.
@@ -152,6 +177,9 @@ pub(crate) fn live_epoch(
 pub(crate) struct Act<A: Ask> {
     pub(crate) caller: Caller,
     pub(crate) ask: A,
+    /// Whose grants it ended, and who is told.
+    pub(crate) ended: RefCell<Vec<Ended>>,
+    pub(crate) listener: Option<OnEnded>,
     pub(crate) now: Timestamp,
     /// How the refusal was counted, so that a replay does not count it again.
     pub(crate) noted: Option<Throttled>,
@@ -170,7 +198,9 @@ impl<A: Ask> Act<A> {
         let method = A::Method::ROW.name;
         //= docs/threat-model.md#T17
         let live = live_epoch(connection, self.caller.on_behalf_of())?;
-        let target = match self.ask.target(&Transaction { connection, chain: context.chain }) {
+        self.ended.borrow_mut().clear();
+        let tx = Transaction { connection, chain: context.chain, ended: &self.ended };
+        let target = match self.ask.target(&tx) {
             Ok(target) => target,
             Err(Fault::Store(error)) => return Err(error),
             Err(Fault::Domain(error)) => return Ok(Err(ActError::Failed(error))),
@@ -188,7 +218,7 @@ impl<A: Ask> Act<A> {
                 return Ok(Err(ActError::Denied(denial)));
             }
         };
-        let tx = Transaction { connection, chain: context.chain };
+        let tx = Transaction { connection, chain: context.chain, ended: &self.ended };
         let (result, decision, reason) = match self.ask.apply(&tx, authorized, self.now) {
             Ok(Applied::Unchanged(output)) => return Ok(Ok(output)),
             Ok(Applied::Changed(output)) => (Ok(output), Decision::Allowed, ""),
@@ -196,7 +226,15 @@ impl<A: Ask> Act<A> {
             Err(Fault::Domain(error)) => {
                 connection.prepare_cached("ROLLBACK TO op")?.execute([])?;
                 context.chain.restore(before);
+                self.ended.borrow_mut().clear();
                 let reason = error.reason();
+                if A::FAILURES == Failures::Counted {
+                    let entry = Entry::of(&self.caller, method, &named, Decision::Failed, reason);
+                    if self.noted.replace(Throttled::Counted).is_none() {
+                        context.refusals.note_unauthenticated(&entry, self.now);
+                    }
+                    return Ok(Err(ActError::Failed(error)));
+                }
                 (Err(ActError::Failed(error)), Decision::Failed, reason)
             }
         };
@@ -215,6 +253,15 @@ impl<A: Ask> Job for Act<A> {
     }
 
     fn answer(self: Box<Self>, committed: Result<(), StoreError>) {
+        // Before the answer: whoever is told that a grant has ended finds nothing that goes on.
+        //= docs/threat-model.md#T32
+        let ended = self.ended.into_inner();
+        if committed.is_ok()
+            && !ended.is_empty()
+            && let Some(listener) = &self.listener
+        {
+            listener(&ended);
+        }
         answer(self.reply, self.outcome, committed);
     }
 }

@@ -1,21 +1,25 @@
 //! The handle through which everything reaches the database.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use openclaw_pairing::HashKey;
 use openclaw_scopes::method::Method as _;
 use openclaw_scopes::{Caller, Timestamp, authorize};
 use rusqlite::Connection;
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::act::{Act, ActError, Ask, Query, Step, live_epoch};
+use crate::act::{Act, ActError, Ask, OnEnded, Query, Step, live_epoch};
 use crate::audit::{AuditHead, AuditKey, Chain, Decision, Entry, HeadFile, Refusals, Verification};
 use crate::checkpoint::Checkpointer;
 use crate::error::{Fault, StoreError};
 use crate::migrate::migrate;
-use crate::open::{OpenError, Options, audit_key, checkpoint, connect, explain, limit, log_of};
+use crate::open::{
+    OpenError, Options, audit_key, checkpoint, connect, explain, limit, log_of, token_key,
+};
 use crate::readers::Readers;
 use crate::writer::{Job, Message, Writer};
 
@@ -31,7 +35,9 @@ pub struct Store(Arc<Inner>);
 
 struct Inner {
     audit_key: [u8; 32],
+    hash_key: HashKey,
     head_file: PathBuf,
+    on_ended: Option<OnEnded>,
     path: PathBuf,
     places: Arc<Semaphore>,
     queue: Sender<Message>,
@@ -98,7 +104,9 @@ impl Store {
             .map_err(|error| StoreError::Io(error.to_string()))?;
         Ok(Self(Arc::new(Inner {
             audit_key,
+            hash_key: HashKey::new(&token_key(&state_dir.join("token.key"))?),
             head_file: head_path,
+            on_ended: options.on_ended.clone(),
             readers: Readers::new(path.clone()),
             path,
             places: Arc::new(Semaphore::new(QUEUE)),
@@ -119,7 +127,16 @@ impl Store {
         now: Timestamp,
     ) -> Result<A::Output, ActError<A::Error>> {
         let (reply, answered) = oneshot::channel();
-        let act = Act { caller: caller.clone(), ask, now, noted: None, outcome: None, reply };
+        let act = Act {
+            caller: caller.clone(),
+            ask,
+            ended: RefCell::default(),
+            listener: self.0.on_ended.clone(),
+            now,
+            noted: None,
+            outcome: None,
+            reply,
+        };
         self.send(Box::new(act)).await?;
         answered.await.unwrap_or(Err(ActError::Store(StoreError::Closed)))
     }
@@ -237,6 +254,11 @@ impl Store {
     /// When the storage fails.
     pub fn audit_head(&self) -> Result<AuditHead, StoreError> {
         self.0.readers.snapshot(|connection| Ok(AuditHead::stored(connection)?))
+    }
+
+    /// Returns the key under which secrets of tokens and invitations are hashed.
+    pub fn hash_key(&self) -> &HashKey {
+        &self.0.hash_key
     }
 
     /// Returns the bytes of the database file and its write-ahead log.

@@ -5,15 +5,18 @@
 //!
 //! **Invariant:** no row leaves this crate unparsed, and no other crate speaks SQL.
 
+mod access;
 mod act;
 mod audit;
 mod checkpoint;
 mod company;
+mod devices;
 mod error;
 mod filter;
 mod grants;
 mod handle;
 mod idempotency;
+mod invitations;
 mod journal;
 mod lock;
 mod migrate;
@@ -25,15 +28,24 @@ mod sessions;
 mod status;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod writer;
 
-pub use act::{ActError, Applied, Ask, Failure, Query, Transaction};
+pub use access::{AccessFacts, Held, ReadFacts, ShowAccess, Whose};
+pub use act::{ActError, Applied, Ask, Failure, Failures, OnEnded, Query, Transaction};
 pub use audit::{
     AuditFilter, AuditHead, AuditPage, AuditRecord, Decision, Digest, Entry, Finding, FindingKind,
     ParseHeadError, SealAudit, Verification,
 };
+pub use devices::{
+    AdmitDevice, Admitted, ApproveRequest, Device, DeviceError, DeviceList, DeviceRef, FileRequest,
+    Filed, GetRequest, ListDevices, Novelty, PairingView, Provenance, RejectRequest, RemoveDevice,
+    RenameDevice, RenewDevice, RequestUpgrade, RevokeAll, RevokeDevice, Revoked, RotateDevice, Via,
+};
 pub use error::{Fault, StoreError};
+pub use grants::{End, Ended};
 pub use handle::Store;
+pub use invitations::{CreateInvitation, Invitation, RedeemInvitation};
 pub use journal::{History, HistoryPage, JournalEntry};
 pub use lock::{LockError, StateLock};
 pub use migrate::MigrateError;
@@ -48,4 +60,7 @@ pub use sessions::{
     SessionPage,
 };
 pub use status::{GetStatus, StoreStatus};
+pub use tokens::{
+    ApiToken, CreateToken, ListTokens, Note as TokenNote, RevokeToken, TokenError, TokenGrant,
+};
 pub use writer::Clock;

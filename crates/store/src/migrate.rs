@@ -6,7 +6,8 @@ use std::path::Path;
 use rusqlite::Connection;
 
 /// Every change, in order; the database's `user_version` says how many it has.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_initial.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("migrations/0001_initial.sql"), include_str!("migrations/0002_access.sql")];
 
 /// Why the schema could not be brought up to date. The database is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -148,11 +149,15 @@ mod tests {
         let mut connection = crate::open::connect(&path).unwrap();
         migrate(&mut connection, &path).unwrap();
         let bad = "INSERT INTO idempotency VALUES ('nobody', 'm', 'k', zeroblob(32), '', 0);";
-        let error = migrate_with(&mut connection, &path, &[MIGRATIONS[0], bad]).unwrap_err();
-        assert!(matches!(error, MigrateError::BrokenReferences { violations: 1, to: 2 }));
+        let all: Vec<_> = MIGRATIONS.iter().copied().chain([bad]).collect();
+        let error = migrate_with(&mut connection, &path, &all).unwrap_err();
+        let expected = all.len();
+        let broken =
+            matches!(error, MigrateError::BrokenReferences { violations: 1, to } if to == expected);
+        assert!(broken, "{error:?}");
         let rows: i64 =
             connection.query_row("SELECT count(*) FROM idempotency", [], |row| row.get(0)).unwrap();
         assert_eq!(rows, 0);
-        assert!(dir.path().join("gateway.before-2.db").exists());
+        assert!(dir.path().join(format!("gateway.before-{expected}.db")).exists());
     }
 }

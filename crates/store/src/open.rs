@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 use rustix::fs::{Access, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::act::OnEnded;
 use crate::audit::AuditHead;
 use crate::checkpoint::WORTH_MOVING;
 use crate::error::StoreError;
@@ -34,6 +35,16 @@ pub enum OpenError {
     /// The engine could not open it.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The key under which secrets are hashed could not be read or made.
+    #[error("token.key cannot be used: {0}")]
+    TokenKey(#[source] std::io::Error),
+}
+
+impl Options {
+    /// Without bounds, and nobody is told of anything.
+    pub fn new(clock: Clock) -> Self {
+        Self { clock, max_pages: None, on_ended: None }
+    }
 }
 
 /// How to open a store.
@@ -41,6 +52,8 @@ pub enum OpenError {
 pub struct Options {
     /// Tells the time.
     pub clock: Clock,
+    /// Is told of grants that have ended.
+    pub on_ended: Option<OnEnded>,
     /// Pages that the database may have at most; `None` for as many as the disk holds.
     pub max_pages: Option<u32>,
 }
@@ -143,38 +156,51 @@ pub(crate) fn explain(error: StoreError, directory: &Path) -> StoreError {
 
 /// Reads the key of the audit chain, or makes one for a chain that has not begun.
 pub(crate) fn audit_key(path: &Path, head: AuditHead) -> Result<[u8; 32], OpenError> {
-    match File::open(path) {
-        Ok(file) => {
-            make_private(&file).map_err(OpenError::AuditKey)?;
-            let mut bytes = Vec::new();
-            file.take(33).read_to_end(&mut bytes).map_err(OpenError::AuditKey)?;
-            <[u8; 32]>::try_from(bytes).map_err(|_bytes| {
-                OpenError::AuditKey(std::io::Error::other("the file does not hold 32 bytes"))
-            })
-        }
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(OpenError::AuditKey(error))
-        }
-        Err(_) if head != AuditHead::START => Err(OpenError::AuditKeyMissing),
-        Err(_) => {
-            let mut key = [0; 32];
-            let random = ring::rand::SystemRandom::new().fill(&mut key);
-            random
-                .map_err(|_unspecified| std::io::Error::other("the system has no randomness"))
-                .and_then(|()| create_private(path, &key))
-                .map_err(OpenError::AuditKey)?;
-            Ok(key)
-        }
+    match read_key(path).map_err(OpenError::AuditKey)? {
+        Some(key) => Ok(key),
+        None if head != AuditHead::START => Err(OpenError::AuditKeyMissing),
+        None => make_key(path).map_err(OpenError::AuditKey),
     }
 }
 
+/// Reads the key under which secrets are hashed, or makes one: without the former one, tokens and
+/// invitations that were handed out are good no more.
+//= docs/threat-model.md#T30
+pub(crate) fn token_key(path: &Path) -> Result<[u8; 32], OpenError> {
+    let known = read_key(path).map_err(OpenError::TokenKey)?;
+    known.map_or_else(|| make_key(path).map_err(OpenError::TokenKey), Ok)
+}
+
+/// Reads a key of 32 bytes; `None` when there is no file.
+fn read_key(path: &Path) -> std::io::Result<Option<[u8; 32]>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    make_private(&file, path)?;
+    let mut bytes = Vec::new();
+    file.take(33).read_to_end(&mut bytes)?;
+    let key = <[u8; 32]>::try_from(bytes);
+    key.map(Some).map_err(|_bytes| std::io::Error::other("the file does not hold 32 bytes"))
+}
+
+fn make_key(path: &Path) -> std::io::Result<[u8; 32]> {
+    let mut key = [0; 32];
+    let random = ring::rand::SystemRandom::new().fill(&mut key);
+    random.map_err(|_unspecified| std::io::Error::other("the system has no randomness"))?;
+    create_private(path, &key)?;
+    Ok(key)
+}
+
 /// Takes a key that others could read away from them, and says so: it may be known by now.
-fn make_private(file: &File) -> std::io::Result<()> {
+fn make_private(file: &File, path: &Path) -> std::io::Result<()> {
     let mode = file.metadata()?.permissions().mode() & 0o777;
     if mode & 0o077 == 0 {
         return Ok(());
     }
-    tracing::warn!(mode = format!("{mode:o}"), "audit.key was open to others; it is closed now");
+    let (mode, path) = (format!("{mode:o}"), path.display());
+    tracing::warn!(mode, %path, "a key was open to others; it is closed now");
     file.set_permissions(std::fs::Permissions::from_mode(0o600))
 }
 

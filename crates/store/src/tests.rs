@@ -47,7 +47,7 @@ impl Bed {
         let clock = Arc::new(move || {
             Timestamp::from_millis(clock.fetch_add(1, Ordering::Relaxed).saturating_add(1))
         });
-        Store::open(self.dir.path(), &Options { clock, max_pages })
+        Store::open(self.dir.path(), &Options { max_pages, ..Options::new(clock) })
     }
 
     pub(crate) fn open(&self) -> Store {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use openclaw_client::health::HealthCheckRequest;
-use openclaw_client::{Client, ConnectError, Options, Target};
+use openclaw_client::{Client, ConnectError, Identity, Options, Target};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::place::Place;
@@ -73,7 +73,8 @@ impl Server {
 
     /// Connects to it.
     pub(crate) async fn connect(&self) -> Result<Client, ConnectError> {
-        Client::connect(&Target::Unix(self.socket.clone()), &Options::default()).await
+        let target = Target::Unix(self.socket.clone());
+        Client::connect(&target, Identity::Local, &Options::default()).await
     }
 
     /// Asks it to end, and waits until it has.

@@ -3,7 +3,7 @@
 use openclaw_client::health::HealthCheckRequest;
 use openclaw_client::health::health_client::HealthClient;
 use openclaw_client::v1::sessions_client::SessionsClient;
-use openclaw_client::{Channel, Client, v1};
+use openclaw_client::{Client, Transport, v1};
 
 use crate::Effort;
 use crate::load::{Operation, duel};
@@ -29,7 +29,7 @@ const SHAPES: [Shape; 3] = [
 ];
 
 /// Asks for nothing.
-struct Check(HealthClient<Channel>);
+struct Check(HealthClient<Transport>);
 
 impl Operation for Check {
     async fn perform(&mut self) -> anyhow::Result<()> {
@@ -39,7 +39,7 @@ impl Operation for Check {
 }
 
 /// Asks for one row.
-struct Get(SessionsClient<Channel>);
+struct Get(SessionsClient<Transport>);
 
 impl Operation for Get {
     async fn perform(&mut self) -> anyhow::Result<()> {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use openclaw_client::v1::run_event::Event;
 use openclaw_client::v1::runs_client::RunsClient;
-use openclaw_client::{Channel, Client, v1};
+use openclaw_client::{Client, Transport, v1};
 use rusqlite::Connection;
 
 use crate::Effort;
@@ -21,7 +21,7 @@ const TURNS_OF_SESSION: u64 = 50;
 
 /// One turn, accepted to final.
 pub(crate) struct Turn {
-    client: RunsClient<Channel>,
+    client: RunsClient<Transport>,
     name: String,
     done: u64,
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use openclaw_client::{Client, Options, Target};
+use openclaw_client::{Client, Identity, Options, Target};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -264,7 +264,7 @@ impl Daemon<'_> {
             if let Some(status) = self.child.try_wait().unwrap() {
                 panic!("the gateway ended: {status}\n{}", home.log());
             }
-            Client::connect(&target, &Options::default()).await.ok()
+            Client::connect(&target, Identity::Local, &Options::default()).await.ok()
         })
         .await
     }

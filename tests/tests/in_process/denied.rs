@@ -2,7 +2,7 @@
 
 use openclaw_proto::v1;
 use openclaw_proto::v1::audit_record::Decision;
-use openclaw_scopes::method::{Case, Requirement, Row, Surface, TABLE};
+use openclaw_scopes::method::{Case, Row, Surface, TABLE};
 use openclaw_scopes::{Scope, ScopeSet};
 use openclaw_tests::{Client, Refusal, TestGateway, ask, request};
 use tonic::Code;
@@ -19,16 +19,13 @@ fn grants() -> Vec<ScopeSet> {
 
 /// Every line of the policy that clients can reach.
 fn lines() -> impl Iterator<Item = (&'static Row, &'static Case)> {
-    let rows = TABLE.iter().filter(|row| row.surface != Surface::Internal);
+    let rows = TABLE.iter().filter(|row| matches!(row.surface, Surface::Rpc(_)));
     rows.flat_map(|row| row.cases.iter().map(move |case| (*row, case)))
 }
 
 /// The scope that a grant lacks for a line; `None` when the line lets it pass.
 fn lacks(grant: ScopeSet, case: &Case) -> Option<Scope> {
-    match case.requires {
-        Requirement::Nothing => None,
-        Requirement::Scope(scope) => (!grant.closed().contains(scope)).then_some(scope),
-    }
+    case.requires.scope().filter(|scope| !grant.satisfies(*scope))
 }
 
 /// Everything but the audit log, as the owner sees it.

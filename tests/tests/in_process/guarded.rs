@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use openclaw_client::health;
 use openclaw_proto::v1;
-use openclaw_scopes::method::{Surface, TABLE};
+use openclaw_scopes::method::TABLE;
 use openclaw_tests::{Client, TestGateway, soon};
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
@@ -36,11 +36,7 @@ fn all_declared() -> BTreeSet<String> {
 }
 
 fn guarded() -> BTreeSet<String> {
-    let paths = TABLE.iter().filter_map(|row| match row.surface {
-        Surface::Rpc(path) => Some(path.to_owned()),
-        Surface::Internal => None,
-    });
-    paths.collect()
+    TABLE.iter().filter_map(|row| row.path()).map(str::to_owned).collect()
 }
 
 /// A method in the proto but not in the policy table is open to the world.

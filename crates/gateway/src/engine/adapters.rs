@@ -87,6 +87,7 @@ impl ToolGate for RunGate<'_> {
                     self.store.view(&self.caller, &Peek::<InvokeTool>(target), now).await
                 }
                 Capability::AuditSeal
+                | Capability::DevicesAdmit
                 | Capability::ExecSandboxed
                 | Capability::ExecUnsandboxed
                 | Capability::FilesWrite

@@ -258,6 +258,9 @@ impl Ended {
             TurnOutcome::Cancelled { text, usage } => {
                 let (status, error) = match stopped {
                     Some(Stop::Abort) | None => (RunStatus::Aborted, "aborted"),
+                    Some(Stop::GrantEnded) => {
+                        (RunStatus::Aborted, "the grant that the run rests on has ended")
+                    }
                     Some(Stop::Drain | Stop::Leave) => {
                         (RunStatus::Interrupted, "the gateway stopped while the run was at work")
                     }

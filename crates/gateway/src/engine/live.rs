@@ -16,6 +16,8 @@ pub(super) enum Stop {
     Abort,
     /// The gateway stops, and the run has not finished in time.
     Drain,
+    /// The grant that it rests on has ended.
+    GrantEnded,
     /// The gateway stops, and the run has not begun: it stays accepted.
     Leave,
     /// Its time is up.
@@ -73,6 +75,11 @@ impl Live {
 
     pub(super) fn is_same(&self, digest: &[u8; 32], holder: &GrantHolder) -> bool {
         self.asked.0 == *digest && self.asked.1 == *holder
+    }
+
+    /// Tells whether the run rests on a grant of `holder`.
+    pub(super) fn is_of(&self, holder: &GrantHolder) -> bool {
+        self.asked.1 == *holder
     }
 
     pub(super) fn give_turn(&self) {

@@ -1,18 +1,22 @@
 //! Questions about authority over the wire.
 
 use openclaw_proto::v1::access_server::Access;
-use openclaw_proto::{scope_names, v1};
-use openclaw_scopes::method::{ActorRule, ExplainAccess, Row, Surface};
+use openclaw_proto::{scope_names, to_timestamp, v1};
+use openclaw_scopes::method::{
+    ActorRule, ExplainAccess, Method as _, Row, ShowAccess as ShowMethod, Surface, Tokens,
+};
 use openclaw_scopes::target::Subject;
 use openclaw_scopes::{
-    Caller, Cause, Component, Explanation, GrantHolder, RunId, explain, method, policy,
+    Caller, Cause, Component, DeviceRole, Explanation, Grant, GrantHolder, RunId, ScopeSet,
+    TokenId, explain, method, policy,
 };
+use openclaw_store::{DeviceRef, Held, Provenance, ShowAccess, Whose};
 use tonic::{Code, Request, Response, Status};
 
 use crate::core::Core;
 use crate::identity::Identity;
 use crate::respond::Reply;
-use crate::{gate, respond};
+use crate::{clock, gate, respond};
 
 #[tonic::async_trait]
 impl Access for Core {
@@ -31,7 +35,7 @@ impl Access for Core {
         let (caller, subject) = authorized.into_parts();
         let about = match subject {
             Subject::Itself => caller,
-            Subject::Other(name) => self.principal(&name)?,
+            Subject::Other(name) => self.principal(&caller, &name)?,
         };
         let case = match message.target.as_str() {
             "" => None,
@@ -39,16 +43,30 @@ impl Access for Core {
         };
         Ok(Response::new(response(&about, &explain(&about, row, case))))
     }
+
+    async fn show(
+        &self,
+        request: Request<v1::ShowAccessRequest>,
+    ) -> Result<Response<v1::ShowAccessResponse>, Status> {
+        let (caller, message) = gate::admit(request)?;
+        let whose = whose(&message.principal)?;
+        let held = self.store.view(&caller, &ShowAccess(whose), clock::now()).await;
+        let held = held.map_err(|error| respond::act(error, ShowMethod::ROW, respond::device))?;
+        Ok(Response::new(shown(&caller, &held)))
+    }
 }
 
 impl Core {
     /// Returns the caller that a name stands for.
-    fn principal(&self, name: &str) -> Result<Caller, Reply> {
+    fn principal(&self, asks: &Caller, name: &str) -> Result<Caller, Reply> {
+        if name.starts_with("device:") || name.starts_with("token:") || is_device(name) {
+            return self.holder_of(asks, name);
+        }
         let unknown = || {
             let shown: String = name.chars().take(64).collect();
             let message = format!("no principal `{}`", shown.escape_debug());
             Reply::new(Code::NotFound, "", message)
-                .next("use owner, system:recovery, system:retention or run:ID")
+                .next("use owner, device:ID, token:ID, system:NAME or run:ID")
         };
         let holder =
             if name.starts_with("system:") { GrantHolder::Gateway } else { GrantHolder::Owner };
@@ -62,7 +80,7 @@ impl Core {
                 let uid = rustix::process::geteuid().as_raw();
                 match Identity::owner(uid, Cause::Request, epoch) {
                     Identity::Known(caller) => Ok((*caller).clone()),
-                    Identity::Nobody(_) => Err(unknown()),
+                    Identity::Network(_) | Identity::Nobody(_) => Err(unknown()),
                 }
             }
             Some(("system", component)) => {
@@ -83,6 +101,111 @@ impl Core {
     }
 }
 
+/// Tells whether a name without a kind can be a device's.
+fn is_device(name: &str) -> bool {
+    DeviceRef::parse(name).is_ok()
+}
+
+impl Core {
+    /// Returns the caller that a device or token is when it asks with all that it holds.
+    #[expect(clippy::disallowed_methods, reason = "it is explained, and nothing else")]
+    fn holder_of(&self, asks: &Caller, name: &str) -> Result<Caller, Reply> {
+        let held = self.store.held(asks, &whose(name)?);
+        let held =
+            held.map_err(|error| respond::act(error, ExplainAccess::ROW, respond::device))?;
+        let grant = Grant::recorded(
+            held.holder.clone(),
+            held.epoch.unwrap_or_default(),
+            held.effective,
+            held.effective,
+        );
+        match held.holder {
+            GrantHolder::Device(id) => {
+                Ok(Caller::device(id, DeviceRole::Operator, grant, Cause::Request))
+            }
+            GrantHolder::Token(id) => Ok(Caller::token(id, grant, Cause::Request)),
+            other => Err(Reply::new(Code::NotFound, "", format!("no principal `{other}`"))),
+        }
+    }
+}
+
+/// Reads about whom somebody asks.
+fn whose(name: &str) -> Result<Whose, Reply> {
+    match name.split_once(':') {
+        None if name.is_empty() => Ok(Whose::Own),
+        None if name == "owner" => Ok(Whose::Owner),
+        Some(("token", id)) => {
+            TokenId::parse(id).map_err(|error| Reply::invalid(error.to_string()))?;
+            Ok(Whose::Token(id.to_owned()))
+        }
+        None | Some(_) => {
+            DeviceRef::parse(name).map(Whose::Device).map_err(|error| respond::device(&error))
+        }
+    }
+}
+
+fn part(kind: &str, scopes: ScopeSet, origin: String) -> v1::AccessPart {
+    let (kind, scopes) = (kind.into(), scope_names(scopes));
+    v1::AccessPart { kind, scopes, origin, since: None, until: None }
+}
+
+fn shown(caller: &Caller, held: &Held) -> v1::ShowAccessResponse {
+    let is_own = *caller.on_behalf_of() == held.holder;
+    let mut parts = Vec::new();
+    if held.holder == GrantHolder::Owner {
+        let origin = "whoever owns the state directory, by the operating system's word";
+        parts.push(part("owner", ScopeSet::ALL, origin.into()));
+    }
+    if let Some(device) = &held.device {
+        let Provenance { approved_by, approved_at, via, via_id } = &device.provenance;
+        let origin = format!("approved by {approved_by} through {} {via_id}", via.name());
+        let baseline = part("baseline", device.baseline.approved(), origin);
+        parts.push(v1::AccessPart { since: Some(to_timestamp(*approved_at)), ..baseline });
+        let origin = match device.revoked_at {
+            None => "what the device's tokens may carry, as the last rotation left it",
+            Some(_) => "withdrawn",
+        };
+        let granted = part("grant", device.baseline.granted(), origin.into());
+        parts.push(v1::AccessPart { since: device.revoked_at.map(to_timestamp), ..granted });
+    }
+    if let Some(token) = &held.token {
+        let origin = format!("issued on behalf of {}, within what that may do now", token.issuer);
+        parts.push(v1::AccessPart {
+            since: Some(to_timestamp(token.created_at)),
+            until: Some(to_timestamp(token.expires_at)),
+            ..part("token", token.scopes, origin)
+        });
+    }
+    if is_own {
+        let origin = format!("this connection, as {}", caller.actor());
+        parts.push(part("connection", caller.grant().scopes(), origin));
+    }
+    let may = |row: &&&Row| {
+        matches!(row.surface, Surface::Rpc(_))
+            && row.cases.iter().any(|case| {
+                let scope = case.requires.scope();
+                case.actor == ActorRule::Never
+                    && scope.is_none_or(|scope| held.effective.satisfies(scope))
+                    && (held.token.is_none() || case.tokens == Tokens::Allowed)
+            })
+    };
+    let methods = match held.epoch {
+        Some(_) => method::TABLE.iter().filter(may).map(|row| row.name.to_owned()).collect(),
+        None => Vec::new(),
+    };
+    v1::ShowAccessResponse {
+        principal: match (&held.holder, is_own) {
+            (_, true) => caller.actor().to_string(),
+            (holder, false) => holder.to_string(),
+        },
+        on_behalf_of: held.holder.to_string(),
+        effective_scopes: scope_names(held.effective),
+        epoch: held.epoch.map(|epoch| epoch.0).unwrap_or_default(),
+        parts,
+        methods,
+    }
+}
+
 fn find_case(row: &'static Row, target: &str) -> Result<&'static method::Case, Reply> {
     let name = |case: &method::Case| if case.when.is_empty() { "always" } else { case.when };
     row.cases.iter().find(|case| name(case) == target).ok_or_else(|| {
@@ -95,7 +218,7 @@ fn response(about: &Caller, explanation: &Explanation) -> v1::ExplainResponse {
     let row = explanation.row;
     let verdicts = explanation.verdicts.iter().map(|verdict| v1::ExplainVerdict {
         when: verdict.case.when.into(),
-        requires: policy::requirement(verdict.case.requires).into(),
+        requires: policy::requirement(verdict.case.requires),
         internal: match verdict.case.actor {
             ActorRule::Capability(capability) => capability.name().into(),
             ActorRule::Never => "never".into(),
@@ -108,10 +231,7 @@ fn response(about: &Caller, explanation: &Explanation) -> v1::ExplainResponse {
     let held = about.capabilities().unwrap_or_default();
     v1::ExplainResponse {
         method: row.name.into(),
-        path: match row.surface {
-            Surface::Internal => String::new(),
-            Surface::Rpc(path) => path.into(),
-        },
+        path: row.path().unwrap_or_default().into(),
         summary: row.summary.into(),
         principal: about.actor().to_string(),
         on_behalf_of: about.on_behalf_of().to_string(),

@@ -45,6 +45,12 @@ impl Gateway for Core {
             audit_head: Some(convert::audit_head(stored.audit_head)),
             database_bytes: self.store.size(),
             principal: caller.actor().to_string(),
+            listen: self.network.as_ref().map(|it| it.local.to_string()).unwrap_or_default(),
+            fingerprint: self
+                .network
+                .as_ref()
+                .map(|it| it.fingerprint.to_string())
+                .unwrap_or_default(),
         }))
     }
 

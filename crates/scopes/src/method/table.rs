@@ -94,6 +94,10 @@ methods! {
     ChallengeDevice(Whole) = "device.challenge", (handshake "/openclaw.v1.Devices/Challenge"): [ADMIT] by admit;
     /// Lets a device in that proves its key, within what was approved; files what it asks for beyond.
     ConnectDevice(Authority) = "device.connect", (handshake "/openclaw.v1.Devices/Connect"): [ADMIT] by admit;
+    /// Files what a device asks for beyond what was approved.
+    FileRequest(Authority) = "device.pair.request", internal: [ADMIT] by admit;
+    /// Pairs the device that shows an invitation's secret first.
+    RedeemInvitation(Authority) = "device.pair.redeem", internal: [ADMIT] by admit;
     /// Issues a new access token on a connection that has one.
     RenewDevice(Authority) = "device.renew", "/openclaw.v1.Devices/Renew": [DEVICE] by device;
     /// Asks for more than was approved.

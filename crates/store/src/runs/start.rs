@@ -8,8 +8,9 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::write::{append_text, as_text};
 use super::{RunError, RunFence, RunView, Started, Ticket};
-use crate::act::{ActError, live_epoch};
+use crate::act::ActError;
 use crate::error::{Fault, damaged};
+use crate::grants;
 use crate::handle::Store;
 
 /// How long a lease outlives its run's deadline: time to write the end.
@@ -168,18 +169,8 @@ pub(crate) fn grant_of_run(
     let Some((holder, epoch, scopes)) = found else { return Ok(None) };
     let holder: GrantHolder = holder.parse().map_err(|error| damaged(0, error))?;
     let scopes = ScopeSet::parse(&scopes).map_err(|error| damaged(2, error))?;
-    let epoch = Epoch(epoch);
-    if live_epoch(connection, &holder)? != Some(epoch) {
-        return Ok(None);
-    }
-    Ok(match holder {
-        GrantHolder::Owner => {
-            Some(Grant::mint(holder, epoch, scopes, &Grant::owner(epoch), scopes))
-        }
-        // Nobody else can have been granted anything yet; absence is denial.
-        GrantHolder::Device(_)
-        | GrantHolder::Gateway
-        | GrantHolder::Plugin(_)
-        | GrantHolder::Token(_) => None,
-    })
+    let live = grants::live(connection, &holder)?;
+    Ok(live
+        .filter(|(current, _)| *current == Epoch(epoch))
+        .map(|(epoch, now_held)| Grant::recorded(holder, epoch, now_held, scopes)))
 }

@@ -220,7 +220,7 @@ async fn the_grant_is_asked_where_the_effect_is() {
     let replace = "UPDATE grants SET epoch = 2 WHERE holder = 'owner'";
     bed.raw().execute(replace, []).unwrap();
     let error = store.act(&owner(), create("b"), bed.now()).await.unwrap_err();
-    assert_eq!(error, ActError::Denied(Denial::GrantEnded));
+    assert_eq!(error, ActError::Denied(Denial::GrantReplaced));
     let error = store.start_run(ticket, bed.now()).await.unwrap_err();
     assert_eq!(error, ActError::Failed(RunError::GrantEnded(run_id("one"))));
     store.end_waiting_run(run_id("one"), "the grant has ended".into(), bed.now()).await.unwrap();

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use openclaw_client::v1::{
     AuditHead, CreateSessionRequest, Run, Session, StartRunRequest, StatusRequest, run_event,
 };
-use openclaw_client::{Client, Options, Target};
+use openclaw_client::{Client, Identity, Options, Target};
 use tokio::task::JoinSet;
 
 /// Clients of one round, each with a connection of its own.
@@ -81,7 +81,8 @@ pub(super) async fn start(socket: &Path, dice: &mut Dice, round: u64) -> Load {
     let mut clients = JoinSet::new();
     let target = Target::Unix(socket.to_owned());
     for client in 0..CLIENTS {
-        let connected = Client::connect(&target, &Options::default()).await.unwrap();
+        let connected =
+            Client::connect(&target, Identity::Local, &Options::default()).await.unwrap();
         for lane in 0..OPEN {
             let name = format!("r{round}-c{client}-{lane}");
             let worker = Worker {

@@ -1,0 +1,238 @@
+//! What weakens a gateway: checks with ids, each with the command that mends it.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use openclaw_config::Sandbox;
+use openclaw_scopes::{Scope, Timestamp};
+use openclaw_store::{AccessFacts, ApiToken, Device, StoreError, Verification};
+
+/// How grave a finding is, the gravest first.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Severity {
+    Critical,
+    Warn,
+    Info,
+}
+
+/// Something that weakens the gateway.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Finding {
+    pub(crate) id: &'static str,
+    pub(crate) severity: Severity,
+    pub(crate) message: String,
+    pub(crate) fix: String,
+    pub(crate) subject: String,
+}
+
+/// What is looked at beside what was handed out.
+#[derive(Clone, Debug)]
+pub(crate) struct Around {
+    pub(crate) listen: Option<SocketAddr>,
+    pub(crate) certificate_expires_at: Option<Timestamp>,
+    pub(crate) sandbox: Sandbox,
+    pub(crate) state_dir: PathBuf,
+}
+
+const DAY: Duration = Duration::from_hours(24);
+/// A device that has not connected for so long is probably not used any more.
+const STALE: Duration = DAY.saturating_mul(90);
+/// A device or token that has not been used so long after it was approved was probably not needed.
+const NEVER_USED: Duration = DAY.saturating_mul(7);
+/// A request that waits so long has been overlooked.
+const LONG_PENDING: Duration = Duration::from_secs(15 * 60);
+/// A token that is good for longer outlives what it was made for.
+const LATE: Duration = DAY.saturating_mul(180);
+/// A certificate that lapses so soon was not renewed by a restart.
+const SOON: Duration = DAY.saturating_mul(21);
+
+/// How many checks are made.
+const CHECKS: u32 = 15;
+
+/// Looks at everything; returns the findings, the gravest first, and how many checks were made.
+pub(crate) fn look(
+    facts: &AccessFacts,
+    around: &Around,
+    chain: Result<&Verification, &StoreError>,
+    now: Timestamp,
+) -> (Vec<Finding>, u32) {
+    let mut findings = Vec::new();
+    let live = facts.devices.iter().filter(|device| device.revoked_at.is_none());
+    live.for_each(|device| about_device(device, now, &mut findings));
+    let live = facts.tokens.iter().filter(|token| token.revoked_at.is_none());
+    live.filter(|token| now < token.expires_at)
+        .for_each(|token| about_token(token, now, &mut findings));
+    for view in &facts.pending {
+        if now.since(view.pending.created_at) >= LONG_PENDING {
+            findings.push(Finding {
+                id: "pairing.long_pending",
+                severity: Severity::Info,
+                message: "a pairing request has been waiting for a quarter of an hour".into(),
+                fix: format!("openclaw devices reject {}", view.pending.id),
+                subject: format!("request:{}", view.pending.id),
+            });
+        }
+    }
+    for invitation in &facts.invitations {
+        findings.push(Finding {
+            id: "invitations.open",
+            severity: Severity::Info,
+            message: format!("an invitation with {} is still good", invitation.scopes.reduced()),
+            fix: String::new(),
+            subject: format!("invitation:{}", invitation.id),
+        });
+    }
+    about_network(around, now, &mut findings);
+    about_files(around, &mut findings);
+    if around.sandbox == Sandbox::Off {
+        findings.push(Finding {
+            id: "exec.unsandboxed",
+            severity: Severity::Warn,
+            message: "commands of agents run with the rights of the owner's account".into(),
+            fix: "set tools.exec.sandbox = \"workspace\" in openclaw.toml".into(),
+            subject: "config:tools.exec.sandbox".into(),
+        });
+    }
+    let broken = match chain {
+        Ok(verification) if verification.findings.is_empty() => None,
+        Ok(verification) => Some(format!(
+            "the decision log does not hold: {} findings",
+            verification.findings.len()
+        )),
+        Err(error) => Some(format!("the decision log cannot be read: {error}")),
+    };
+    findings.extend(broken.map(|message| Finding {
+        id: "audit.chain",
+        severity: Severity::Critical,
+        message,
+        fix: "openclaw audit verify".into(),
+        subject: "audit".into(),
+    }));
+    findings.sort_by(|a, b| (a.severity, a.id, &a.subject).cmp(&(b.severity, b.id, &b.subject)));
+    (findings, CHECKS)
+}
+
+fn about_device(device: &Device, now: Timestamp, findings: &mut Vec<Finding>) {
+    let id = device.id.as_str().get(..12).unwrap_or_default();
+    let mut found = |check, severity, message: &str, fix: String| {
+        let (message, subject) = (message.to_owned(), format!("device:{}", device.id));
+        findings.push(Finding { id: check, severity, message, fix, subject });
+    };
+    let revoke = || format!("openclaw devices revoke {id} --yes");
+    match device.last_used_at {
+        None if now.since(device.created_at) >= NEVER_USED => {
+            let message = "the device was approved a week ago and never connected";
+            found("devices.never_used", Severity::Warn, message, revoke());
+        }
+        Some(used) if now.since(used) >= STALE => {
+            let message = "the device has not connected for three months";
+            found("devices.stale", Severity::Warn, message, revoke());
+        }
+        None | Some(_) => {}
+    }
+    let granted = device.baseline.granted();
+    if granted.satisfies(Scope::Admin) {
+        let message = "the device may do everything that the owner may";
+        let fix = format!("openclaw devices rotate {id} --scopes operator.read,operator.write");
+        found("devices.admin_scope", Severity::Warn, message, fix);
+    } else if granted.satisfies(Scope::Pairing) {
+        let message = "the device may let other devices in";
+        found("devices.pairing_scope", Severity::Info, message, String::new());
+    }
+}
+
+fn about_token(token: &ApiToken, now: Timestamp, findings: &mut Vec<Finding>) {
+    let mut found = |check, severity, message: &str| {
+        findings.push(Finding {
+            id: check,
+            severity,
+            message: message.into(),
+            fix: format!("openclaw tokens revoke {} --yes", token.name),
+            subject: format!("token:{}", token.id),
+        });
+    };
+    if token.scopes.satisfies(Scope::Admin) {
+        found("tokens.admin_scope", Severity::Warn, "the token may do nearly everything");
+    }
+    if token.last_used_at.is_none() && now.since(token.created_at) >= NEVER_USED {
+        found("tokens.never_used", Severity::Warn, "the token is a week old and was never used");
+    }
+    if token.expires_at.since(now) > LATE {
+        found("tokens.expires_late", Severity::Info, "the token is good for more than half a year");
+    }
+}
+
+fn about_network(around: &Around, now: Timestamp, findings: &mut Vec<Finding>) {
+    let Some(listen) = around.listen else { return };
+    if is_public(listen) {
+        findings.push(Finding {
+            id: "listen.exposed",
+            severity: Severity::Info,
+            message: format!("the gateway listens on {listen}, which others may reach"),
+            fix: "set listen.tcp to the address of one network in openclaw.toml".into(),
+            subject: "config:listen.tcp".into(),
+        });
+    }
+    if let Some(expires_at) = around.certificate_expires_at
+        && expires_at.since(now) < SOON
+    {
+        findings.push(Finding {
+            id: "listen.certificate_expiring",
+            severity: Severity::Warn,
+            message: "the certificate lapses within three weeks".into(),
+            fix: "restart the gateway, or renew the operator's own certificate".into(),
+            subject: "tls".into(),
+        });
+    }
+}
+
+/// Tells whether an address is reachable from more than one private network.
+const fn is_public(listen: SocketAddr) -> bool {
+    match listen {
+        SocketAddr::V4(address) => {
+            let ip = address.ip();
+            ip.is_unspecified() || !(ip.is_loopback() || ip.is_private() || ip.is_link_local())
+        }
+        SocketAddr::V6(address) => {
+            let ip = address.ip();
+            ip.is_unspecified() || !(ip.is_loopback() || ip.is_unique_local())
+        }
+    }
+}
+
+/// What only the owner may read, and what may be found in each.
+const PRIVATE: [&str; 7] = [
+    "audit.key",
+    "device.key",
+    "gateway.db",
+    "openclaw.toml",
+    "tls/key.pem",
+    "token.key",
+    "contexts.toml",
+];
+
+fn about_files(around: &Around, findings: &mut Vec<Finding>) {
+    let mode =
+        |path: &PathBuf| std::fs::metadata(path).ok().map(|file| file.permissions().mode() & 0o777);
+    let mut open = |id, severity, path: &PathBuf, wanted: &str| {
+        if let Some(mode) = mode(path).filter(|mode| mode & 0o077 != 0) {
+            let path = path.display();
+            findings.push(Finding {
+                id,
+                severity,
+                message: format!("`{path}` is open to others (mode {mode:o})"),
+                fix: format!("chmod {wanted} {path}"),
+                subject: format!("file:{path}"),
+            });
+        }
+    };
+    open("fs.state_dir.mode", Severity::Critical, &around.state_dir, "700");
+    for name in PRIVATE {
+        open("fs.key_mode", Severity::Critical, &around.state_dir.join(name), "600");
+    }
+}
+
+#[cfg(test)]
+mod tests;
