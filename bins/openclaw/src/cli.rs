@@ -1,5 +1,7 @@
 //! The command line: verbs and flags.
 
+mod access;
+mod device;
 mod group;
 mod head;
 
@@ -8,13 +10,16 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+use openclaw_client::Fingerprint;
 use openclaw_scopes::{AgentId, IdempotencyKey};
 
 use crate::length;
 
+pub(crate) use access::{AccessVerb, ConnectArgs, SecurityVerb, TokensVerb};
+pub(crate) use device::{ApproveArgs, DevicesVerb, RoleName, Scopes};
 pub(crate) use group::{
-    AccessVerb, AgentsVerb, AuditVerb, ConfigVerb, ContextVerb, GatewayVerb, ListRows, ModelsVerb,
-    Removal, RunStatusName, RunsVerb, SessionsVerb,
+    AgentsVerb, AuditVerb, ConfigVerb, ContextVerb, GatewayVerb, ListRows, ModelsVerb, Removal,
+    RunStatusName, RunsVerb, SessionsVerb,
 };
 pub(crate) use head::Head;
 
@@ -29,7 +34,7 @@ pub(crate) struct Cli {
 }
 
 /// Flags that every verb takes.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 pub(crate) struct Global {
     /// The directory with the gateway's state. Else `OPENCLAW_STATE_DIR`, else ~/.openclaw.
     #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
@@ -38,6 +43,13 @@ pub(crate) struct Global {
     /// the current context, else the socket in the state directory.
     #[arg(long, global = true, value_name = "GATEWAY", help_heading = "Global options")]
     pub(crate) gateway: Option<String>,
+    /// The fingerprint of the gateway that is meant, over the network. Else the context's, else
+    /// `OPENCLAW_GATEWAY_FINGERPRINT`.
+    #[arg(long, global = true, value_name = "HEX", help_heading = "Global options")]
+    pub(crate) fingerprint: Option<Fingerprint>,
+    /// When a scope is missing, ask to have it approved: the error then names the request.
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub(crate) request_access: bool,
     /// Print one JSON document; errors become JSON on standard error.
     #[arg(long, global = true, help_heading = "Global options")]
     pub(crate) json: bool,
@@ -81,6 +93,25 @@ Ctrl-C ends the answer that is being written; Ctrl-D or /quit leaves.")]
     /// Questions about authority.
     #[command(subcommand)]
     Access(AccessVerb),
+    /// Devices, and what they may do.
+    #[command(subcommand)]
+    Devices(DevicesVerb),
+    /// API tokens for programs without a key.
+    #[command(subcommand)]
+    Tokens(TokensVerb),
+    /// What weakens the gateway.
+    #[command(subcommand)]
+    Security(SecurityVerb),
+    /// Connect this machine to a gateway on another one: pairs, and remembers it as a context.
+    #[command(after_help = "\
+Examples:
+  openclaw connect openclaw://connect/home:18789/2v4x-…
+  openclaw connect https://home:18789 --code 2v4x-…
+  openclaw connect https://home:18789 --fingerprint 9f2c… --scopes operator.read
+
+The last one has no invitation: it asks to be paired, and waits until somebody approves it on the
+gateway's machine.")]
+    Connect(ConnectArgs),
     /// The gateway's configuration.
     #[command(subcommand)]
     Config(ConfigVerb),

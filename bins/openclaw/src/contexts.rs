@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,12 @@ pub(crate) struct Contexts {
 pub(crate) struct Context {
     /// Where it is reached: `unix:PATH` or `https://HOST:PORT`.
     pub(crate) gateway: String,
+    /// More addresses of it, as HOST:PORT, to be tried in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) addresses: Vec<String>,
+    /// The fingerprint that it must have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) fingerprint: Option<String>,
 }
 
 fn file(state_dir: &Path) -> PathBuf {
@@ -60,6 +67,7 @@ impl Contexts {
 
     fn try_write(&self, state_dir: &Path, path: &Path) -> io::Result<()> {
         let text = toml::to_string(self).map_err(io::Error::other)?;
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(state_dir)?;
         // Such files are made with mode 0600.
         let mut new = tempfile::NamedTempFile::new_in(state_dir)?;
         new.write_all(text.as_bytes())?;
@@ -68,16 +76,12 @@ impl Contexts {
         Ok(())
     }
 
-    /// Returns where the gateway called `name` is reached.
-    pub(crate) fn gateway(&self, name: &str) -> Result<&str, Failure> {
-        match self.contexts.get(name) {
-            Some(context) => Ok(&context.gateway),
-            None => Err(Failure::advised(
-                Exit::Configuration,
-                format!("no context is called `{name}`"),
-                "openclaw context list",
-            )),
-        }
+    /// Returns the gateway called `name`.
+    pub(crate) fn context(&self, name: &str) -> Result<&Context, Failure> {
+        self.contexts.get(name).ok_or_else(|| {
+            let cause = format!("no context is called `{name}`");
+            Failure::advised(Exit::Configuration, cause, "openclaw context list")
+        })
     }
 }
 
@@ -88,8 +92,15 @@ mod tests {
     use super::*;
 
     fn sample() -> Contexts {
-        let home = Context { gateway: "unix:/run/home.sock".into() };
-        Contexts { current: Some("home".into()), contexts: BTreeMap::from([("home".into(), home)]) }
+        let home =
+            Context { gateway: "unix:/run/home.sock".into(), addresses: vec![], fingerprint: None };
+        let away = Context {
+            gateway: "https://away:1".into(),
+            addresses: vec!["away:1".into(), "192.0.2.7:1".into()],
+            fingerprint: Some("ab".repeat(32)),
+        };
+        let contexts = [("home".to_owned(), home), ("away".to_owned(), away)];
+        Contexts { current: Some("home".into()), contexts: BTreeMap::from(contexts) }
     }
 
     #[test]
@@ -118,7 +129,7 @@ mod tests {
 
     #[test]
     fn names() {
-        assert_eq!(sample().gateway("home").unwrap(), "unix:/run/home.sock");
-        assert_eq!(sample().gateway("away").unwrap_err().exit(), Exit::Configuration);
+        assert_eq!(sample().context("home").unwrap().gateway, "unix:/run/home.sock");
+        assert_eq!(sample().context("absent").unwrap_err().exit(), Exit::Configuration);
     }
 }

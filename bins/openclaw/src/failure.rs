@@ -1,13 +1,15 @@
 //! What went wrong, what to do next, and the exit code that tells a script.
 
+mod refusal;
+
 use std::io;
 
-use openclaw_client::{CallError, Code, ConnectError, KeyError, Origin};
+use openclaw_client::{CallError, ConnectError, DeviceKeyError, KeyError};
 use serde::Serialize;
 
 use crate::exit::Exit;
+use crate::failure::refusal::{code_name, of_call, of_refusal};
 use crate::json;
-use crate::length;
 
 /// Why a command did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +19,10 @@ pub(crate) enum Failure {
     Call(#[from] CallError),
     /// There is no connection.
     #[error(transparent)]
-    Connect(#[from] ConnectError),
+    Connect(ConnectError),
+    /// The device's key cannot be used.
+    #[error(transparent)]
+    Device(#[from] DeviceKeyError),
     /// Randomness failed.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -45,6 +50,15 @@ impl From<tonic::Status> for Failure {
     }
 }
 
+impl From<ConnectError> for Failure {
+    fn from(error: ConnectError) -> Self {
+        match error {
+            ConnectError::Refused(error) => Self::Call(error),
+            error => Self::Connect(error),
+        }
+    }
+}
+
 impl Failure {
     /// Something that this program noticed itself, without advice.
     pub(crate) fn told(exit: Exit, cause: impl Into<String>) -> Self {
@@ -67,42 +81,61 @@ impl Failure {
             Self::Call(error) => of_call(error.code(), error.origin(), error.reason()),
             Self::Connect(error) => match error {
                 ConnectError::Io { .. }
+                | ConnectError::Lost { .. }
                 | ConnectError::NotRunning { .. }
                 | ConnectError::TimedOut { .. }
-                | ConnectError::Transport(_) => Exit::Unreachable,
-                ConnectError::OtherOwner { .. } | ConnectError::Permission { .. } => Exit::Denied,
-                ConnectError::Network { .. } | ConnectError::PathTooLong { .. } => {
-                    Exit::Configuration
-                }
+                | ConnectError::Tls { .. }
+                | ConnectError::Transport(_)
+                | ConnectError::Unreachable { .. } => Exit::Unreachable,
+                ConnectError::OtherOwner { .. }
+                | ConnectError::Permission { .. }
+                | ConnectError::Refused(_)
+                | ConnectError::Untrusted { .. } => Exit::Denied,
+                ConnectError::Identity { .. }
+                | ConnectError::NoTrust { .. }
+                | ConnectError::PathTooLong { .. } => Exit::Configuration,
             },
+            Self::Device(_) => Exit::Configuration,
             Self::Key(_) | Self::Output(_) | Self::Render(_) => Exit::Failed,
             Self::Told { exit, .. } => *exit,
+        }
+    }
+
+    /// Returns the id of the request that somebody has to decide.
+    pub(crate) fn request_id(&self) -> Option<&str> {
+        match self {
+            Self::Call(error) => error.request_id(),
+            _ => None,
         }
     }
 
     /// Returns the next command, or advice. `start` is the command that starts a gateway.
     pub(crate) fn next(&self, start: &str) -> Option<String> {
         match self {
-            Self::Call(error) => match (error.next(), error.retry_after()) {
-                (Some(next), _) => Some(next.to_owned()),
-                (None, Some(delay)) => Some(format!("try again in {}", length::show(delay))),
-                (None, None) if self.exit() == Exit::Retry => Some("try again later".to_owned()),
-                (None, None) => None,
-            },
+            Self::Call(error) => of_refusal(error, self.exit()),
             Self::Connect(error) => match error {
                 ConnectError::NotRunning { .. } => Some(start.to_owned()),
-                ConnectError::Network { .. } => Some("leave out --gateway".to_owned()),
                 ConnectError::OtherOwner { .. } | ConnectError::Permission { .. } => {
                     Some("run it as the user who owns the state directory".to_owned())
                 }
                 ConnectError::PathTooLong { .. } => {
                     Some("choose a shorter path with --state-dir".to_owned())
                 }
+                ConnectError::Untrusted { .. } => Some(
+                    "compare with `openclaw gateway fingerprint` on its machine; if it was \
+                     changed on purpose, connect anew"
+                        .to_owned(),
+                ),
+                ConnectError::NoTrust { .. } => Some("openclaw connect LINK".to_owned()),
+                ConnectError::Identity { .. } | ConnectError::Refused(_) => None,
                 ConnectError::Io { .. }
+                | ConnectError::Lost { .. }
                 | ConnectError::TimedOut { .. }
-                | ConnectError::Transport(_) => Some("openclaw health".to_owned()),
+                | ConnectError::Tls { .. }
+                | ConnectError::Transport(_)
+                | ConnectError::Unreachable { .. } => Some("openclaw health".to_owned()),
             },
-            Self::Key(_) | Self::Output(_) | Self::Render(_) => None,
+            Self::Device(_) | Self::Key(_) | Self::Output(_) | Self::Render(_) => None,
             Self::Told { next, .. } => next.clone(),
         }
     }
@@ -121,7 +154,11 @@ impl Failure {
                 Exit::Unreachable => "UNREACHABLE",
                 Exit::Usage => "USAGE",
             };
-            return Report::from(Body { code, message, next, ..Body::default() });
+            let reason = match self {
+                Self::Connect(error) => error.reason().unwrap_or_default().to_owned(),
+                _ => String::new(),
+            };
+            return Report::from(Body { code, reason, message, next, ..Body::default() });
         };
         Report::from(Body {
             code: code_name(error.code()),
@@ -159,111 +196,5 @@ struct Body {
     next: String,
 }
 
-fn of_call(code: Code, origin: Origin, reason: Option<&str>) -> Exit {
-    match (origin, reason, code) {
-        (Origin::Transport, _, _) => Exit::Unreachable,
-        (_, Some("DRAINING"), _) | (_, _, Code::ResourceExhausted | Code::Unavailable) => {
-            Exit::Retry
-        }
-        (_, _, Code::PermissionDenied | Code::Unauthenticated) => Exit::Denied,
-        _ => Exit::Failed,
-    }
-}
-
-fn code_name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use std::path::PathBuf;
-
-    use super::*;
-
-    #[test]
-    #[rustfmt::skip]
-    fn exit_codes_of_calls() {
-        use Code::{Aborted, DeadlineExceeded, FailedPrecondition, Internal, InvalidArgument, NotFound};
-        use Code::{PermissionDenied, ResourceExhausted, Unauthenticated, Unavailable, Unimplemented};
-        use Origin::{Gateway, Transport};
-        for (code, origin, reason, expected) in [
-            (PermissionDenied,   Gateway,   Some("MISSING_SCOPE"), 77),
-            (Unauthenticated,    Gateway,   Some("INSIDE_RUN"),    77),
-            (Unavailable,        Gateway,   None,                  75),
-            (ResourceExhausted,  Gateway,   Some("RATE_LIMITED"),  75),
-            (FailedPrecondition, Gateway,   Some("DRAINING"),      75),
-            (FailedPrecondition, Gateway,   None,                  1),
-            (Unavailable,        Transport, None,                  69),
-            (Code::Unknown,      Transport, None,                  69),
-            (InvalidArgument,    Gateway,   Some("MALFORMED_KEY"), 1),
-            (NotFound,           Gateway,   None,                  1),
-            (Aborted,            Gateway,   None,                  1),
-            (DeadlineExceeded,   Gateway,   None,                  1),
-            (Internal,           Gateway,   Some("INTERNAL"),      1),
-            (Unimplemented,      Gateway,   None,                  1),
-        ] {
-            assert_eq!(of_call(code, origin, reason).number(), expected, "{code:?} {reason:?}");
-        }
-    }
-
-    #[test]
-    fn exit_codes_of_connections() {
-        let path = || PathBuf::from("/state/gateway.sock");
-        let source = || io::Error::other("test");
-        for (error, expected, next) in [
-            (ConnectError::NotRunning { path: path(), source: source() }, 69, "START"),
-            (ConnectError::TimedOut { path: path() }, 69, "openclaw health"),
-            (ConnectError::Io { path: path(), source: source() }, 69, "openclaw health"),
-            (
-                ConnectError::OtherOwner { path: path(), uid: 5 },
-                77,
-                "run it as the user who owns the state directory",
-            ),
-            (
-                ConnectError::Permission { path: path(), source: source() },
-                77,
-                "run it as the user who owns the state directory",
-            ),
-            (
-                ConnectError::PathTooLong { path: path() },
-                78,
-                "choose a shorter path with --state-dir",
-            ),
-            (ConnectError::Network { url: "https://a".into() }, 78, "leave out --gateway"),
-        ] {
-            let failure = Failure::from(error);
-            assert_eq!(failure.exit().number(), expected, "{failure:?}");
-            assert_eq!(failure.next("START").as_deref(), Some(next), "{failure:?}");
-        }
-    }
-
-    #[test]
-    fn reports_have_one_shape() {
-        let failure =
-            Failure::advised(Exit::Configuration, "no context `x`", "openclaw context list");
-        let json = serde_json::to_string(&failure.report("")).unwrap();
-        let expected = r#"{"error":{"code":"CONFIGURATION","reason":"","message":"no context `x`","missingScopes":[],"requestId":"","grant":"","next":"openclaw context list"}}"#;
-        assert_eq!(json, expected);
-        let failure = Failure::from(tonic::Status::not_found("no run `x`"));
-        let json = serde_json::to_string(&failure.report("")).unwrap();
-        assert!(json.starts_with(r#"{"error":{"code":"NOT_FOUND","reason":"","#), "{json}");
-    }
-}
+mod tests;

@@ -28,9 +28,11 @@ macro_rules! named {
 }
 
 named! {
-    Agent AuditRecord DeleteAgentResponse ExplainResponse GetConfigResponse ListAgentsResponse
-    ListAuditResponse ListModelsResponse ListRunsResponse ListSessionsResponse ProbeModelResponse
-    Run RunEvent Session SessionHistoryResponse StatusResponse VerifyAuditResponse
+    Agent AuditRecord CreateTokenResponse DeleteAgentResponse Device ExplainResponse
+    GetConfigResponse Invitation ListAgentsResponse ListAuditResponse ListDevicesResponse
+    ListModelsResponse ListRunsResponse ListSessionsResponse ListTokensResponse PairingRequest
+    ProbeModelResponse RevokeAllResponse Run RunEvent SecurityAuditResponse Session
+    SessionHistoryResponse ShowAccessResponse StatusResponse Token VerifyAuditResponse
 }
 
 /// Why a message cannot be shown as JSON: the program and its descriptors do not fit.

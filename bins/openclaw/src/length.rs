@@ -1,21 +1,31 @@
-//! Lengths of time as people write them: `30s`, `10m`, `1h30m`.
+//! Lengths of time as people write them: `30s`, `10m`, `1h30m`, `30d`.
 
 use std::time::Duration;
 
 use jiff::SignedDuration;
 
+/// The seconds of a day, which has no daylight saving here.
+const DAY: u64 = 86_400;
+
 /// Parses a length of time; `0` is allowed.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
+    parts(text)
+        .ok_or_else(|| "a length of time is written `30s`, `10m`, `1h30m` or `30d`".to_owned())
+}
+
+fn parts(text: &str) -> Option<Duration> {
     if text == "0" {
-        return Ok(Duration::ZERO);
+        return Some(Duration::ZERO);
     }
-    let length = text.parse::<SignedDuration>().ok().map(Duration::try_from);
-    match length {
-        Some(Ok(length)) => Ok(length),
-        Some(Err(_)) | None => {
-            Err("a length of time is written `30s`, `10m` or `1h30m`".to_owned())
-        }
-    }
+    let Some((days, rest)) = text.split_once('d') else { return clock(text) };
+    let is_number = !days.is_empty() && days.bytes().all(|byte| byte.is_ascii_digit());
+    let days: u64 = days.parse().ok().filter(|_| is_number)?;
+    let rest = if rest.is_empty() { Duration::ZERO } else { clock(rest)? };
+    Duration::from_secs(days.checked_mul(DAY)?).checked_add(rest)
+}
+
+fn clock(text: &str) -> Option<Duration> {
+    Duration::try_from(text.parse::<SignedDuration>().ok()?).ok()
 }
 
 /// Shows a length of time as [`parse`] reads it, to the millisecond.
@@ -51,6 +61,13 @@ mod tests {
             ("10m", millis(600_000)),
             ("1h30m", millis(5_400_000)),
             ("48h", millis(172_800_000)),
+            ("30d", millis(2_592_000_000)),
+            ("1d12h", millis(129_600_000)),
+            ("d", None),
+            ("+1d", None),
+            ("1d-5s", None),
+            ("1d0", None),
+            ("99999999999999999d", None),
             ("10", None),
             ("-5s", None),
             ("soon", None),

@@ -15,10 +15,12 @@ mod offline;
 mod output;
 mod pages;
 mod place;
+mod reach;
 mod screen;
 mod table;
 mod turn;
 mod verb;
+mod wish;
 
 use std::process::ExitCode;
 
@@ -54,9 +56,7 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli, output: &mut Output) -> Exit {
     let Cli { global, verb } = cli;
-    let environment = Environment::read();
-    let place = Place::find(global.state_dir.as_deref(), global.gateway.as_deref(), &environment);
-    let place = match place {
+    let place = match Place::find(&global, Environment::read()) {
         Ok(place) => place,
         Err(failure) => return output.fail(&failure, ""),
     };

@@ -170,6 +170,9 @@ impl Output {
             if is_colored { ("\x1b[1;31m", "\x1b[1m", "\x1b[0m") } else { ("", "", "") };
         let cause = failure.to_string();
         writeln!(self.err, "{red}error:{end} {}", screen::line(&cause))?;
+        if let Some(id) = failure.request_id() {
+            writeln!(self.err, "{bold}request:{end} {}", screen::line(id))?;
+        }
         if let Some(next) = failure.next(start) {
             writeln!(self.err, "{bold}next:{end} {}", screen::line(&next))?;
         }

@@ -3,14 +3,14 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use openclaw_client::{Client, Options, Target};
+use openclaw_client::Fingerprint;
 
-use crate::contexts::Contexts;
+use crate::cli::Global;
 use crate::exit::Exit;
 use crate::failure::Failure;
 
 /// The environment variables that say where to work.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Environment {
     /// `HOME`.
     pub(crate) home: Option<OsString>,
@@ -18,30 +18,29 @@ pub(crate) struct Environment {
     pub(crate) state_dir: Option<OsString>,
     /// `OPENCLAW_GATEWAY`.
     pub(crate) gateway: Option<String>,
+    /// `OPENCLAW_GATEWAY_FINGERPRINT`.
+    pub(crate) fingerprint: Option<String>,
+    /// `OPENCLAW_GATEWAY_TOKEN`: a secret.
+    pub(crate) token: Option<String>,
+}
+
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Environment").field("gateway", &self.gateway).finish_non_exhaustive()
+    }
 }
 
 impl Environment {
     /// Reads the process's environment; a variable that is set to nothing is not set.
     pub(crate) fn read() -> Self {
         let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-        let gateway = set("OPENCLAW_GATEWAY").map(|value| value.to_string_lossy().into_owned());
-        Self { home: set("HOME"), state_dir: set("OPENCLAW_STATE_DIR"), gateway }
-    }
-}
-
-/// Where the gateway that is meant is reached.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Reached {
-    /// On the socket of the state directory: it is this state's own gateway.
-    Here(Target),
-    /// Where the user says.
-    There(Target),
-}
-
-impl Reached {
-    fn target(&self) -> &Target {
-        match self {
-            Self::Here(target) | Self::There(target) => target,
+        let text = |name| set(name).map(|value| value.to_string_lossy().into_owned());
+        Self {
+            home: set("HOME"),
+            state_dir: set("OPENCLAW_STATE_DIR"),
+            gateway: text("OPENCLAW_GATEWAY"),
+            fingerprint: text("OPENCLAW_GATEWAY_FINGERPRINT"),
+            token: text("OPENCLAW_GATEWAY_TOKEN"),
         }
     }
 }
@@ -53,15 +52,15 @@ pub(crate) struct Place {
     /// What to write before a command so that it works in the same place.
     prefix: String,
     gateway: Option<String>,
+    fingerprint: Option<Fingerprint>,
+    requests_access: bool,
+    environment: Environment,
 }
 
 impl Place {
     /// Decides by flags and environment.
-    pub(crate) fn find(
-        state_dir: Option<&Path>,
-        gateway: Option<&str>,
-        environment: &Environment,
-    ) -> Result<Self, Failure> {
+    pub(crate) fn find(global: &Global, environment: Environment) -> Result<Self, Failure> {
+        let (state_dir, gateway) = (global.state_dir.as_deref(), global.gateway.as_deref());
         let prefix = match state_dir {
             Some(path) => format!("openclaw --state-dir {}", path.display()),
             None => "openclaw".to_owned(),
@@ -81,12 +80,39 @@ impl Place {
         };
         let gateway = gateway.filter(|gateway| !gateway.is_empty()).map(str::to_owned);
         let gateway = gateway.or_else(|| environment.gateway.clone());
-        Ok(Self { state_dir, prefix, gateway })
+        Ok(Self {
+            state_dir,
+            prefix,
+            gateway,
+            fingerprint: global.fingerprint,
+            requests_access: global.request_access,
+            environment,
+        })
     }
 
     /// Returns the state directory.
     pub(crate) fn state_dir(&self) -> &Path {
         &self.state_dir
+    }
+
+    /// Returns the gateway that was named, by a context or otherwise.
+    pub(crate) fn gateway(&self) -> Option<&str> {
+        self.gateway.as_deref()
+    }
+
+    /// Returns the fingerprint that was named.
+    pub(crate) fn fingerprint(&self) -> Option<Fingerprint> {
+        self.fingerprint
+    }
+
+    /// Returns whether a missing scope is to be asked for.
+    pub(crate) fn requests_access(&self) -> bool {
+        self.requests_access
+    }
+
+    /// Returns the environment.
+    pub(crate) fn environment(&self) -> &Environment {
+        &self.environment
     }
 
     /// Returns a command of this program that works in the same place.
@@ -107,48 +133,11 @@ impl Place {
         }
         Ok(())
     }
-
-    /// Decides where the gateway is reached: by flag, environment, current context, or here.
-    pub(crate) fn reached(&self) -> Result<Reached, Failure> {
-        let named = match &self.gateway {
-            Some(text) if text.contains(':') => text.clone(),
-            Some(name) => Contexts::read(&self.state_dir)?.gateway(name)?.to_owned(),
-            None => {
-                let contexts = Contexts::read(&self.state_dir)?;
-                match &contexts.current {
-                    Some(name) => contexts.gateway(name)?.to_owned(),
-                    None => return Ok(Reached::Here(Target::in_state_dir(&self.state_dir))),
-                }
-            }
-        };
-        match named.parse() {
-            Ok(target) => Ok(Reached::There(target)),
-            Err(error) => Err(Failure::advised(
-                Exit::Configuration,
-                error.to_string(),
-                "openclaw context list",
-            )),
-        }
-    }
-
-    /// Connects to the gateway.
-    pub(crate) async fn connect(&self) -> Result<Client, Failure> {
-        let reached = self.reached()?;
-        Ok(Client::connect(reached.target(), &Options::default()).await?)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn environment(gateway: Option<&str>) -> Environment {
-        Environment {
-            home: Some("/home/me".into()),
-            state_dir: None,
-            gateway: gateway.map(str::to_owned),
-        }
-    }
 
     #[test]
     #[rustfmt::skip]
@@ -160,51 +149,11 @@ mod tests {
             (None,       None,       None,             None),
         ] {
             let environment = Environment {
-                home: home.map(Into::into), state_dir: variable.map(Into::into), gateway: None,
+                home: home.map(Into::into), state_dir: variable.map(Into::into), ..Environment::default()
             };
-            let place = Place::find(flag.map(Path::new), None, &environment);
+            let global = Global { state_dir: flag.map(PathBuf::from), ..Global::default() };
+            let place = Place::find(&global, environment);
             assert_eq!(place.ok().map(|place| place.state_dir), expected.map(PathBuf::from));
-        }
-    }
-
-    #[test]
-    #[rustfmt::skip]
-    fn the_flag_wins_over_the_variable_over_the_context_over_the_socket() {
-        let directory = tempfile::tempdir().unwrap();
-        let socket = format!("unix:{}/gateway.sock", directory.path().display());
-        let here = Some((true, socket.as_str()));
-        let there = |text| Some((false, text));
-        let contexts = "[contexts.home]\ngateway = \"unix:/c\"\n[contexts.far]\ngateway = \"https://far:1\"";
-        let current = format!("current = \"home\"\n{contexts}");
-        let lost = format!("current = \"lost\"\n{contexts}");
-        for (flag, variable, file, expected) in [
-            (Some("unix:/a"),   Some("unix:/b"), current.as_str(), there("unix:/a")),
-            (Some("far"),       Some("unix:/b"), &current,         there("https://far:1")),
-            (None,              Some("unix:/b"), &current,         there("unix:/b")),
-            (Some(""),          Some("unix:/b"), &current,         there("unix:/b")),
-            (None,              Some("far"),     &current,         there("https://far:1")),
-            (None,              None,            &current,         there("unix:/c")),
-            (None,              None,            contexts,         here),
-            (None,              None,            "",               here),
-            (Some("nowhere"),   None,            &current,         None),
-            (None,              None,            &lost,            None),
-            (Some("http://a"),  None,            &current,         None),
-            (None,              None,            "[",              None),
-            (Some("unix:/a"),   None,            "[",              there("unix:/a")),
-        ] {
-            std::fs::write(directory.path().join("contexts.toml"), file).unwrap();
-            let place = Place::find(Some(directory.path()), flag, &environment(variable)).unwrap();
-            let told = place.reached();
-            let told = told.map(|reached| {
-                (matches!(reached, Reached::Here(_)), reached.target().to_string())
-            });
-            match (told, expected) {
-                (Ok((is_here, target)), Some(expected)) => {
-                    assert_eq!((is_here, target.as_str()), expected);
-                }
-                (Err(failure), None) => assert_eq!(failure.exit(), Exit::Configuration),
-                (told, expected) => panic!("{flag:?} {variable:?}: {told:?}, not {expected:?}"),
-            }
         }
     }
 
@@ -223,7 +172,8 @@ mod tests {
             for file in files {
                 std::fs::write(directory.path().join(file), "").unwrap();
             }
-            let place = Place::find(Some(directory.path()), None, &environment(None)).unwrap();
+            let global = Global { state_dir: Some(directory.path().into()), ..Global::default() };
+            let place = Place::find(&global, Environment::default()).unwrap();
             assert_eq!(place.refuse_foreign().is_err(), is_foreign, "{files:?}");
         }
     }

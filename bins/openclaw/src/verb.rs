@@ -5,13 +5,18 @@ mod agents;
 mod ask;
 mod audit;
 mod config;
+mod connect;
 mod context;
+mod devices;
 mod gateway;
 mod models;
 mod runs;
+mod security;
 mod sessions;
+mod tokens;
 
 use clap::CommandFactory as _;
+use openclaw_scopes::{Scope, ScopeSet};
 
 use crate::cli::{AuditVerb, Cli, ConfigVerb, GatewayVerb, Removal, Verb};
 use crate::exit::Exit;
@@ -39,7 +44,10 @@ pub(crate) fn run(verb: Verb, place: &Place, output: &mut Output) -> Result<Exit
         Verb::Completion { .. } => Ok(Exit::Ok),
         Verb::Config(ConfigVerb::Check { config }) => config::check(config, place, output),
         Verb::Config(verb) => block_on(config::run(verb, place, output)),
+        Verb::Connect(args) => block_on(connect::run(args, place, output)),
         Verb::Context(verb) => context::run(verb, place, output),
+        Verb::Devices(verb) => devices::run(verb, place, output),
+        Verb::Gateway(GatewayVerb::Fingerprint) => gateway::fingerprint(place, output),
         Verb::Gateway(GatewayVerb::Run { args }) => match offline::become_daemon(place, args)? {},
         Verb::Gateway(GatewayVerb::Status) | Verb::Status => {
             block_on(gateway::status(place, output))
@@ -47,7 +55,9 @@ pub(crate) fn run(verb: Verb, place: &Place, output: &mut Output) -> Result<Exit
         Verb::Health(args) => block_on(gateway::health(&args, place, output)),
         Verb::Models(verb) => block_on(models::run(verb, place, output)),
         Verb::Runs(verb) => block_on(runs::run(verb, place, output)),
+        Verb::Security(verb) => block_on(security::run(verb, place, output)),
         Verb::Sessions(verb) => block_on(sessions::run(verb, place, output)),
+        Verb::Tokens(verb) => block_on(tokens::run(verb, place, output)),
     }
 }
 
@@ -73,4 +83,15 @@ fn confirmed(removal: &Removal, what: &str, command: &str) -> Result<Step, Failu
 /// Returns the text of an argument that was not given as the wire wants it.
 fn text(argument: Option<impl ToString>) -> String {
     argument.map(|value| value.to_string()).unwrap_or_default()
+}
+
+/// Returns the names of scopes, exactly those.
+fn names(scopes: ScopeSet) -> Vec<String> {
+    scopes.iter().map(|scope| scope.name().to_owned()).collect()
+}
+
+/// Returns the scopes of these names that this version knows.
+fn named(names: &[String]) -> ScopeSet {
+    let known = names.iter().filter_map(|name| Scope::parse(name).ok());
+    known.fold(ScopeSet::EMPTY, ScopeSet::with)
 }

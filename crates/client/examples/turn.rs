@@ -9,7 +9,7 @@ use std::io::Write as _;
 
 use openclaw_client::v1::run_event::Event;
 use openclaw_client::v1::{RunStatus, StartRunRequest};
-use openclaw_client::{CallError, Client, Options, Target, fresh_key};
+use openclaw_client::{CallError, Client, Identity, Options, Target, fresh_key};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -17,7 +17,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let target: Target = args.next().ok_or("usage: turn TARGET MESSAGE")?.parse()?;
     let message = args.next().ok_or("usage: turn TARGET MESSAGE")?;
 
-    let client = Client::connect(&target, &Options::default()).await?;
+    let client = Client::connect(&target, Identity::Local, &Options::default()).await?;
     let request = StartRunRequest {
         // The key is the run's id: sent again, also after a restart, it finds the same run.
         idempotency_key: fresh_key()?.to_string(),

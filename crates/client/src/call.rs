@@ -7,6 +7,8 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
+use crate::ConnectError;
+
 /// The domain of the gateway's reasons.
 const DOMAIN: &str = "openclaw";
 
@@ -20,11 +22,13 @@ struct Parts {
     message: String,
     origin: Origin,
     reason: Option<String>,
+    kind: Option<String>,
     missing_scopes: Vec<String>,
     grant: Option<String>,
     request_id: Option<String>,
     next: Option<String>,
     retry_after: Option<Duration>,
+    server_time: Option<String>,
 }
 
 /// Where a failure was noticed.
@@ -72,6 +76,16 @@ impl CallError {
         self.0.request_id.as_deref()
     }
 
+    /// Returns what kind of approval is missing, for example `not-paired`.
+    pub fn kind(&self) -> Option<&str> {
+        self.0.kind.as_deref()
+    }
+
+    /// Returns the gateway's time in RFC 3339, when the device's clock is too far away from it.
+    pub fn server_time(&self) -> Option<&str> {
+        self.0.server_time.as_deref()
+    }
+
     /// Returns the next command to try.
     pub fn next(&self) -> Option<&str> {
         self.0.next.as_deref()
@@ -83,8 +97,8 @@ impl CallError {
     }
 }
 
-impl From<Status> for CallError {
-    fn from(status: Status) -> Self {
+impl CallError {
+    pub(crate) fn of(status: &Status) -> Self {
         // A status that came over the wire has no source; one made here of a broken connection has.
         let origin = if status.source().is_some() { Origin::Transport } else { Origin::Gateway };
         let details = status.get_error_details();
@@ -92,17 +106,48 @@ impl From<Status> for CallError {
         let fact = |key| info.and_then(|info| info.metadata.get(key)).filter(|v| !v.is_empty());
         let scopes = fact("missingScopes").map(String::as_str).unwrap_or_default();
         let next = details.help().and_then(|help| help.links.first());
+        let reason = info.map(|info| info.reason.clone()).filter(|reason| !reason.is_empty());
         Self(Box::new(Parts {
             code: status.code(),
             message: status.message().to_owned(),
             origin,
-            reason: info.map(|info| info.reason.clone()).filter(|reason| !reason.is_empty()),
+            reason: reason.or_else(|| own_reason(status.source())),
+            kind: fact("kind").cloned(),
             missing_scopes: scopes.split_whitespace().map(str::to_owned).collect(),
             grant: fact("grant").cloned(),
             request_id: fact("requestId").cloned(),
             next: next.map(|link| link.description.clone()).filter(|text| !text.is_empty()),
             retry_after: details.retry_info().and_then(|info| info.retry_delay),
+            server_time: fact("serverTime").cloned(),
         }))
+    }
+}
+
+/// Returns the reason of a refusal that this client decided itself, somewhere below the call.
+fn own_reason(source: Option<&(dyn std::error::Error + 'static)>) -> Option<String> {
+    let mut next = source;
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<ConnectError>() {
+            return error.reason().map(str::to_owned);
+        }
+        next = error.source();
+    }
+    None
+}
+
+impl From<Status> for CallError {
+    fn from(status: Status) -> Self {
+        Self::of(&status)
+    }
+}
+
+impl From<ConnectError> for CallError {
+    /// The connection that a call needed could not be made.
+    fn from(error: ConnectError) -> Self {
+        match error {
+            ConnectError::Refused(error) => error,
+            error => Status::from_error(error.into()).into(),
+        }
     }
 }
 
@@ -136,6 +181,8 @@ mod tests {
             ("missingScopes", "operator.write operator.pairing"),
             ("grant", "operator.write on agent:main:main"),
             ("requestId", "req-7"),
+            ("kind", "scope-upgrade"),
+            ("serverTime", "2026-01-01T00:00:00Z"),
         ];
         let metadata = facts.map(|(key, value)| (key.to_owned(), value.to_owned()));
         details
@@ -152,6 +199,8 @@ mod tests {
         assert_eq!(error.missing_scopes(), ["operator.write", "operator.pairing"]);
         assert_eq!(error.grant(), Some("operator.write on agent:main:main"));
         assert_eq!(error.request_id(), Some("req-7"));
+        assert_eq!(error.kind(), Some("scope-upgrade"));
+        assert_eq!(error.server_time(), Some("2026-01-01T00:00:00Z"));
         assert_eq!(error.next(), Some("openclaw access explain agent"));
         assert_eq!(error.retry_after(), Some(Duration::from_millis(1500)));
         assert_eq!(error.to_string(), message);

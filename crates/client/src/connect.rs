@@ -1,54 +1,38 @@
-//! Connecting to a gateway's socket, after a look at who listens there.
+//! The client: connecting, the services, and what a device does about its own authority.
 
-use std::io;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use hyper_util::rt::TokioIo;
-use tokio::net::UnixStream;
-use tonic::transport::{Channel, Endpoint, Uri};
+use openclaw_pairing::{Address, Fingerprint, Link};
+use openclaw_proto::to_duration;
+use tokio::time::Instant;
 
-use crate::Target;
+use crate::admission::Admission;
 use crate::health::health_client::HealthClient;
+use crate::remote::Remote;
+use crate::transport::{Local, Transport, Way};
 use crate::v1::access_client::AccessClient;
 use crate::v1::agents_client::AgentsClient;
 use crate::v1::audit_client::AuditClient;
+use crate::v1::devices_client::DevicesClient;
 use crate::v1::gateway_client::GatewayClient;
 use crate::v1::models_client::ModelsClient;
+use crate::v1::pairing_request::State;
 use crate::v1::runs_client::RunsClient;
+use crate::v1::security_client::SecurityClient;
 use crate::v1::sessions_client::SessionsClient;
+use crate::v1::tokens_client::TokensClient;
+use crate::v1::{PairingRequest, WaitUpgradeRequest};
+use crate::{CallError, ConnectError, Identity, Options, Target, Trust, socket};
 
-/// The pause before another attempt when the gateway's queue of new connections is full.
-const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(5);
-
-/// How long a call may see no sign of life before the gateway is asked for one.
-const KEEP_ALIVE: Duration = Duration::from_secs(20);
-
-/// How long the gateway may take for that sign before the connection counts as broken.
-const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long the gateway is asked to wait for a decision at a time.
+const WAIT: Duration = Duration::from_secs(30);
 
 /// A connection to a gateway. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Client {
-    channel: Channel,
-    options: Options,
-}
-
-/// The bounds of a connection.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Options {
-    /// How long connecting may take.
-    pub connect_timeout: Duration,
-    /// The longest answer, or item of a stream, that is read.
-    pub max_message_bytes: usize,
-}
-
-impl Default for Options {
-    /// Five seconds, 64 MiB.
-    fn default() -> Self {
-        Self { connect_timeout: Duration::from_secs(5), max_message_bytes: 64 << 20 }
-    }
+    transport: Transport,
+    max_message_bytes: usize,
 }
 
 macro_rules! services {
@@ -56,9 +40,9 @@ macro_rules! services {
         impl Client {
             $(
                 $(#[$doc])*
-                pub fn $name(&self) -> $client<Channel> {
-                    $client::new(self.channel.clone())
-                        .max_decoding_message_size(self.options.max_message_bytes)
+                pub fn $name(&self) -> $client<Transport> {
+                    $client::new(self.transport.clone())
+                        .max_decoding_message_size(self.max_message_bytes)
                 }
             )*
         }
@@ -72,6 +56,8 @@ services! {
     agents -> AgentsClient;
     /// Returns the client of the decision log.
     audit -> AuditClient;
+    /// Returns the client of devices, and of what they may do.
+    devices -> DevicesClient;
     /// Returns the client of the daemon itself.
     gateway -> GatewayClient;
     /// Returns the client of `grpc.health.v1`.
@@ -80,195 +66,157 @@ services! {
     models -> ModelsClient;
     /// Returns the client of runs.
     runs -> RunsClient;
+    /// Returns the client of what weakens the gateway.
+    security -> SecurityClient;
     /// Returns the client of conversations.
     sessions -> SessionsClient;
+    /// Returns the client of API tokens.
+    tokens -> TokensClient;
 }
 
 impl Client {
-    /// Connects to the gateway at `target`. A connection that breaks is made anew by later calls.
+    /// Connects to the gateway at `target`, over the network only to the one that is trusted. A
+    /// connection that breaks is made anew by later calls, and the device's key proved again.
     ///
     /// # Errors
-    /// When nobody listens there, or somebody else than the caller and root, or the socket cannot be
-    /// reached.
-    pub async fn connect(target: &Target, options: &Options) -> Result<Self, ConnectError> {
-        let path = match target {
-            Target::Https(url) => return Err(ConnectError::Network { url: url.clone() }),
-            Target::Unix(path) => path.clone(),
+    /// When nobody listens there, or somebody else than is meant, or the gateway does not let the
+    /// identity in.
+    pub async fn connect(
+        target: &Target,
+        identity: Identity,
+        options: &Options,
+    ) -> Result<Self, ConnectError> {
+        let unfit = |identity: &Identity| ConnectError::Identity {
+            target: target.clone(),
+            identity: identity.kind(),
         };
-        let timeout = options.connect_timeout;
-        let first = open(path.clone(), timeout).await?;
-        let mut first = Some(first);
-        let connector = tower::service_fn(move |_: Uri| {
-            let (open_already, path) = (first.take(), path.clone());
-            async move {
-                match open_already {
-                    Some(stream) => Ok(TokioIo::new(stream)),
-                    None => open(path, timeout).await.map(TokioIo::new),
+        let way = match target {
+            Target::Https(address) => {
+                // Boxed, for it is large and most programs connect over the socket.
+                let remote = Remote::connect(address.clone(), identity, options);
+                Way::Remote(Arc::new(Box::pin(remote).await?))
+            }
+            Target::Unix(path) => {
+                let bearer = match &identity {
+                    Identity::Device(_) => return Err(unfit(&identity)),
+                    Identity::Local => None,
+                    Identity::Token(token) => Some(token.header().ok_or_else(|| unfit(&identity))?),
+                };
+                let channel = socket::connect(path, options.connect_timeout).await?;
+                Way::Local(Local { channel, bearer, options: Arc::new(options.clone()) })
+            }
+        };
+        Ok(Self { transport: Transport(way), max_message_bytes: options.max_message_bytes })
+    }
+
+    /// Connects to the first of `targets` at which the gateway that is meant answers, and returns it
+    /// with its place in the list.
+    ///
+    /// # Errors
+    /// When the gateway does not let the identity in, or none of the targets is it: then the error
+    /// of the first one, or of the first at which another gateway answered.
+    pub async fn connect_first(
+        targets: &[Target],
+        identity: &Identity,
+        options: &Options,
+    ) -> Result<(Self, usize), ConnectError> {
+        let mut failed: Option<ConnectError> = None;
+        for (index, target) in targets.iter().enumerate() {
+            match Self::connect(target, identity.clone(), options).await {
+                Ok(client) => return Ok((client, index)),
+                Err(error) => match (&error, &failed) {
+                    (ConnectError::Refused(_), _) => return Err(error),
+                    (_, None) => failed = Some(error),
+                    (ConnectError::Untrusted { .. }, Some(former))
+                        if !matches!(former, ConnectError::Untrusted { .. }) =>
+                    {
+                        failed = Some(error);
+                    }
+                    _ => {}
+                },
+            }
+        }
+        Err(failed.unwrap_or_else(|| ConnectError::Transport("no address is known".into())))
+    }
+
+    /// Pairs with the gateway that an invitation is from: tries its addresses in their order, at
+    /// none but the gateway whose key it names. Returns the address that answered.
+    ///
+    /// # Errors
+    /// When no address is that of the gateway, or it does not take the invitation.
+    pub async fn redeem(
+        link: &Link,
+        identity: &Identity,
+        options: &Options,
+    ) -> Result<(Self, Address), ConnectError> {
+        let options = Options {
+            trust: Some(Trust::Pin(link.code.pin)),
+            invitation: Some(link.code.secret.clone()),
+            ..options.clone()
+        };
+        let targets: Vec<_> = link.addresses.iter().cloned().map(Target::Https).collect();
+        let (client, index) = Self::connect_first(&targets, identity, &options).await?;
+        let address = link.addresses.get(index).cloned();
+        let address = address
+            .ok_or_else(|| ConnectError::Transport("the address is not in the link".into()))?;
+        Ok((client, address))
+    }
+
+    /// Returns what the device may do on the connection; `None` for other identities.
+    pub fn admission(&self) -> Option<Arc<Admission>> {
+        match &self.transport.0 {
+            Way::Local(_) => None,
+            Way::Remote(remote) => remote.admission(),
+        }
+    }
+
+    /// Returns the key of the gateway's certificate; `None` over the socket.
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        match &self.transport.0 {
+            Way::Local(_) => None,
+            Way::Remote(remote) => remote.gateway(),
+        }
+    }
+
+    /// Proves the device's key again, so that what was approved since counts from now on.
+    ///
+    /// # Errors
+    /// When the gateway cannot be reached, or does not let the device in any more.
+    pub async fn refresh(&self) -> Result<(), ConnectError> {
+        match &self.transport.0 {
+            Way::Local(_) => Ok(()),
+            Way::Remote(remote) => Box::pin(remote.prove_again()).await,
+        }
+    }
+
+    /// Waits until somebody decides about the device's request, or the time is up, and returns the
+    /// request as it then is. What was approved counts for calls from then on.
+    ///
+    /// # Errors
+    /// When the gateway cannot be asked, or the request is not the device's own.
+    pub async fn wait_upgrade(
+        &self,
+        request_id: &str,
+        limit: Duration,
+    ) -> Result<PairingRequest, CallError> {
+        let started = Instant::now();
+        loop {
+            let left = limit.saturating_sub(started.elapsed());
+            let wait = WaitUpgradeRequest {
+                request_id: request_id.to_owned(),
+                timeout: Some(to_duration(left.min(WAIT))),
+            };
+            let request = self.devices().wait_upgrade(wait).await?.into_inner();
+            match request.state() {
+                State::Approved => {
+                    self.refresh().await.map_err(CallError::from)?;
+                    return Ok(request);
+                }
+                State::Pending if left > WAIT => {}
+                State::Expired | State::Pending | State::Rejected | State::Unspecified => {
+                    return Ok(request);
                 }
             }
-        });
-        // The authority stands in each request's header; nothing is resolved.
-        let endpoint = Endpoint::from_static("http://localhost");
-        let channel = endpoint
-            .connect_timeout(timeout)
-            .http2_keep_alive_interval(KEEP_ALIVE)
-            .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
-            .connect_with_connector(connector)
-            .await
-            .map_err(ConnectError::Transport)?;
-        Ok(Self { channel, options: *options })
-    }
-}
-
-/// Opens the socket, and looks whose process it is that listens.
-async fn open(path: PathBuf, timeout: Duration) -> Result<UnixStream, ConnectError> {
-    if std::os::unix::net::SocketAddr::from_pathname(&path).is_err() {
-        return Err(ConnectError::PathTooLong { path });
-    }
-    let stream = match tokio::time::timeout(timeout, dial(&path)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Err(ConnectError::from_io(path, error)),
-        Err(_) => return Err(ConnectError::TimedOut { path }),
-    };
-    let uid = match stream.peer_cred() {
-        Ok(credentials) => credentials.uid(),
-        Err(source) => return Err(ConnectError::Io { path, source }),
-    };
-    let own = rustix::process::geteuid().as_raw();
-    if is_trusted(uid, own, directory_owner(&path)) {
-        Ok(stream)
-    } else {
-        Err(ConnectError::OtherOwner { path, uid })
-    }
-}
-
-/// Connects, as often as it takes for the queue of new connections to have a place.
-async fn dial(path: &Path) -> io::Result<UnixStream> {
-    loop {
-        match UnixStream::connect(path).await {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                tokio::time::sleep(QUEUE_FULL_PAUSE).await;
-            }
-            answer => return answer,
         }
-    }
-}
-
-/// Returns who owns the directory of a socket.
-fn directory_owner(socket: &Path) -> Option<u32> {
-    let parent = socket.parent()?;
-    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-    std::fs::metadata(parent).ok().map(|metadata| metadata.uid())
-}
-
-/// Decides whether to talk to a server of user `uid`: one's own, root's, and for root the one whom
-/// the directory belongs to.
-//= docs/threat-model.md#T2
-fn is_trusted(uid: u32, own: u32, directory_owner: Option<u32>) -> bool {
-    uid == own || uid == 0 || (own == 0 && directory_owner == Some(uid))
-}
-
-/// Why there is no connection.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// The socket could not be used, for another reason.
-    #[error("cannot connect to `{path}`")]
-    Io {
-        /// The socket.
-        path: PathBuf,
-        /// What the operating system said.
-        #[source]
-        source: io::Error,
-    },
-    /// The target is a network address.
-    #[error("`{url}` is not available: the gateway listens on its local socket only")]
-    Network {
-        /// The address.
-        url: String,
-    },
-    /// There is no socket, or nobody listens on it.
-    #[error("no gateway listens on `{path}`")]
-    NotRunning {
-        /// The socket.
-        path: PathBuf,
-        /// What the operating system said.
-        #[source]
-        source: io::Error,
-    },
-    /// A process of another user listens.
-    #[error("the process that listens on `{path}` belongs to another user ({uid})")]
-    OtherOwner {
-        /// The socket.
-        path: PathBuf,
-        /// The user who listens.
-        uid: u32,
-    },
-    /// The path does not fit into a socket's address.
-    #[error("the path of the socket `{path}` is too long for the operating system")]
-    PathTooLong {
-        /// The socket.
-        path: PathBuf,
-    },
-    /// The operating system does not let the caller at the socket.
-    #[error("no permission to use `{path}`")]
-    Permission {
-        /// The socket.
-        path: PathBuf,
-        /// What the operating system said.
-        #[source]
-        source: io::Error,
-    },
-    /// Nobody accepted the connection in time.
-    #[error("the gateway on `{path}` did not accept the connection in time")]
-    TimedOut {
-        /// The socket.
-        path: PathBuf,
-    },
-    /// Who listens does not speak the gateway's protocol.
-    #[error("what listens there does not speak gRPC")]
-    Transport(#[source] tonic::transport::Error),
-}
-
-impl ConnectError {
-    fn from_io(path: PathBuf, source: io::Error) -> Self {
-        match source.kind() {
-            io::ErrorKind::ConnectionRefused
-            | io::ErrorKind::NotADirectory
-            | io::ErrorKind::NotFound => Self::NotRunning { path, source },
-            io::ErrorKind::PermissionDenied => Self::Permission { path, source },
-            _ => Self::Io { path, source },
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    #[rustfmt::skip]
-    //= docs/threat-model.md#T2
-    fn whom_to_trust() {
-        for (uid, own, directory, expected) in [
-            (1000, 1000, Some(1000), true),
-            (0,    1000, Some(1000), true),
-            (1001, 1000, Some(1000), false),
-            (1001, 1000, Some(1001), false), // whoever made the directory could listen in it
-            (1001, 0,    Some(1001), true),
-            (1002, 0,    Some(1001), false),
-            (1001, 0,    None,       false),
-            (0,    0,    None,       true),
-        ] {
-            assert_eq!(is_trusted(uid, own, directory), expected, "{uid} {own} {directory:?}");
-        }
-    }
-
-    #[test]
-    fn directories() {
-        let own = rustix::process::geteuid().as_raw();
-        let directory = tempfile::tempdir().unwrap();
-        assert_eq!(directory_owner(&directory.path().join("gateway.sock")), Some(own));
-        assert_eq!(directory_owner(Path::new("gateway.sock")), directory_owner(Path::new("./x")));
-        assert_eq!(directory_owner(&directory.path().join("absent/gateway.sock")), None);
     }
 }

@@ -1,31 +1,46 @@
 //! The limit of a call: the same messages over the same socket, with no logic behind them.
 
+mod network;
+
 use std::path::Path;
 
 use openclaw_proto::{to_timestamp, v1};
 use openclaw_scopes::Timestamp;
 use tokio::net::UnixListener;
-use tokio_stream::wrappers::UnixListenerStream;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
+use v1::gateway_server::GatewayServer;
 use v1::runs_server::RunsServer;
 use v1::sessions_server::{Sessions, SessionsServer};
 
+use self::network::Either;
 use crate::skeleton::Skeleton;
 
 /// Serves on this socket until the process is ended.
 pub(crate) async fn serve(socket: &Path) -> anyhow::Result<()> {
-    let listener = UnixListener::bind(socket)?;
     let skeleton = Skeleton::open(&socket.with_extension("db"))?;
+    let (connections, accepted) = mpsc::channel(64);
+    let network = network::listen(connections.clone()).await?;
+    let listener = UnixListener::bind(socket)?;
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            if connections.send(Ok(Either::Unix(stream))).await.is_err() {
+                return;
+            }
+        }
+    });
     Server::builder()
         .max_concurrent_streams(256)
         .add_service(HealthServer::new(Bare))
         .add_service(SessionsServer::new(Bare))
+        .add_service(GatewayServer::new(network))
         .add_service(RunsServer::new(skeleton))
-        .serve_with_incoming(UnixListenerStream::new(listener))
+        .serve_with_incoming(ReceiverStream::new(accepted))
         .await?;
     Ok(())
 }

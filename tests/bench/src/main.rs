@@ -14,6 +14,7 @@ mod bare;
 mod document;
 mod idle;
 mod load;
+mod network;
 mod place;
 mod process;
 mod programs;
@@ -87,6 +88,7 @@ enum Part {
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, ValueEnum)]
 enum Topic {
     Rpc,
+    Network,
     Authority,
     Writes,
     Turns,
@@ -99,6 +101,7 @@ impl Topic {
     const fn name(self) -> &'static str {
         match self {
             Self::Rpc => "rpc",
+            Self::Network => "network",
             Self::Authority => "authority",
             Self::Writes => "writes",
             Self::Turns => "turns",
@@ -153,6 +156,7 @@ async fn measure(flags: &Flags) -> anyhow::Result<()> {
         eprintln!("measuring {} …", topic.name());
         let section = match topic {
             Topic::Rpc => rpc::measure(&place, effort).await?,
+            Topic::Network => network::measure(&place, effort).await?,
             Topic::Authority => authority::measure(effort)?,
             Topic::Writes => writes::measure(&place, effort).await?,
             Topic::Turns => turns::measure(&place, effort).await?,

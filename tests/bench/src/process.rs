@@ -37,6 +37,14 @@ impl Server {
         Self::start(command, state).await
     }
 
+    /// Starts a gateway that listens on the network, too.
+    pub(crate) async fn listening_gateway(place: &Place, state: &Path) -> anyhow::Result<Self> {
+        std::fs::write(state.join("openclaw.toml"), "listen.tcp = \"127.0.0.1:0\"\n")?;
+        let mut command = Command::new(&place.gateway);
+        command.arg("--state-dir").arg(state);
+        Self::start(command, state).await
+    }
+
     /// Starts the bare server in this directory.
     pub(crate) async fn bare(place: &Place, state: &Path) -> anyhow::Result<Self> {
         let mut command = Command::new(&place.own);

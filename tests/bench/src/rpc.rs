@@ -12,7 +12,7 @@ use crate::process::Server;
 use crate::table::{Aim, Row, Section};
 
 /// The conversation that is read.
-const SESSION: &str = "agent:main:bench";
+pub(crate) const SESSION: &str = "agent:main:bench";
 
 /// How callers share connections.
 #[derive(Clone, Copy, Debug)]

@@ -46,7 +46,7 @@ pub(crate) fn now() -> Timestamp {
 }
 
 fn open(state: &Path) -> anyhow::Result<Store> {
-    Ok(Store::open(state, &Options { clock: Arc::new(now), max_pages: None })?)
+    Ok(Store::open(state, &Options::new(Arc::new(now)))?)
 }
 
 pub(crate) async fn measure(place: &Place, effort: Effort) -> anyhow::Result<Section> {

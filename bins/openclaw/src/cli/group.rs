@@ -222,22 +222,6 @@ pub(crate) enum AuditVerb {
     },
 }
 
-/// About authority.
-#[derive(Debug, Subcommand)]
-pub(crate) enum AccessVerb {
-    /// Explain what a method requires, what is held, and what is missing.
-    Explain {
-        /// The method: its public name (sessions.list) or its gRPC path.
-        method: String,
-        /// About whom: owner, system:NAME or run:ID. Else about oneself.
-        #[arg(long = "as", value_name = "PRINCIPAL")]
-        principal: Option<String>,
-        /// Only what the policy says on these targets, as in its column WHEN.
-        #[arg(long, value_name = "WHEN")]
-        target: Option<String>,
-    },
-}
-
 /// About the configuration.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigVerb {
@@ -285,4 +269,6 @@ pub(crate) enum GatewayVerb {
     },
     /// Show what the gateway is and how it is doing; the same as `openclaw status`.
     Status,
+    /// Print the fingerprint by which other machines know this gateway; works without it too.
+    Fingerprint,
 }

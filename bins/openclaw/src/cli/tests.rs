@@ -57,6 +57,51 @@ fn accepted_and_refused() {
         ("audit verify --head 7:zz",                         false),
         ("audit export --output log.jsonl",                  true),
         ("access explain sessions.list --as owner",          true),
+        ("access explain agent --as 21fe31",                 true),
+        ("access show",                                      true),
+        ("access show device:21fe31",                        true),
+        ("devices list --own",                               true),
+        ("devices list --offline",                           true),
+        ("devices list --own --offline",                     false),
+        ("devices pending --json",                           true),
+        ("devices show --device 21fe31",                     true),
+        ("devices show",                                     false),
+        ("devices approve r1@2 --scopes operator.read,operator.write", true),
+        ("devices approve r1 --scope operator.read",         true),
+        ("devices approve r1@x",                             false),
+        ("devices approve r1@1 --scopes operator.nope",      false),
+        ("devices approve r1@1 --all-requested",             true),
+        ("devices approve r1@1 --all-requested --scope operator.read", false),
+        ("devices reject r1",                                true),
+        ("devices rotate 21fe31",                            true),
+        ("devices rotate 21fe31 --device 21fe31",            false),
+        ("devices rotate 21fe31 --no-scopes",                true),
+        ("devices rotate 21fe31 --no-scopes --scope operator.read", false),
+        ("devices rotate 21fe31 --scopes ,",                 false),
+        ("devices rotate 21fe31 --role owner",               false),
+        ("devices revoke 21fe31 --yes",                      true),
+        ("devices revoke --all --dry-run",                   true),
+        ("devices revoke --all 21fe31",                      false),
+        ("devices revoke --all --offline --dry-run",         false),
+        ("devices revoke",                                   false),
+        ("devices rm 21fe31 --yes",                          true),
+        ("devices delete --device 21fe31",                   true),
+        ("devices rename 21fe31 Laptop",                     true),
+        ("devices rename --device 21fe31 Laptop",            true),
+        ("devices invite --ttl 1d --address home:1",         true),
+        ("devices invite --address home",                    false),
+        ("devices upgrade --scopes operator.write --wait",   true),
+        ("devices upgrade --scopes operator.write --wait 5m", true),
+        ("tokens create --name ci --scopes operator.read --ttl 30d", true),
+        ("tokens create --name ci --scopes operator.read",   false),
+        ("tokens revoke ci --yes",                           true),
+        ("tokens rm ci",                                     true),
+        ("security audit --json",                            true),
+        ("connect https://home:1 --code x",                  false),
+        ("connect https://home:1 --scopes operator.read --wait 1m", true),
+        ("--request-access sessions list",                   true),
+        ("status --fingerprint zz",                          false),
+        ("gateway fingerprint",                              true),
         ("config check",                                     true),
         ("context use home",                                 true),
         ("context rm home --yes",                            true),
@@ -68,6 +113,28 @@ fn accepted_and_refused() {
         ("",                                                 false),
     ] {
         assert_eq!(parse(line).is_ok(), accepted, "{line}");
+    }
+}
+
+/// The command of the report, word for word, and the same with every scope that was reported.
+#[test]
+#[rustfmt::skip]
+fn rotating_as_reported() {
+    for (scopes, expected) in [
+        ("--scope operator.admin --scope operator.approvals --scope operator.pairing --scope operator.write",
+         "operator.admin operator.approvals operator.pairing operator.write"),
+        ("--scope operator.admin --scope operator.read --scope operator.write --scope operator.approvals --scope operator.pairing --scope operator.talk.secrets",
+         "operator.admin operator.approvals operator.pairing operator.read operator.talk.secrets operator.write"),
+    ] {
+        let line = format!("devices rotate --device 21fe31dfa154 --role operator {scopes}");
+        let Verb::Devices(DevicesVerb::Rotate { device, role, scopes, no_scopes }) =
+            parse(&line).unwrap().verb
+        else {
+            panic!("another verb");
+        };
+        assert_eq!((device.text().as_str(), role), ("21fe31dfa154", RoleName::Operator));
+        assert_eq!(scopes.chosen().unwrap().to_string(), expected);
+        assert!(!no_scopes);
     }
 }
 

@@ -34,6 +34,16 @@ fn every_named_message_is_defined() {
     definitions.describe(&v1::ListRunsResponse::default()).unwrap();
     definitions.describe(&v1::ProbeModelResponse::default()).unwrap();
     definitions.describe(&v1::VerifyAuditResponse::default()).unwrap();
+    definitions.describe(&v1::CreateTokenResponse::default()).unwrap();
+    definitions.describe(&v1::Device::default()).unwrap();
+    definitions.describe(&v1::Invitation::default()).unwrap();
+    definitions.describe(&v1::ListDevicesResponse::default()).unwrap();
+    definitions.describe(&v1::ListTokensResponse::default()).unwrap();
+    definitions.describe(&v1::PairingRequest::default()).unwrap();
+    definitions.describe(&v1::RevokeAllResponse::default()).unwrap();
+    definitions.describe(&v1::SecurityAuditResponse::default()).unwrap();
+    definitions.describe(&v1::ShowAccessResponse::default()).unwrap();
+    definitions.describe(&v1::Token::default()).unwrap();
 }
 
 #[test]

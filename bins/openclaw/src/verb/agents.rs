@@ -25,7 +25,13 @@ pub(super) async fn run(
         }
         AgentsVerb::Add { .. } | AgentsVerb::List | AgentsVerb::Show { .. } => Step::Show,
     };
-    let mut agents = place.connect().await?.agents();
+    let methods: &[&str] = match &verb {
+        AgentsVerb::Add { .. } => &["agents.create"],
+        AgentsVerb::List => &["agents.list"],
+        AgentsVerb::Rm { .. } if step == Step::Remove => &["agents.delete"],
+        AgentsVerb::Rm { .. } | AgentsVerb::Show { .. } => &["agents.get"],
+    };
+    let mut agents = place.connect_for(methods).await?.agents();
     match verb {
         AgentsVerb::List => {
             let list = agents.list(ListAgentsRequest {}).await?.into_inner();

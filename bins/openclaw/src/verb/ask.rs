@@ -30,7 +30,7 @@ pub(super) async fn agent(
         let next = "openclaw agent --message 'Hello'";
         return Err(Failure::advised(Exit::Usage, "the message is empty", next));
     }
-    let client = place.connect().await?;
+    let client = place.connect_for(&["agent", "sessions.abort"]).await?;
     let mut interrupts = signal(SignalKind::interrupt())?;
     let view = match (args.json_stream, output.format()) {
         (true, _) => View::Events,
@@ -74,7 +74,7 @@ pub(super) async fn chat(
         let next = "openclaw agent --message TEXT --json";
         return Err(Failure::advised(Exit::Usage, "`chat` has no JSON form", next));
     }
-    let client = place.connect().await?;
+    let client = place.connect_for(&["agent", "sessions.abort"]).await?;
     let mut interrupts = signal(SignalKind::interrupt())?;
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     let is_prompted = output.err_sink() == Sink::Terminal;

@@ -4,27 +4,33 @@ use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use openclaw_client::ConnectError;
 use openclaw_client::v1::audit_record::Decision;
 use openclaw_client::v1::{
     AuditHead, AuditRecord, ExportAuditRequest, ListAuditRequest, VerifyAuditRequest,
     VerifyAuditResponse,
 };
-use openclaw_client::{Channel, ConnectError};
 
 use super::text;
 use crate::cli::{AuditVerb, Head};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Format, Output};
-use crate::place::{Place, Reached};
-use crate::{block_on, json, offline, pages, table};
+use crate::place::Place;
+use crate::reach::Reached;
+use crate::{block_on, json, offline, pages, table, wish};
 
 pub(super) async fn run(
     verb: AuditVerb,
     place: &Place,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let mut audit = place.connect().await?.audit();
+    let wish = match &verb {
+        AuditVerb::List { own: true, .. } => wish::when("audit.list", "own rows"),
+        AuditVerb::List { .. } => wish::of(&["audit.list"]),
+        AuditVerb::Export { .. } | AuditVerb::Verify { .. } => wish::of(&["audit.export"]),
+    };
+    let mut audit = place.connect(wish).await?.audit();
     match verb {
         AuditVerb::List { own, all: _, method, principal, denied, rows } => {
             let decision = if denied { Decision::Denied } else { Decision::Unspecified };
@@ -133,8 +139,7 @@ pub(super) fn verify(
 
 async fn ask(head: Option<Head>, place: &Place) -> Result<VerifyAuditResponse, Failure> {
     let head = head.map(|Head { sequence, digest }| AuditHead { sequence, digest });
-    let mut audit: openclaw_client::v1::audit_client::AuditClient<Channel> =
-        place.connect().await?.audit();
+    let mut audit = place.connect_for(&["audit.verify"]).await?.audit();
     Ok(audit.verify(VerifyAuditRequest { head }).await?.into_inner())
 }
 

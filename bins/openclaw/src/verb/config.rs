@@ -44,7 +44,7 @@ pub(super) async fn run(
 ) -> Result<Exit, Failure> {
     match verb {
         ConfigVerb::Show => {
-            let mut gateway = place.connect().await?.gateway();
+            let mut gateway = place.connect_for(&["config.get"]).await?.gateway();
             let config = gateway.get_config(GetConfigRequest {}).await?.into_inner();
             match output.format() {
                 Format::Human => output.block(&config.toml)?,
@@ -69,7 +69,7 @@ pub(super) async fn run(
 
 /// Returns the file that a running gateway read, when it read one.
 async fn in_force(place: &Place) -> Result<Option<PathBuf>, Failure> {
-    let client = match place.connect().await {
+    let client = match place.connect_for(&["config.get"]).await {
         Ok(client) => client,
         Err(Failure::Connect(ConnectError::NotRunning { .. })) => return Ok(None),
         Err(failure) => return Err(failure),

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{Step, confirmed};
 use crate::cli::ContextVerb;
-use crate::contexts::Contexts;
+use crate::contexts::{Context, Contexts};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Format, Output};
@@ -22,6 +22,8 @@ struct Listed<'a> {
 struct Row<'a> {
     name: &'a str,
     gateway: &'a str,
+    addresses: &'a [String],
+    fingerprint: &'a str,
 }
 
 pub(super) fn run(verb: ContextVerb, place: &Place, output: &mut Output) -> Result<Exit, Failure> {
@@ -29,14 +31,14 @@ pub(super) fn run(verb: ContextVerb, place: &Place, output: &mut Output) -> Resu
     let said = match verb {
         ContextVerb::List => String::new(),
         ContextVerb::Use { name } => {
-            contexts.gateway(&name)?;
+            contexts.context(&name)?;
             let said = format!("using {name}");
             contexts.current = Some(name);
             contexts.write(place.state_dir())?;
             said
         }
         ContextVerb::Rm { name, removal } => {
-            contexts.gateway(&name)?;
+            contexts.context(&name)?;
             let command = place.command(&format!("context rm {name}"));
             match confirmed(&removal, &format!("context `{name}`"), &command)? {
                 Step::Show => format!("would remove context {name}"),
@@ -62,8 +64,13 @@ fn listed(contexts: &Contexts) -> Listed<'_> {
     let rows = contexts.contexts.iter();
     Listed {
         current: contexts.current.as_deref().unwrap_or_default(),
-        contexts: rows.map(|(name, context)| Row { name, gateway: &context.gateway }).collect(),
+        contexts: rows.map(|(name, context)| row(name, context)).collect(),
     }
+}
+
+fn row<'a>(name: &'a str, context: &'a Context) -> Row<'a> {
+    let fingerprint = context.fingerprint.as_deref().unwrap_or_default();
+    Row { name, gateway: &context.gateway, addresses: &context.addresses, fingerprint }
 }
 
 fn rows(contexts: &Contexts) -> String {

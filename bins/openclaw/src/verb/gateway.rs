@@ -1,5 +1,6 @@
-//! `status` and `health`: the daemon.
+//! `status`, `health` and `gateway fingerprint`: the daemon.
 
+use std::ffi::OsString;
 use std::time::Duration;
 
 use openclaw_client::health::HealthCheckRequest;
@@ -14,7 +15,8 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Format, Output};
 use crate::place::Place;
-use crate::{json, length, table};
+use crate::reach::Reached;
+use crate::{block_on, json, length, offline, table};
 
 /// How long the gateway has to answer: it does so in a millisecond when it is well.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -22,11 +24,49 @@ const ANSWER: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(50);
 
 pub(super) async fn status(place: &Place, output: &mut Output) -> Result<Exit, Failure> {
-    let mut gateway = place.connect().await?.gateway();
+    let mut gateway = place.connect_for(&["status"]).await?.gateway();
     let status = gateway.status(StatusRequest {}).await?.into_inner();
     match output.format() {
         Format::Human => output.block(&facts(&status))?,
         Format::Json => output.message(&status)?,
+    }
+    Ok(Exit::Ok)
+}
+
+/// The fingerprint, as `gateway fingerprint --json` shows it.
+#[derive(Debug, Serialize)]
+struct Shown<'a> {
+    fingerprint: &'a str,
+}
+
+/// Prints the fingerprint: the gateway knows it, or, when none runs here, the daemon's program.
+pub(super) fn fingerprint(place: &Place, output: &mut Output) -> Result<Exit, Failure> {
+    let asked = async {
+        let mut gateway = place.connect_for(&["status"]).await?.gateway();
+        Ok(gateway.status(StatusRequest {}).await?.into_inner())
+    };
+    let status = match block_on(asked) {
+        Ok(status) => status,
+        Err(Failure::Connect(ConnectError::NotRunning { .. }))
+            if matches!(place.reached()?, Reached::Here(_)) =>
+        {
+            let mut arguments: Vec<OsString> = ["offline", "fingerprint"].map(Into::into).into();
+            if output.format() == Format::Json {
+                arguments.push("--json".into());
+            }
+            match offline::become_daemon(place, arguments)? {}
+        }
+        Err(failure) => return Err(failure),
+    };
+    let fingerprint = status.fingerprint.as_str();
+    match output.format() {
+        Format::Human if fingerprint.is_empty() => {
+            let cause = "the gateway does not listen on the network, so it has no fingerprint";
+            let next = "set [listen] tcp = \"HOST:PORT\" in openclaw.toml, and restart it";
+            return Err(Failure::advised(Exit::Failed, cause, next));
+        }
+        Format::Human => output.line(fingerprint)?,
+        Format::Json => output.document(&Shown { fingerprint })?,
     }
     Ok(Exit::Ok)
 }
@@ -44,6 +84,8 @@ fn facts(status: &StatusResponse) -> String {
         ("uptime", uptime.map(length::show).unwrap_or_default()),
         ("state", status.state_dir.clone()),
         ("you are", status.principal.clone()),
+        ("listens on", status.listen.clone()),
+        ("fingerprint", status.fingerprint.clone()),
         ("model", status.model.clone()),
         ("runs", runs),
         ("sessions", status.sessions.to_string()),
@@ -78,7 +120,9 @@ pub(super) async fn health(
             Ok(status) => *status != ServingStatus::Serving,
             Err(Failure::Connect(error)) => matches!(
                 error,
-                ConnectError::NotRunning { .. }
+                ConnectError::Lost { .. }
+                    | ConnectError::NotRunning { .. }
+                    | ConnectError::Unreachable { .. }
                     | ConnectError::TimedOut { .. }
                     | ConnectError::Transport(_)
             ),
@@ -113,7 +157,7 @@ async fn within(
 }
 
 async fn ask(place: &Place) -> Result<ServingStatus, Failure> {
-    let mut health = place.connect().await?.health();
+    let mut health = place.connect_for(&["health"]).await?.health();
     let answer = health.check(HealthCheckRequest { service: String::new() }).await?.into_inner();
     Ok(answer.status())
 }

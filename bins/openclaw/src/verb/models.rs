@@ -15,7 +15,11 @@ pub(super) async fn run(
     place: &Place,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let mut models = place.connect().await?.models();
+    let methods: &[&str] = match &verb {
+        ModelsVerb::List => &["models.list"],
+        ModelsVerb::Test { .. } => &["models.probe"],
+    };
+    let mut models = place.connect_for(methods).await?.models();
     match verb {
         ModelsVerb::List => {
             let list = models.list(ListModelsRequest {}).await?.into_inner();

@@ -24,7 +24,12 @@ pub(super) async fn run(
     place: &Place,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let client = place.connect().await?;
+    let methods: &[&str] = match &verb {
+        RunsVerb::Abort { .. } => &["sessions.abort"],
+        RunsVerb::List { .. } => &["runs.list"],
+        RunsVerb::Wait { .. } => &["agent.wait"],
+    };
+    let client = place.connect_for(methods).await?;
     match verb {
         RunsVerb::List { session, agent, status, rows } => {
             let request = ListRunsRequest {

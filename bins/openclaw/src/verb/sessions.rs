@@ -20,7 +20,13 @@ pub(super) async fn run(
     place: &Place,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let mut sessions = place.connect().await?.sessions();
+    let methods: &[&str] = match &verb {
+        SessionsVerb::History { .. } => &["sessions.history"],
+        SessionsVerb::List { .. } => &["sessions.list"],
+        SessionsVerb::New { .. } => &["sessions.create"],
+        SessionsVerb::Show { .. } => &["sessions.get"],
+    };
+    let mut sessions = place.connect_for(methods).await?.sessions();
     match verb {
         SessionsVerb::List { agent, search, active, rows } => {
             let request = ListSessionsRequest {

@@ -1,7 +1,11 @@
 //! The program itself, as a process, against a gateway of this test.
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
 mod fake;
+#[cfg(test)]
+mod network;
 #[cfg(test)]
 mod offline;
 #[cfg(test)]

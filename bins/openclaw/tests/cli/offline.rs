@@ -13,14 +13,14 @@ async fn no_gateway() {
     let directory = tempfile::tempdir().unwrap();
     let state = directory.path().display().to_string();
     let absent = "error: no gateway listens on `STATE/gateway.sock`\nnext: openclaw --state-dir STATE gateway run\n";
-    let network = "error: `https://home:1` is not available: the gateway listens on its local socket only\nnext: leave out --gateway\n";
+    let unknown = "error: no fingerprint is known of the gateway at `home:1`\nnext: openclaw connect LINK, or --fingerprint with what `openclaw gateway fingerprint` prints on its machine\n";
     for (line, code, out, err) in [
         ("agent -m hi",                       69, "", absent),
         ("sessions list",                     69, "", absent),
         ("status",                            69, "", absent),
         ("health",                            69, "", absent),
         ("health --wait 60ms",                69, "", absent),
-        ("--gateway https://home:1 status",   78, "", network),
+        ("--gateway https://home:1 status",   78, "", unknown),
         ("--gateway home status",             78, "", "error: no context is called `home`\nnext: openclaw context list\n"),
         ("config path",                       0,  "STATE/openclaw.toml\n", ""),
         ("context list",                      0,  "", "no contexts\n"),
@@ -92,6 +92,13 @@ async fn the_daemons_program_takes_over() {
         ("config check",                      "offline config check"),
         ("config check --json",               "offline config check --json"),
         ("audit verify --json",               "offline audit verify --json"),
+        ("gateway fingerprint",               "offline fingerprint"),
+        ("gateway fingerprint --json",        "offline fingerprint --json"),
+        ("devices list --offline",            "offline devices list"),
+        ("devices list --offline --json",     "offline devices list --json"),
+        ("devices approve r1@2 --scopes operator.read,operator.write --offline", "offline devices approve r1@2 --scopes operator.read,operator.write"),
+        ("devices revoke 21fe31 --offline --yes", "offline devices revoke 21fe31"),
+        ("devices revoke --all --offline --yes --json", "offline devices revoke --all --json"),
         (verify.as_str(),                     verify_passed.as_str()),
         ("gateway run",                       ""),
         ("gateway run --config x -v",         "--config x -v"),

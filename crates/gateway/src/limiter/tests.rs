@@ -125,31 +125,33 @@ fn a_clock_set_back_makes_no_lock_longer() {
 fn the_table_is_bounded_and_keeps_locks() {
     let limiter = Limiter::default();
     let address = |n: u32| IpAddr::V4(Ipv4Addr::from_bits((10 << 24) + n));
-    fail(&limiter, 10, "victim", "192.0.2.7", 0);
+    for _ in 0..10 {
+        limiter.failed(Stranger, "victim", ip("192.0.2.7"), at(0));
+    }
     for n in 0..20_000 {
-        limiter.failed(Device, "a", address(n), at(1));
+        limiter.failed(Stranger, "a", address(n), at(1));
     }
     assert_eq!(limiter.table().len(), MAX_BUCKETS);
-    assert!(limiter.check(Device, "victim", ip("192.0.2.7"), at(1)).is_err());
+    assert!(limiter.check(Stranger, "victim", ip("192.0.2.7"), at(1)).is_err());
 
     let lock = |addresses: std::ops::Range<u32>| {
         for address in addresses.map(address) {
             for _ in 0..10 {
-                limiter.failed(Device, "a", address, at(2));
+                limiter.failed(Stranger, "a", address, at(2));
             }
         }
     };
     lock(0..4_000);
-    assert!(limiter.check(Device, "victim", ip("192.0.2.7"), at(2)).is_err());
+    assert!(limiter.check(Stranger, "victim", ip("192.0.2.7"), at(2)).is_err());
 
     // Nearly all of them locked: the lock that ends first makes room.
     lock(4_000..5_001);
     assert_eq!(limiter.table().len(), MAX_BUCKETS);
-    assert!(limiter.check(Device, "victim", ip("192.0.2.7"), at(2)).is_ok());
-    assert!(limiter.check(Device, "a", address(5_000), at(2)).is_err());
+    assert!(limiter.check(Stranger, "victim", ip("192.0.2.7"), at(2)).is_ok());
+    assert!(limiter.check(Stranger, "a", address(5_000), at(2)).is_err());
 
     // What is over is forgotten.
-    limiter.failed(Device, "a", address(0), at(302));
+    limiter.failed(Stranger, "a", address(0), at(302));
     assert_eq!(limiter.table().len(), 2);
 }
 

@@ -1,0 +1,93 @@
+//! Exit codes, advice and reports.
+
+use std::path::PathBuf;
+
+use openclaw_client::{Code, Fingerprint, Origin, Target, Trust};
+
+use super::*;
+
+#[test]
+#[rustfmt::skip]
+fn exit_codes_of_calls() {
+    use Code::{Aborted, DeadlineExceeded, FailedPrecondition, Internal, InvalidArgument, NotFound};
+    use Code::{PermissionDenied, ResourceExhausted, Unauthenticated, Unavailable, Unimplemented};
+    use Origin::{Gateway, Transport};
+    for (code, origin, reason, expected) in [
+        (PermissionDenied,   Gateway,   Some("MISSING_SCOPE"), 77),
+        (Unauthenticated,    Gateway,   Some("INSIDE_RUN"),    77),
+        (Unavailable,        Gateway,   None,                  75),
+        (ResourceExhausted,  Gateway,   Some("RATE_LIMITED"),  75),
+        (FailedPrecondition, Gateway,   Some("DRAINING"),      75),
+        (FailedPrecondition, Gateway,   None,                  1),
+        (FailedPrecondition, Gateway,   Some("PAIRING_REQUIRED"), 77),
+        (FailedPrecondition, Gateway,   Some("RATE_LIMITED"),  75),
+        (Code::Unknown,      Transport, Some("FINGERPRINT_MISMATCH"), 77),
+        (InvalidArgument,    Gateway,   Some("CLOCK_SKEW"),    77),
+        (Unavailable,        Transport, None,                  69),
+        (Code::Unknown,      Transport, None,                  69),
+        (InvalidArgument,    Gateway,   Some("MALFORMED_KEY"), 1),
+        (NotFound,           Gateway,   None,                  1),
+        (Aborted,            Gateway,   None,                  1),
+        (DeadlineExceeded,   Gateway,   None,                  1),
+        (Internal,           Gateway,   Some("INTERNAL"),      1),
+        (Unimplemented,      Gateway,   None,                  1),
+    ] {
+        assert_eq!(of_call(code, origin, reason).number(), expected, "{code:?} {reason:?}");
+    }
+}
+
+#[test]
+fn exit_codes_of_connections() {
+    let path = || PathBuf::from("/state/gateway.sock");
+    let source = || io::Error::other("test");
+    let address = || "home:1".parse().unwrap();
+    for (error, expected, next) in [
+        (ConnectError::NotRunning { path: path(), source: source() }, 69, "START"),
+        (ConnectError::TimedOut { target: Target::Unix(path()) }, 69, "openclaw health"),
+        (ConnectError::Io { path: path(), source: source() }, 69, "openclaw health"),
+        (
+            ConnectError::OtherOwner { path: path(), uid: 5 },
+            77,
+            "run it as the user who owns the state directory",
+        ),
+        (
+            ConnectError::Permission { path: path(), source: source() },
+            77,
+            "run it as the user who owns the state directory",
+        ),
+        (ConnectError::PathTooLong { path: path() }, 78, "choose a shorter path with --state-dir"),
+        (ConnectError::Unreachable { address: address(), source: source() }, 69, "openclaw health"),
+        (ConnectError::NoTrust { address: address() }, 78, "openclaw connect LINK"),
+    ] {
+        let failure = Failure::from(error);
+        assert_eq!(failure.exit().number(), expected, "{failure:?}");
+        assert_eq!(failure.next("START").as_deref(), Some(next), "{failure:?}");
+    }
+}
+
+#[test]
+fn reports_have_one_shape() {
+    let failure = Failure::advised(Exit::Configuration, "no context `x`", "openclaw context list");
+    let json = serde_json::to_string(&failure.report("")).unwrap();
+    let expected = r#"{"error":{"code":"CONFIGURATION","reason":"","message":"no context `x`","missingScopes":[],"requestId":"","grant":"","next":"openclaw context list"}}"#;
+    assert_eq!(json, expected);
+    let failure = Failure::from(tonic::Status::not_found("no run `x`"));
+    let json = serde_json::to_string(&failure.report("")).unwrap();
+    assert!(json.starts_with(r#"{"error":{"code":"NOT_FOUND","reason":"","#), "{json}");
+}
+
+#[test]
+fn another_gateway_is_a_refusal_with_a_reason() {
+    let of = |byte| Fingerprint([byte; 32]);
+    let failure = Failure::from(ConnectError::Untrusted {
+        address: "home:1".parse().unwrap(),
+        expected: Trust::Fingerprint(of(1)),
+        found: of(2),
+    });
+    assert_eq!(failure.exit(), Exit::Denied);
+    let json = serde_json::to_value(failure.report("")).unwrap();
+    assert_eq!(json["error"]["code"], "PERMISSION_DENIED");
+    assert_eq!(json["error"]["reason"], "FINGERPRINT_MISMATCH");
+    let message = json["error"]["message"].as_str().unwrap();
+    assert!(message.contains(&of(1).to_string()) && message.contains(&of(2).to_string()));
+}

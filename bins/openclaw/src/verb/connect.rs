@@ -1,0 +1,270 @@
+//! `connect`: from this machine to a gateway on another one, once and for later.
+
+use std::time::Duration;
+
+use openclaw_client::v1::PairingRequest;
+use openclaw_client::{
+    Address, Asks, CallError, Client, ConnectError, Identity, Link, Options, Target, Trust,
+};
+use openclaw_proto::scope_names;
+use openclaw_scopes::{Scope, ScopeSet};
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::access::or_nothing;
+use super::devices::{approval, short};
+use crate::cli::ConnectArgs;
+use crate::contexts::{Context, Contexts};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::length;
+use crate::output::{Format, Output};
+use crate::place::Place;
+use crate::reach::no_trust;
+use crate::table;
+
+/// The pause between two questions whether the device was approved.
+const POLL: Duration = Duration::from_secs(2);
+
+/// What a device without an invitation asks for when nobody says what.
+const PROPOSED: ScopeSet = ScopeSet::of(&[Scope::Read, Scope::Write]);
+
+/// By what to connect.
+#[derive(Debug)]
+enum Way {
+    /// An invitation, with the addresses of its gateway.
+    Invited(Link),
+    /// The gateway is known; whether the device is, will be seen.
+    Known(Vec<Address>, Trust),
+}
+
+pub(super) async fn run(
+    args: ConnectArgs,
+    place: &Place,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    if args.name.as_ref().is_some_and(|name| name.is_empty() || name.contains(':')) {
+        let next = "choose another with --name";
+        return Err(Failure::advised(Exit::Usage, "a name has no colon, and is not empty", next));
+    }
+    let way = way(&args, place)?;
+    let identity = place.device()?;
+    let mut options = Options::default();
+    if let Some(name) = args.device_name.clone() {
+        options.name = name;
+    }
+    if let Some(scopes) = args.scopes.chosen() {
+        options.wish = scopes;
+    }
+    let (client, first, addresses) = match way {
+        Way::Invited(link) => {
+            let (client, address) = Box::pin(Client::redeem(&link, &identity, &options)).await?;
+            (client, address, link.addresses)
+        }
+        Way::Known(addresses, trust) => {
+            options.trust = Some(trust);
+            let wish = args.scopes.chosen().unwrap_or(PROPOSED);
+            let waiting = Waiting { addresses: &addresses, identity: &identity, limit: args.wait };
+            let (client, index) = Box::pin(waiting.admitted(options, wish, output)).await?;
+            let first = addresses.get(index).cloned();
+            (client, first.ok_or_else(nowhere)?, addresses)
+        }
+    };
+    // A colon would make a target of the name.
+    let name = args.name.unwrap_or_else(|| first.host().replace(':', "-"));
+    keep(&client, &name, &first, &addresses, place)?;
+    tell(&client, &name, &first, output)
+}
+
+fn nowhere() -> Failure {
+    Failure::advised(Exit::Usage, "no address is named", "openclaw connect LINK")
+}
+
+/// Decides by what to connect.
+fn way(args: &ConnectArgs, place: &Place) -> Result<Way, Failure> {
+    let usage = |cause: String| Failure::advised(Exit::Usage, cause, "openclaw connect LINK");
+    let instead = |addresses: Vec<Address>| {
+        if args.addresses.is_empty() { addresses } else { args.addresses.clone() }
+    };
+    let place_text = args.place.as_deref().unwrap_or_default().trim();
+    if place_text.starts_with("openclaw:") {
+        let link: Link = place_text.parse().map_err(|error| usage(format!("{error}")))?;
+        let code = args.code.clone().unwrap_or(link.code);
+        return Ok(Way::Invited(Link { code, addresses: instead(link.addresses) }));
+    }
+    let addresses = match (place_text, args.addresses.as_slice()) {
+        ("", []) => return Err(nowhere()),
+        ("", _) => args.addresses.clone(),
+        (text, _) => match text.parse() {
+            Ok(Target::Https(address)) => instead(vec![address]),
+            Ok(Target::Unix(_)) => {
+                return Err(usage("a socket needs no `connect`: name it with --gateway".into()));
+            }
+            Err(error) => return Err(usage(format!("{error}"))),
+        },
+    };
+    match (&args.code, place.trust(None)?) {
+        (Some(code), _) => Ok(Way::Invited(Link { code: code.clone(), addresses })),
+        (None, Some(fingerprint)) => Ok(Way::Known(addresses, Trust::Fingerprint(fingerprint))),
+        (None, None) => {
+            let address = addresses.first().map(ToString::to_string).unwrap_or_default();
+            Err(no_trust(&address))
+        }
+    }
+}
+
+/// A device that waits to be approved.
+struct Waiting<'a> {
+    addresses: &'a [Address],
+    identity: &'a Identity,
+    limit: Duration,
+}
+
+impl Waiting<'_> {
+    /// Connects as soon as the device may: at once when it is paired, else when somebody approved it.
+    async fn admitted(
+        &self,
+        options: Options,
+        wish: ScopeSet,
+        output: &mut Output,
+    ) -> Result<(Client, usize), Failure> {
+        let targets: Vec<_> = self.addresses.iter().cloned().map(Target::Https).collect();
+        let connect = async |options: &Options| {
+            Box::pin(Client::connect_first(&targets, self.identity, options)).await
+        };
+        let started = Instant::now();
+        match connect(&options).await {
+            Err(ConnectError::Refused(error)) if may_ask(&error) => {}
+            connected => return Ok(connected?),
+        }
+        // Asking is an act of its own: only who is not paired asks, and only for what is named.
+        let asking = Options { wish, asks: Asks::Upgrade, ..options };
+        let mut told = String::new();
+        loop {
+            let (refused, pause) = match connect(&asking).await {
+                Ok(connected) => return Ok(connected),
+                Err(ConnectError::Refused(error)) if error.reason() == Some("RATE_LIMITED") => {
+                    let pause = error.retry_after().unwrap_or(POLL);
+                    (None, pause)
+                }
+                Err(ConnectError::Refused(error)) if is_waiting(&error) => (Some(error), POLL),
+                Err(error @ (ConnectError::Refused(_) | ConnectError::Untrusted { .. })) => {
+                    return Err(error.into());
+                }
+                // The gateway may be restarting; the request waits there.
+                Err(_) => (None, POLL),
+            };
+            if let Some(command) = refused.as_ref().and_then(command)
+                && command != told
+            {
+                output.note(&format!("on the gateway's machine: {command}"))?;
+                told = command;
+            }
+            if started.elapsed().saturating_add(pause) > self.limit {
+                let cause =
+                    format!("nobody approved this device within {}", length::show(self.limit));
+                let next = if told.is_empty() { "openclaw connect".into() } else { told };
+                return Err(Failure::advised(Exit::Retry, cause, next));
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
+/// Tells whether asking may help: the device is not paired, or not any more.
+fn may_ask(error: &CallError) -> bool {
+    is_waiting(error) || error.reason() == Some("DEVICE_REVOKED")
+}
+
+fn is_waiting(error: &CallError) -> bool {
+    error.reason() == Some("PAIRING_REQUIRED")
+}
+
+/// Returns the command that approves what a refusal filed.
+fn command(refused: &CallError) -> Option<String> {
+    let own = || refused.request_id().map(|id| format!("openclaw devices approve {id}"));
+    let said = refused.next().filter(|next| next.contains("devices approve"));
+    said.map(str::to_owned).or_else(own)
+}
+
+/// Remembers the gateway as a context, and uses it from now on.
+fn keep(
+    client: &Client,
+    name: &str,
+    first: &Address,
+    addresses: &[Address],
+    place: &Place,
+) -> Result<(), Failure> {
+    let fingerprint = client.fingerprint().map(|fingerprint| fingerprint.to_string());
+    let mut contexts = Contexts::read(place.state_dir())?;
+    if let Some(former) = contexts.contexts.get(name)
+        && former.fingerprint != fingerprint
+    {
+        // The device may be paired by now, and its invitation spent.
+        let cause = format!("context `{name}` is another gateway");
+        let (found, target) = (fingerprint.unwrap_or_default(), Target::Https(first.clone()));
+        let next = format!("openclaw connect {target} --fingerprint {found} --name NAME");
+        return Err(Failure::advised(Exit::Usage, cause, next));
+    }
+    let context = Context {
+        gateway: Target::Https(first.clone()).to_string(),
+        addresses: addresses.iter().map(ToString::to_string).collect(),
+        fingerprint,
+    };
+    contexts.contexts.insert(name.to_owned(), context);
+    contexts.current = Some(name.to_owned());
+    contexts.write(place.state_dir())
+}
+
+/// The connection, as `connect --json` shows it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Connected<'a> {
+    context: &'a str,
+    gateway: String,
+    fingerprint: String,
+    device_id: String,
+    scopes: Vec<String>,
+    approved_scopes: Vec<String>,
+    pending_request: String,
+}
+
+fn tell(
+    client: &Client,
+    context: &str,
+    first: &Address,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let admission = client.admission();
+    let admission = admission.as_deref();
+    let pending = admission.and_then(|it| it.pending.as_ref());
+    let reference = |it: &PairingRequest| format!("{}@{}", it.id, it.revision);
+    let connected = Connected {
+        context,
+        gateway: Target::Https(first.clone()).to_string(),
+        fingerprint: client.fingerprint().map(|it| it.to_string()).unwrap_or_default(),
+        device_id: admission.map(|it| it.device.to_string()).unwrap_or_default(),
+        scopes: admission.map(|it| scope_names(it.scopes)).unwrap_or_default(),
+        approved_scopes: admission.map(|it| scope_names(it.approved_scopes)).unwrap_or_default(),
+        pending_request: pending.map(reference).unwrap_or_default(),
+    };
+    match output.format() {
+        Format::Human => {
+            output.block(&table::facts(&[
+                ("connected to", connected.gateway),
+                ("fingerprint", connected.fingerprint),
+                ("as device", short(&connected.device_id)),
+                ("approved for", or_nothing(&connected.approved_scopes)),
+                ("context", format!("{context}, in use from now on")),
+            ]))?;
+            if let Some(pending) = pending {
+                output.note(&format!("more waits for: {}", approval(pending)))?;
+            }
+        }
+        Format::Json => output.document(&connected)?,
+    }
+    Ok(Exit::Ok)
+}
+
+#[cfg(test)]
+mod tests;
