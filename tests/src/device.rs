@@ -1,20 +1,12 @@
 //! Devices of the tests: real TLS, real proofs, and whatever else a test wants to send.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use openclaw_pairing::{Asks, Claim, DeviceKey, Fingerprint, InvitationCode, Nonce};
 use openclaw_proto::v1;
 use openclaw_scopes::{DeviceId, DeviceRole, Scope, ScopeSet, Timestamp};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
-use crate::{Client, Refusal, TestGateway, connect};
+use crate::{Client, Refusal, TestGateway};
 
 /// A device with a key, that can connect.
 #[derive(Clone, Debug)]
@@ -111,6 +103,11 @@ impl Device {
         self.key.public().device_id().unwrap()
     }
 
+    /// Returns so many characters of the beginning of its id.
+    pub fn beginning(&self, characters: usize) -> String {
+        self.id().as_str().chars().take(characters).collect()
+    }
+
     /// Returns its key.
     pub fn key(&self) -> &DeviceKey {
         &self.key
@@ -175,7 +172,7 @@ impl Device {
         attempt: &Attempt,
     ) -> Result<Connected, Refusal> {
         let bare = gateway.dial().await;
-        self.prove(&bare, gateway.gateway().fingerprint().unwrap(), attempt).await
+        self.prove(&bare, gateway.fingerprint(), attempt).await
     }
 
     /// Has itself approved by the owner for these scopes, and connects.
@@ -194,67 +191,4 @@ impl Device {
 /// Returns the names of scopes, as requests carry them.
 pub fn names(scopes: &[Scope]) -> Vec<String> {
     scopes.iter().map(|scope| scope.name().to_owned()).collect()
-}
-
-/// Opens a TLS connection, whoever listens there.
-pub async fn dial(address: SocketAddr) -> TlsStream<TcpStream> {
-    let provider = Arc::new(ring::default_provider());
-    let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .unwrap()
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anybody(provider)))
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    let stream = TcpStream::connect(address).await.unwrap();
-    stream.set_nodelay(true).unwrap();
-    let name = ServerName::try_from("localhost").unwrap();
-    TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
-}
-
-impl TestGateway {
-    /// Opens a connection over the network, on which nobody has shown who they are.
-    pub async fn dial(&self) -> Client {
-        let address = self.gateway().listens_on().expect("start it with `Setup::network`");
-        connect(dial(address).await).await
-    }
-}
-
-/// Takes any certificate: the tests know whom they dial.
-#[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(rustls::Error::General("TLS 1.2".into()))
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }

@@ -12,7 +12,9 @@
 
 mod client;
 mod device;
+mod dial;
 mod gateway;
+mod log;
 mod provider;
 mod refusal;
 mod turn;
@@ -20,8 +22,10 @@ mod turn;
 use std::time::Duration;
 
 pub use client::{Client, Metadata, connect};
-pub use device::{Attempt, Connected, Device, dial, names};
+pub use device::{Attempt, Connected, Device, names};
+pub use dial::{dial, dial_from, dial_tcp, loopback, shake_hands};
 pub use gateway::{Setup, Stopped, TestGateway};
+pub use log::{Line, Log};
 pub use provider::{Api, Behavior, Provider, Received};
 pub use refusal::Refusal;
 pub use turn::{Asked, Events, ask, request, start};

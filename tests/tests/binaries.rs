@@ -4,6 +4,7 @@ mod crash;
 mod exits;
 mod harness;
 mod inside;
+mod network;
 mod starting;
 mod stopping;
 mod surroundings;

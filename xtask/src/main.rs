@@ -1,4 +1,4 @@
-//! The project's own tasks: `cargo xtask up`, `test`, `fuzz`, `tidy`, `policy`, `bench` and `ci`.
+//! The project's own tasks: `cargo xtask up`, `test`, `sim`, `fuzz`, `tidy`, `policy`, `bench` and `ci`.
 #![expect(clippy::print_stderr, clippy::print_stdout, reason = "a tool speaks on its terminal")]
 
 mod bench;
@@ -6,12 +6,16 @@ mod ci;
 mod environment;
 mod fuzz;
 mod policy;
+mod sim;
 mod testing;
 mod tidy;
 mod up;
 mod workspace;
 
-use std::{num::NonZeroU32, process::ExitCode};
+use std::{
+    num::{NonZeroU32, NonZeroU64},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
 
@@ -54,6 +58,15 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Walk at random over everything that hands out authority, beside an independent model.
+    Sim {
+        /// Where the walk begins; another one each time without it.
+        #[arg(long, value_name = "N")]
+        seed: Option<u64>,
+        /// How many steps.
+        #[arg(long, value_name = "N", default_value = "1000000")]
+        steps: NonZeroU64,
+    },
     /// Run the tests: with nextest where it is installed, otherwise with cargo test.
     Test {
         /// Narrows the run; passed to the test runner as it stands.
@@ -89,6 +102,7 @@ fn perform(task: Task) -> anyhow::Result<()> {
         Task::Fuzz { seconds, target } => fuzz::run(&workspace, target.as_deref(), seconds),
         Task::Policy { check: false } => policy::run(&workspace, policy::Mode::Write),
         Task::Policy { check: true } => policy::run(&workspace, policy::Mode::Check),
+        Task::Sim { seed, steps } => sim::run(&workspace, seed, steps),
         Task::Test { args } => testing::run(&workspace, &args),
         Task::Tidy => tidy::run(&workspace),
         Task::Up { once: false } => up::run(&workspace, up::Ending::Interrupt),

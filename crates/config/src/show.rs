@@ -67,7 +67,7 @@ fn write_listen(out: &mut fmt::Formatter<'_>, listen: Option<&ListenSettings>) -
     };
     writeln!(out, "tcp = {}", quoted(&tcp.to_string()))?;
     if advertise.is_empty() {
-        writeln!(out, "# advertise: every address of the listener but loopback")?;
+        writeln!(out, "# advertise: the addresses of the listener")?;
     } else {
         writeln!(out, "advertise = {}", list(advertise))?;
     }

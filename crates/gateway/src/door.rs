@@ -8,7 +8,7 @@ use openclaw_pairing::{
 };
 use openclaw_proto::{scope_names, to_timestamp, v1};
 use openclaw_scopes::method::RedeemInvitation as RedeemMethod;
-use openclaw_scopes::method::{ConnectDevice, FileRequest as FileMethod, Method as _};
+use openclaw_scopes::method::{ConnectDevice, FileRequest as FileMethod, Method as _, Row};
 use openclaw_scopes::{Caller, Cause, Component, GrantHolder, ScopeSet};
 use openclaw_store::{
     ActError, AdmitDevice, Admitted, DeviceError, FileRequest, PairingView, RedeemInvitation,
@@ -17,7 +17,7 @@ use tonic::Code;
 
 use crate::core::Core;
 use crate::identity::{settle, stranger_entry};
-use crate::limiter::Class;
+use crate::limiter::{Class, Locked};
 use crate::network::Network;
 use crate::registry::Ending;
 use crate::respond::{self, Reply};
@@ -68,8 +68,9 @@ impl Core {
         let nonce = session.take_nonce(now);
         let credential = data_encoding::HEXLOWER.encode(&message.public_key);
         let (limiter, class) = (&network.limiter, self.class_of(&message.public_key));
-        let checked = limiter.check(class, &credential, ip, now);
-        checked.map_err(|locked| Reply::rate_limited(&locked))?;
+        if let Err(locked) = limiter.check(class, &credential, ip, now) {
+            return Err(self.locked_out(session, ConnectDevice::ROW, &locked).await);
+        }
         let expected = Expected { nonce, gateway: network.fingerprint, now };
         let verified = openclaw_pairing::verify(
             &message.claim,
@@ -90,6 +91,13 @@ impl Core {
                 Err(unproven(&error, now))
             }
         }
+    }
+
+    /// Refuses whoever has failed too often, and counts that too.
+    async fn locked_out(&self, session: &Session, row: &'static Row, locked: &Locked) -> Reply {
+        let entry = stranger_entry(session.address(), row.name, &locked.to_string());
+        self.store.refuse_stranger(entry, clock::now()).await;
+        Reply::rate_limited(locked)
     }
 
     /// Tells whether somebody shows the key of a device that is known. Whatever goes wrong here, the
@@ -144,8 +152,9 @@ impl Door<'_> {
     async fn redeem(&self, invitation: &[u8]) -> Result<(), Reply> {
         let (now, ip) = (clock::now(), self.session.address().ip());
         // The limit is on the address: each guess is another secret, and each device another key.
-        let checked = self.network.limiter.check(Class::Invitation, "", ip, now);
-        checked.map_err(|locked| Reply::rate_limited(&locked))?;
+        if let Err(locked) = self.network.limiter.check(Class::Invitation, "", ip, now) {
+            return Err(self.core.locked_out(self.session, RedeemMethod::ROW, &locked).await);
+        }
         let secret = InvitationSecret::parse(invitation);
         let Some(secret) = secret else {
             self.network.limiter.failed(Class::Invitation, "", ip, now);

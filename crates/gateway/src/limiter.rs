@@ -42,7 +42,7 @@ pub(crate) enum Class {
 
 /// Too many failures: nothing is looked at before the time has passed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("too many failed credentials: try again in {} s", .retry_after.as_millis().div_ceil(1000))]
+#[error("too many failed credentials")]
 pub(crate) struct Locked {
     /// How long it takes, [`LOCK`] at most.
     pub(crate) retry_after: Duration,

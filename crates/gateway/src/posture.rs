@@ -1,8 +1,8 @@
 //! What weakens a gateway: checks with ids, each with the command that mends it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use openclaw_config::Sandbox;
@@ -49,7 +49,7 @@ const LATE: Duration = DAY.saturating_mul(180);
 const SOON: Duration = DAY.saturating_mul(21);
 
 /// How many checks are made.
-const CHECKS: u32 = 15;
+const CHECKS: u32 = 16;
 
 /// Looks at everything; returns the findings, the gravest first, and how many checks were made.
 pub(crate) fn look(
@@ -190,34 +190,28 @@ fn about_network(around: &Around, now: Timestamp, findings: &mut Vec<Finding>) {
 
 /// Tells whether an address is reachable from more than one private network.
 const fn is_public(listen: SocketAddr) -> bool {
-    match listen {
-        SocketAddr::V4(address) => {
-            let ip = address.ip();
+    match listen.ip().to_canonical() {
+        IpAddr::V4(ip) => {
             ip.is_unspecified() || !(ip.is_loopback() || ip.is_private() || ip.is_link_local())
         }
-        SocketAddr::V6(address) => {
-            let ip = address.ip();
-            ip.is_unspecified() || !(ip.is_loopback() || ip.is_unique_local())
+        IpAddr::V6(ip) => {
+            let is_near = ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local();
+            ip.is_unspecified() || !is_near
         }
     }
 }
 
-/// What only the owner may read, and what may be found in each.
-const PRIVATE: [&str; 7] = [
-    "audit.key",
-    "device.key",
-    "gateway.db",
-    "openclaw.toml",
-    "tls/key.pem",
-    "token.key",
-    "contexts.toml",
-];
+/// What only the owner may read.
+const PRIVATE: [&str; 5] = ["audit.key", "device.key", "gateway.db", "tls/key.pem", "token.key"];
+/// What holds no secret and may be read, but which only the owner should change. The directory keeps
+/// others out, so this is a second lock.
+const SETTINGS: [&str; 2] = ["contexts.toml", "openclaw.toml"];
 
 fn about_files(around: &Around, findings: &mut Vec<Finding>) {
-    let mode =
-        |path: &PathBuf| std::fs::metadata(path).ok().map(|file| file.permissions().mode() & 0o777);
-    let mut open = |id, severity, path: &PathBuf, wanted: &str| {
-        if let Some(mode) = mode(path).filter(|mode| mode & 0o077 != 0) {
+    let mut open = |id, severity, path: &Path, refused: u32, wanted: &str| {
+        let file = std::fs::metadata(path).ok();
+        let mode = file.map(|file| file.permissions().mode() & 0o777);
+        if let Some(mode) = mode.filter(|mode| mode & refused != 0) {
             let path = path.display();
             findings.push(Finding {
                 id,
@@ -228,9 +222,13 @@ fn about_files(around: &Around, findings: &mut Vec<Finding>) {
             });
         }
     };
-    open("fs.state_dir.mode", Severity::Critical, &around.state_dir, "700");
+    let dir = around.state_dir.as_path();
+    open("fs.state_dir.mode", Severity::Critical, dir, 0o077, "700");
     for name in PRIVATE {
-        open("fs.key_mode", Severity::Critical, &around.state_dir.join(name), "600");
+        open("fs.key_mode", Severity::Critical, &dir.join(name), 0o077, "600");
+    }
+    for name in SETTINGS {
+        open("fs.settings_mode", Severity::Info, &dir.join(name), 0o022, "go-w");
     }
 }
 

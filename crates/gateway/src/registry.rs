@@ -1,6 +1,7 @@
 //! Who is connected with which grant: what goes on for a holder ends with its grant.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use openclaw_scopes::GrantHolder;
@@ -10,26 +11,41 @@ use tokio_util::sync::CancellationToken;
 
 use crate::engine::Engine;
 use crate::session::Session;
+use crate::task::Spawner;
 
 /// Connections of one device at most: each keeps a socket and its buffers.
 const MAX_OF_ONE: usize = 64;
 
+/// In how many portions those who wait for one end are woken. A device may have thousands of streams;
+/// between two portions everybody else has a turn.
+const PORTIONS: usize = 32;
+
 /// The end of one grant: of all that was issued under its present epoch.
 #[derive(Debug, Default)]
 pub(crate) struct Ending {
-    token: CancellationToken,
     how: OnceLock<End>,
+    next: AtomicUsize,
+    portions: [CancellationToken; PORTIONS],
 }
 
 impl Ending {
-    /// Returns how the grant ended; `None` while it has not.
+    /// Returns how the grant ended; `None` while it has not. Known before the answer to whoever ended it
+    /// is sent, so whatever looks here before it acts comes too late by no message.
     pub(crate) fn how(&self) -> Option<End> {
         self.how.get().copied()
     }
 
-    /// Is cancelled when the grant ends.
-    pub(crate) const fn token(&self) -> &CancellationToken {
-        &self.token
+    /// Returns a token that is cancelled soon after the grant has ended, to wake what waits.
+    pub(crate) fn token(&self) -> CancellationToken {
+        let next = self.next.fetch_add(1, Ordering::Relaxed);
+        self.portions.get(next % PORTIONS).cloned().unwrap_or_default()
+    }
+
+    async fn wake(&self) {
+        for portion in &self.portions {
+            portion.cancel();
+            tokio::task::yield_now().await;
+        }
     }
 }
 
@@ -46,12 +62,15 @@ pub(crate) struct Registry {
     changes: watch::Sender<u64>,
     engine: OnceLock<Engine>,
     holders: Mutex<BTreeMap<GrantHolder, Entry>>,
+    spawner: Spawner,
 }
 
 impl Registry {
+    /// Makes an empty one. Within the runtime, where those who wait for an end are woken.
     pub(crate) fn new() -> Self {
         let changes = watch::Sender::new(0);
-        Self { changes, engine: OnceLock::new(), holders: Mutex::default() }
+        let (engine, holders) = (OnceLock::new(), Mutex::default());
+        Self { changes, engine, holders, spawner: Spawner::current() }
     }
 
     /// Names the engine whose runs end with their grants.
@@ -83,7 +102,9 @@ impl Registry {
         Ok(())
     }
 
-    /// Ends what goes on under grants that have ended. On the store's writer thread: it does not block.
+    /// Ends what goes on under grants that have ended. On the store's writer thread: it does not block,
+    /// and leaves to the runtime to wake what may be thousands of streams, for the answer to whoever
+    /// ended them does not wait behind them.
     //= docs/threat-model.md#T32
     pub(crate) fn on_ended(&self, ended: &[Ended]) {
         for Ended { holder, how } in ended {
@@ -94,14 +115,19 @@ impl Registry {
             if let Some(Entry { ending, sessions }) = entry {
                 // Set once: an entry is removed before it is told.
                 ending.how.get_or_init(|| *how);
-                ending.token.cancel();
-                let still = sessions.iter().filter_map(Weak::upgrade);
-                match how {
-                    // A connection whose tokens ended stays, and counts: its device proves its key
-                    // again on it.
-                    End::Replaced => self.rejoin(holder, still),
-                    End::Withdrawn => still.for_each(|session| session.close()),
+                let still: Vec<_> = sessions.iter().filter_map(Weak::upgrade).collect();
+                let how = *how;
+                // A connection whose tokens ended stays, and counts: its device proves its key again
+                // on it.
+                if how == End::Replaced {
+                    self.rejoin(holder, &still);
                 }
+                self.spawner.detached(async move {
+                    ending.wake().await;
+                    if how == End::Withdrawn {
+                        still.iter().for_each(|session| session.close());
+                    }
+                });
             }
             if let Some(engine) = self.engine.get() {
                 engine.grant_ended(holder);
@@ -110,10 +136,10 @@ impl Registry {
         self.changed();
     }
 
-    fn rejoin(&self, holder: &GrantHolder, sessions: impl Iterator<Item = Arc<Session>>) {
+    fn rejoin(&self, holder: &GrantHolder, sessions: &[Arc<Session>]) {
         let mut holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = holders.entry(holder.clone()).or_default();
-        entry.sessions.extend(sessions.map(|session| Arc::downgrade(&session)));
+        entry.sessions.extend(sessions.iter().map(Arc::downgrade));
     }
 
     /// Tells those who wait that a request was decided.
@@ -154,7 +180,8 @@ mod tests {
         assert!(Arc::ptr_eq(&a, &registry.watch(&holder("a"))));
         registry.on_ended(&ended("a", End::Replaced));
         assert_eq!((a.how(), b.how()), (Some(End::Replaced), None));
-        assert!(a.token().is_cancelled() && !b.token().is_cancelled());
+        a.token().cancelled().await;
+        assert!(!b.token().is_cancelled());
         let next = registry.watch(&holder("a"));
         assert!(!next.token().is_cancelled());
         registry.on_ended(&ended("a", End::Withdrawn));
@@ -173,9 +200,12 @@ mod tests {
         assert_eq!(registry.join(&holder("a"), last), Err(TooMany));
         assert_eq!(registry.join(&holder("b"), last), Ok(()));
         registry.on_ended(&ended("a", End::Replaced));
+        tokio::task::yield_now().await;
         assert!(first.iter().all(|session| !session.is_closing()));
         registry.on_ended(&ended("a", End::Withdrawn));
-        assert!(first.iter().all(|session| session.is_closing()));
+        for session in first {
+            session.closing().cancelled().await;
+        }
         assert!(!last.is_closing());
     }
 }

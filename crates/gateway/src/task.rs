@@ -15,6 +15,25 @@ where
     drop(tokio::spawn(work));
 }
 
+/// Starts tasks from threads that are not the runtime's.
+#[derive(Clone, Debug)]
+pub(crate) struct Spawner(tokio::runtime::Handle);
+
+impl Spawner {
+    /// Returns that of the runtime that this is called in.
+    pub(crate) fn current() -> Self {
+        Self(tokio::runtime::Handle::current())
+    }
+
+    /// Starts a short task that nobody waits for, and whose loss in a stop is no harm.
+    pub(crate) fn detached<F>(&self, work: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        drop(self.0.spawn(work));
+    }
+}
+
 impl Tasks {
     /// Starts a task.
     pub(crate) fn spawn<F>(&self, work: F)

@@ -248,6 +248,10 @@ impl<A: Ask> Act<A> {
 impl<A: Ask> Job for Act<A> {
     fn run(&mut self, context: &mut Context<'_>) -> Ran {
         let (outcome, ran) = context.savepoint(|context| self.decide(context));
+        if outcome.is_err() {
+            // What was undone has ended nothing.
+            self.ended.borrow_mut().clear();
+        }
         self.outcome = Some(outcome.unwrap_or_else(|error| Err(ActError::Store(error))));
         ran
     }

@@ -1,7 +1,8 @@
 //! What holders may do, as it stands now, and the one place where it ends.
 
-use openclaw_scopes::{Epoch, Grant, GrantHolder, RunId, ScopeSet, Timestamp};
-use rusqlite::{Connection, OptionalExtension as _, params};
+use openclaw_pairing::Baseline;
+use openclaw_scopes::{DeviceId, Epoch, Grant, GrantHolder, RunId, ScopeSet, Timestamp};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::act::{Transaction, live_epoch};
 use crate::error::{StoreError, damaged};
@@ -64,10 +65,7 @@ pub(crate) fn live(
     let scopes = match holder {
         GrantHolder::Owner => Some(ScopeSet::ALL),
         GrantHolder::Gateway => Some(ScopeSet::EMPTY),
-        GrantHolder::Device(id) => {
-            let sql = "SELECT granted FROM device_roles WHERE device = ?1 AND role = 'operator'";
-            scopes_of(connection, sql, id.as_str())?
-        }
+        GrantHolder::Device(id) => baseline_of(connection, id)?.map(Baseline::granted),
         GrantHolder::Token(id) => {
             let sql = "SELECT scopes FROM tokens WHERE id = ?1 AND revoked_at IS NULL";
             let scopes = scopes_of(connection, sql, id.as_str())?;
@@ -89,6 +87,16 @@ pub(crate) fn live(
         GrantHolder::Plugin(_) => None,
     };
     Ok(scopes.map(|scopes| (epoch, scopes.closed())))
+}
+
+/// What a damaged row grants beyond what was approved counts for nothing.
+fn baseline_of(connection: &Connection, id: &DeviceId) -> rusqlite::Result<Option<Baseline>> {
+    let sql = "SELECT approved, granted FROM device_roles WHERE device = ?1 AND role = 'operator'";
+    let read = |row: &Row<'_>| {
+        let kept = |column| scopes(column, &row.get::<_, String>(column)?);
+        Ok(Baseline::recorded(kept(0)?, kept(1)?))
+    };
+    connection.prepare_cached(sql)?.query_row([id.as_str()], read).optional()
 }
 
 fn scopes_of(connection: &Connection, sql: &str, id: &str) -> rusqlite::Result<Option<ScopeSet>> {

@@ -129,8 +129,16 @@ impl Ask for RedeemInvitation {
 
     const FAILURES: Failures = Failures::Counted;
 
-    fn target(&self, _: &Transaction<'_>) -> Result<Authority, Fault<DeviceError>> {
-        Ok(Authority::of(GrantHolder::Device(self.proven.claim().device.clone())))
+    fn target(&self, tx: &Transaction<'_>) -> Result<Authority, Fault<DeviceError>> {
+        let authority = Authority::of(GrantHolder::Device(self.proven.claim().device.clone()));
+        let id: Option<String> = tx
+            .prepare_cached("SELECT id FROM invitations WHERE hash = ?1")?
+            .query_row([self.hash.0], |row| row.get(0))
+            .optional()?;
+        let Some(id) = id else { return Ok(authority) };
+        // Through which one a device came in is what is asked of the log afterwards.
+        let name = format!("{} through invitation {id}", authority.name).into();
+        Ok(Authority { name, ..authority })
     }
 
     fn apply(

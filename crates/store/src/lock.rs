@@ -9,7 +9,7 @@ use rustix::fs::{FlockOperation, Mode, OFlags};
 /// Holds a state directory for as long as it lives; the kernel lets go when the process ends.
 #[derive(Debug)]
 pub struct StateLock {
-    _file: File,
+    file: File,
 }
 
 /// Why a state directory could not be locked.
@@ -54,7 +54,17 @@ impl StateLock {
         file.set_len(0)?;
         file.rewind()?;
         writeln!(file, "{}", std::process::id())?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for StateLock {
+    /// Lets go in so many words: a process that is just being started holds a copy of every file, and the
+    /// lock with it, until it has become another program.
+    fn drop(&mut self) {
+        if let Err(error) = rustix::fs::flock(&self.file, FlockOperation::Unlock) {
+            tracing::debug!(%error, "the lock is left to the kernel");
+        }
     }
 }
 
@@ -70,7 +80,9 @@ mod tests {
         let error = StateLock::acquire(dir.path()).unwrap_err();
         let expected = format!("the state directory is held by process {}", std::process::id());
         assert_eq!(error.to_string(), expected);
+        let inherited = first.file.try_clone().unwrap();
         drop(first);
         StateLock::acquire(dir.path()).unwrap();
+        drop(inherited);
     }
 }

@@ -1,6 +1,8 @@
 //! A store in a temporary directory, and what the tests of this crate ask of it.
 
+mod access;
 mod asks;
+mod authority;
 mod damage;
 mod full;
 mod groups;

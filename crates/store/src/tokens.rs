@@ -258,17 +258,33 @@ pub(crate) fn withdraw(
     issuer: Option<&GrantHolder>,
     now: Timestamp,
 ) -> rusqlite::Result<usize> {
+    let holders = issued(tx, issuer)?;
+    holders.iter().try_for_each(|holder| revoke(tx, holder, now))?;
+    Ok(holders.len())
+}
+
+/// Voids what was told to whoever showed a token of an issuer that has less now: the token stands for
+/// less from now on, and so must a call that is under way.
+//= docs/threat-model.md#T32
+pub(crate) fn replace(
+    tx: &Transaction<'_>,
+    issuer: &GrantHolder,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let holders = issued(tx, Some(issuer))?;
+    holders.iter().try_for_each(|holder| grants::end(tx, holder, End::Replaced, now))
+}
+
+/// Returns whose grants are tokens of an issuer, or of anybody, that were not withdrawn.
+fn issued(
+    connection: &Connection,
+    issuer: Option<&GrantHolder>,
+) -> rusqlite::Result<Vec<GrantHolder>> {
     let sql = "SELECT holder FROM tokens WHERE revoked_at IS NULL AND (?1 IS NULL OR issuer = ?1)";
     let issuer = issuer.map(ToString::to_string);
-    let holders = tx
-        .prepare_cached(sql)?
-        .query_map([issuer], |row| row.get::<_, String>(0))?
-        .collect::<Result<Vec<_>, _>>()?;
-    for holder in &holders {
-        let holder = holder.parse().map_err(|error| damaged(0, error))?;
-        revoke(tx, &holder, now)?;
-    }
-    Ok(holders.len())
+    let parse = |text: String| text.parse().map_err(|error| damaged(0, error));
+    let mut statement = connection.prepare_cached(sql)?;
+    statement.query_map([issuer], |row| row.get(0).and_then(parse))?.collect()
 }
 
 /// What a bearer that was shown stands for.

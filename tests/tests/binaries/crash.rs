@@ -1,5 +1,6 @@
 //! Kills at random points under load: what was acknowledged is there after every restart.
 
+mod access;
 mod journal;
 mod load;
 mod promises;

@@ -137,8 +137,8 @@ async fn ways_to_name_the_gateway() {
     std::fs::write(home.state().join("contexts.toml"), contexts).unwrap();
     assert!(serves(&[], "health").await);
     let list = home.run("context list --json").await.json();
-    let expected =
-        json!({ "current": "near", "contexts": [{ "name": "near", "gateway": socket }] });
+    let near = json!({ "name": "near", "gateway": socket, "addresses": [], "fingerprint": "" });
+    let expected = json!({ "current": "near", "contexts": [near] });
     assert_eq!(list, expected);
     home.run("context rm near --yes").await.ok();
     assert_eq!(home.run("context use near").await.code, 78);

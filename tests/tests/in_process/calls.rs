@@ -1,10 +1,14 @@
 //! One call of every method that clients can reach, by its public name and line of the policy.
 
+mod authority;
+
 use openclaw_client::health::HealthCheckRequest;
 use openclaw_proto::v1;
 use openclaw_tests::{Client, request, soon};
 use tonic::{Status, Streaming};
 use tonic_reflection::pb::v1 as reflection;
+
+pub(super) use self::authority::{About, HELD, touched};
 
 async fn first<T>(stream: Result<tonic::Response<Streaming<T>>, Status>) -> Result<(), Status> {
     let mut stream = stream?.into_inner();
@@ -12,8 +16,15 @@ async fn first<T>(stream: Result<tonic::Response<Streaming<T>>, Status>) -> Resu
 }
 
 /// Calls a method on a target that the line `when` of its row judges. `tag` makes it a request of
-/// its own; there are the session `main` and the run `kept`, and an agent `spare-TAG` to be deleted.
-pub(super) async fn call(client: &Client, name: &str, when: &str, tag: &str) -> Result<(), Status> {
+/// its own; there are the session `main` and the run `kept`, and an agent `spare-TAG` to be deleted;
+/// and what is handed out or taken away is `about`.
+pub(super) async fn call(
+    client: &Client,
+    name: &str,
+    when: &str,
+    tag: &str,
+    about: &About,
+) -> Result<(), Status> {
     let idempotency_key = format!("call-{tag}");
     match (name, when) {
         ("health", "") => client.health().check(HealthCheckRequest::default()).await.map(drop),
@@ -109,6 +120,6 @@ pub(super) async fn call(client: &Client, name: &str, when: &str, tag: &str) -> 
         ("audit.export", "") => {
             first(client.audit().export(v1::ExportAuditRequest::default()).await).await
         }
-        (name, when) => panic!("`{name}` on `{when}` is new: say here how it is called"),
+        (name, when) => authority::call(client, name, when, tag, about).await,
     }
 }

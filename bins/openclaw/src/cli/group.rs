@@ -199,7 +199,7 @@ pub(crate) enum AuditVerb {
         /// Only those of this method, by its public name.
         #[arg(long, value_name = "NAME")]
         method: Option<String>,
-        /// Only those of this principal, for example owner:1000.
+        /// Only what this principal did or was done on its behalf: owner:1000, token:ID, or a device's id or the beginning of it.
         #[arg(long, value_name = "PRINCIPAL")]
         principal: Option<String>,
         /// Only refusals.

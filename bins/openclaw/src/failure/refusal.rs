@@ -36,8 +36,11 @@ pub(super) fn of_call(code: Code, origin: Origin, reason: Option<&str>) -> Exit 
 
 /// Returns what to do about a refusal: what the gateway says, else what follows from its facts.
 pub(super) fn of_refusal(error: &CallError, exit: Exit) -> Option<String> {
-    if let Some(next) = error.next() {
-        return Some(next.to_owned());
+    match (error.next(), error.server_time()) {
+        // The gateway knows the remedy, and its time beside it.
+        (Some(next), Some(time)) => return Some(format!("{next}; the gateway's says {time}")),
+        (Some(next), None) => return Some(next.to_owned()),
+        (None, _) => {}
     }
     match (error.reason(), error.request_id(), error.retry_after()) {
         (_, Some(id), _) => Some(format!("openclaw devices approve {id}")),

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use openclaw_client::{Code, Fingerprint, Origin, Target, Trust};
+use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::*;
 
@@ -63,6 +64,17 @@ fn exit_codes_of_connections() {
         assert_eq!(failure.exit().number(), expected, "{failure:?}");
         assert_eq!(failure.next("START").as_deref(), Some(next), "{failure:?}");
     }
+}
+
+#[test]
+fn a_clock_that_is_off_is_told_the_time() {
+    let time = "2026-01-01T00:00:00Z";
+    let facts = [("serverTime".to_owned(), time.to_owned())];
+    let mut details = ErrorDetails::with_error_info("CLOCK_SKEW", "openclaw", facts);
+    details.add_help_link("set the clock of the device", "");
+    let status = tonic::Status::with_error_details(Code::Unauthenticated, "off", details);
+    let expected = format!("set the clock of the device; the gateway's says {time}");
+    assert_eq!(Failure::from(status).next(""), Some(expected));
 }
 
 #[test]

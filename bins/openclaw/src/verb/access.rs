@@ -47,7 +47,7 @@ pub(super) async fn run(
 }
 
 /// A principal as the gateway names it: what can only be a device's id is one.
-fn principal_name(text: &str) -> String {
+pub(super) fn principal_name(text: &str) -> String {
     let is_hex = |c: char| c.is_ascii_digit() || matches!(c, 'a'..='f');
     if text.len() >= PREFIX && text.chars().all(is_hex) {
         format!("device:{text}")

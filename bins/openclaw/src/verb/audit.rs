@@ -11,6 +11,7 @@ use openclaw_client::v1::{
     VerifyAuditResponse,
 };
 
+use super::access::principal_name;
 use super::text;
 use crate::cli::{AuditVerb, Head};
 use crate::exit::Exit;
@@ -37,7 +38,7 @@ pub(super) async fn run(
             let request = ListAuditRequest {
                 all: !own,
                 method: text(method),
-                principal: text(principal),
+                principal: text(principal.as_deref().map(principal_name)),
                 decision: decision.into(),
                 ..ListAuditRequest::default()
             };

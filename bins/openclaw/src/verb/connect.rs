@@ -137,11 +137,18 @@ impl Waiting<'_> {
             Err(ConnectError::Refused(error)) if may_ask(&error) => {}
             connected => return Ok(connected?),
         }
+        // Whoever approves compares it: the name is only what the device says of itself.
+        if let Identity::Device(key) = self.identity
+            && let Ok(id) = key.public().device_id()
+        {
+            output.note(&format!("this device is {id}"))?;
+        }
         // Asking is an act of its own: only who is not paired asks, and only for what is named.
-        let asking = Options { wish, asks: Asks::Upgrade, ..options };
+        let asking = Options { wish, asks: Asks::Upgrade, ..options.clone() };
         let mut told = String::new();
+        let mut attempt = connect(&asking).await;
         loop {
-            let (refused, pause) = match connect(&asking).await {
+            let (refused, pause) = match attempt {
                 Ok(connected) => return Ok(connected),
                 Err(ConnectError::Refused(error)) if error.reason() == Some("RATE_LIMITED") => {
                     let pause = error.retry_after().unwrap_or(POLL);
@@ -167,6 +174,12 @@ impl Waiting<'_> {
                 return Err(Failure::advised(Exit::Retry, cause, next));
             }
             tokio::time::sleep(pause).await;
+            // What was approved may be a part of what was asked for: that is an answer, not a reason to
+            // ask for the rest.
+            attempt = match connect(&options).await {
+                Err(ConnectError::Refused(error)) if may_ask(&error) => connect(&asking).await,
+                attempt => attempt,
+            };
         }
     }
 }

@@ -13,9 +13,9 @@ async fn here() {
     let next = |scopes: &str| format!("next: openclaw --state-dir STATE devices approve {scopes}\n");
     let devices = "DEVICE        NAME    ROLE      STATUS  APPROVED                          CARRIES        REQUESTED  USED  APPROVED BY  THROUGH\n\
                    abcdef012345  Laptop  operator  active  operator.approvals operator.read  operator.read  -          -     -            -\n";
-    let requests = "REQUEST  DEVICE        NAME  KIND           REQUESTED       APPROVED  FROM  ASKED  LAPSES\n\
-                    r1@2     abcdef012345  -     not-paired     operator.admin  nothing   -     -      -\n\
-                    r2@2     abcdef012345  -     scope-upgrade  operator.write  nothing   -     -      -\n";
+    let requests = "REQUEST  DEVICE                            NAME  KIND           REQUESTED       BEFORE  APPROVED  FROM  ASKED  LAPSES\n\
+                    r1@2     abcdef0123456789abcdef0123456789  -     not-paired     operator.admin  -       nothing   -     -      -\n\
+                    r2@2     abcdef0123456789abcdef0123456789  -     scope-upgrade  operator.write  -       nothing   -     -      -\n";
     let bare = format!("error: an approval names the revision that was looked at: r1@2\n{}", next("r1@2 --scopes operator.write"));
     let upgrade = format!("error: name what the device gets beside what it has\n{}", next("r2@2 --scopes operator.write"));
     let id = DEVICE;

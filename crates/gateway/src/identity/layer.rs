@@ -7,9 +7,11 @@ use std::task::{Context, Poll};
 
 use futures_util::TryFutureExt as _;
 use futures_util::future::{Either, MapOk};
-use openclaw_scopes::method::{Surface, find};
+use openclaw_scopes::method::{
+    Method as _, RemoveDevice, RevokeAll, RevokeDevice, RotateDevice, Surface, find,
+};
 use openclaw_scopes::{Caller, GrantHolder};
-use openclaw_store::Store;
+use openclaw_store::{Decision, Entry, Store};
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
@@ -74,10 +76,14 @@ where
         let turned = match request.extensions().get::<Identity>() {
             // A bearer on the socket narrows: whoever shows one is whom it stands for, or nobody.
             //= docs/threat-model.md#T34
-            Some(Identity::Known(_)) if bearer::is_shown(&request) => {
+            Some(Identity::Known(caller)) if bearer::is_shown(&request) => {
                 match self.layer.token_on_socket(&request) {
                     Ok((caller, ending)) => return self.known(request, caller, ending, None),
-                    Err(reply) => return refused(reply),
+                    Err(reply) => {
+                        let (method, reason) = (method_of(&request), reply.message());
+                        let entry = Entry::of(caller, method, &"socket", Decision::Denied, reason);
+                        return self.turned_away(entry, reply);
+                    }
                 }
             }
             Some(Identity::Known(_)) => {
@@ -95,7 +101,11 @@ where
                     Ok((caller, ending)) => {
                         return self.known(request, caller, ending, Some(session));
                     }
-                    Err(reply) => return self.turned_away(&request, &session, reply),
+                    Err(reply) => {
+                        let (method, from) = (method_of(&request), session.address());
+                        let entry = bearer::stranger_entry(from, method, reply.message());
+                        return self.turned_away(entry, reply);
+                    }
                 }
             }
             Some(Identity::Nobody(turned)) => Arc::clone(turned),
@@ -112,8 +122,8 @@ where
     }
 }
 
-fn refused<F, E: Send + 'static>(reply: Reply) -> Either<F, Slow<E>> {
-    Either::Right(Box::pin(std::future::ready(Ok(Status::from(reply).into_http()))))
+fn method_of(request: &Request) -> &'static str {
+    find(request.uri().path()).map_or("unknown", |row| row.name)
 }
 
 impl<S> Guarded<S>
@@ -131,6 +141,7 @@ where
         session: Option<Arc<Session>>,
     ) -> <Self as Service<Request>>::Future {
         let asks = upgrade::is_asked_for(request.headers());
+        let is_told = tells_of_an_end(request.uri().path());
         request.extensions_mut().insert(Identity::Known(Arc::clone(&caller)));
         let answered = self.inner.call(request);
         let layer = self.layer.clone();
@@ -140,19 +151,15 @@ where
                 Some(session) if asks => layer.with_upgrade(response, &caller, &session).await,
                 _ => response,
             };
+            if is_told {
+                return Ok(response);
+            }
             Ok(response.map(|body| Body::new(Watched::new(body, caller, ending))))
         }))
     }
 
-    /// Refuses somebody on the network who has not shown who they are, and counts it.
-    fn turned_away(
-        &self,
-        request: &Request,
-        session: &Session,
-        reply: Reply,
-    ) -> <Self as Service<Request>>::Future {
-        let method = find(request.uri().path()).map_or("unknown", |row| row.name);
-        let entry = bearer::stranger_entry(session.address(), method, reply.message());
+    /// Refuses somebody who has not shown who they are, and counts it.
+    fn turned_away(&self, entry: Entry, reply: Reply) -> <Self as Service<Request>>::Future {
         let store = self.layer.store.clone();
         Either::Right(Box::pin(async move {
             store.refuse_stranger(entry, clock::now()).await;
@@ -211,6 +218,13 @@ impl IdentityLayer {
         }
         upgrade::of_refusal(&self.store, caller, session.address().ip(), status).await.into_http()
     }
+}
+
+/// Tells whether a method may end the grant of whoever calls it. Its answer outlives that: it is one
+/// message, decided before, that says what was done.
+fn tells_of_an_end(path: &str) -> bool {
+    let methods = [RemoveDevice::ROW, RevokeAll::ROW, RevokeDevice::ROW, RotateDevice::ROW];
+    find(path).is_some_and(|row| methods.iter().any(|method| method.name == row.name))
 }
 
 /// Gives a message that was too large for the decoder a face of ours: it is refused below the

@@ -26,7 +26,7 @@ pub(super) struct Watched {
 
 impl Watched {
     pub(super) fn new(body: Body, caller: Arc<Caller>, ending: Arc<Ending>) -> Self {
-        let ended = Box::pin(ending.token().clone().cancelled_owned());
+        let ended = Box::pin(ending.token().cancelled_owned());
         Self { body, caller, ended, ending, is_over: false }
     }
 }
@@ -43,7 +43,7 @@ impl http_body::Body for Watched {
         if self.is_over {
             return Poll::Ready(None);
         }
-        if self.ended.as_mut().poll(context).is_ready() {
+        if self.ending.how().is_some() || self.ended.as_mut().poll(context).is_ready() {
             self.is_over = true;
             let how = self.ending.how().unwrap_or(End::Withdrawn);
             let status = Status::from(bearer::ended(self.caller.on_behalf_of(), how));

@@ -7,8 +7,8 @@ use openclaw_scopes::method::{
 };
 use openclaw_scopes::target::Subject;
 use openclaw_scopes::{
-    Caller, Cause, Component, DeviceRole, Explanation, Grant, GrantHolder, RunId, ScopeSet,
-    TokenId, explain, method, policy,
+    Caller, Cause, Component, Denial, DeviceRole, Explanation, Grant, GrantHolder, RunId, ScopeSet,
+    Timestamp, TokenId, explain, method, policy,
 };
 use openclaw_store::{DeviceRef, Held, Provenance, ShowAccess, Whose};
 use tonic::{Code, Request, Response, Status};
@@ -41,7 +41,8 @@ impl Access for Core {
             "" => None,
             target => Some(find_case(row, target)?),
         };
-        Ok(Response::new(response(&about, &explain(&about, row, case))))
+        let ended = self.has_ended(&about)?.then_some(Denial::GrantEnded);
+        Ok(Response::new(response(&about, &explain(&about, row, case), ended)))
     }
 
     async fn show(
@@ -52,7 +53,7 @@ impl Access for Core {
         let whose = whose(&message.principal)?;
         let held = self.store.view(&caller, &ShowAccess(whose), clock::now()).await;
         let held = held.map_err(|error| respond::act(error, ShowMethod::ROW, respond::device))?;
-        Ok(Response::new(shown(&caller, &held)))
+        Ok(Response::new(shown(&caller, &as_of(held, clock::now()))))
     }
 }
 
@@ -99,6 +100,32 @@ impl Core {
             None | Some(_) => Err(unknown()),
         }
     }
+}
+
+impl Core {
+    /// Tells whether somebody has no grant any more: then nothing is allowed, whatever it held.
+    fn has_ended(&self, about: &Caller) -> Result<bool, Reply> {
+        let whose = match about.on_behalf_of() {
+            GrantHolder::Token(id) => Whose::Token(id.to_string()),
+            holder @ (GrantHolder::Device(_)
+            | GrantHolder::Gateway
+            | GrantHolder::Owner
+            | GrantHolder::Plugin(_)) => {
+                let epoch = self.store.epoch(holder).map_err(|error| respond::store(&error))?;
+                return Ok(epoch.is_none());
+            }
+        };
+        let held = self.store.held(about, &whose);
+        let held =
+            held.map_err(|error| respond::act(error, ExplainAccess::ROW, respond::device))?;
+        Ok(as_of(held, clock::now()).epoch.is_none())
+    }
+}
+
+/// What somebody holds at an instant: of a token whose time is up, nothing.
+fn as_of(held: Held, now: Timestamp) -> Held {
+    let is_over = held.token.as_ref().is_some_and(|token| now >= token.expires_at);
+    if is_over { Held { effective: ScopeSet::EMPTY, epoch: None, ..held } } else { held }
 }
 
 /// Tells whether a name without a kind can be a device's.
@@ -214,7 +241,11 @@ fn find_case(row: &'static Row, target: &str) -> Result<&'static method::Case, R
     })
 }
 
-fn response(about: &Caller, explanation: &Explanation) -> v1::ExplainResponse {
+fn response(
+    about: &Caller,
+    explanation: &Explanation,
+    ended: Option<Denial>,
+) -> v1::ExplainResponse {
     let row = explanation.row;
     let verdicts = explanation.verdicts.iter().map(|verdict| v1::ExplainVerdict {
         when: verdict.case.when.into(),
@@ -224,9 +255,15 @@ fn response(about: &Caller, explanation: &Explanation) -> v1::ExplainResponse {
             ActorRule::Never => "never".into(),
             ActorRule::Nobody => "nobody".into(),
         },
-        allowed: verdict.decision.is_ok(),
-        denial: verdict.decision.err().map(|denial| denial.to_string()).unwrap_or_default(),
-        smallest_grant: scope_names(verdict.smallest_grant),
+        allowed: ended.is_none() && verdict.decision.is_ok(),
+        denial: ended
+            .or_else(|| verdict.decision.err())
+            .map(|denial| denial.to_string())
+            .unwrap_or_default(),
+        smallest_grant: match ended {
+            None => scope_names(verdict.smallest_grant),
+            Some(_) => Vec::new(),
+        },
     });
     let held = about.capabilities().unwrap_or_default();
     v1::ExplainResponse {

@@ -255,7 +255,7 @@ impl Devices for Core {
         };
         let ttl = message.ttl.as_ref().map(from_duration);
         let ttl = ttl.unwrap_or(Some(INVITATION_TIME));
-        let ttl = ttl.filter(|ttl| !ttl.is_zero() && *ttl <= MAX_INVITATION_TIME);
+        let ttl = ttl.filter(|ttl| ttl.as_millis() > 0 && *ttl <= MAX_INVITATION_TIME);
         let ttl = ttl.ok_or_else(|| Reply::invalid("an invitation is good for a day at most"))?;
         let id = secrets::id("inv_", InvitationId::parse)?;
         let (secret, now) = (InvitationSecret(secrets::random()?), clock::now());

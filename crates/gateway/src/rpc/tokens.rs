@@ -30,7 +30,7 @@ impl Tokens for Core {
         })?;
         let scopes = convert::some_scopes(&message.scopes)?;
         let ttl = message.ttl.as_ref().and_then(from_duration);
-        let ttl = ttl.filter(|ttl| !ttl.is_zero() && *ttl <= MAX_TIME).ok_or_else(|| {
+        let ttl = ttl.filter(|ttl| ttl.as_millis() > 0 && *ttl <= MAX_TIME).ok_or_else(|| {
             Reply::invalid("a token is good for 366 days at most, and always expires")
                 .next("name a time with --ttl, for example 30d")
         })?;

@@ -21,7 +21,8 @@ pub struct AuditFilter {
     pub limit: u32,
     /// Only those of this method; empty for all.
     pub method: String,
-    /// Only those of this principal; empty for all.
+    /// Only what this principal did or was done on its behalf, a device by six characters or more of its
+    /// id's beginning; empty for all.
     pub principal: String,
     /// Only those with this decision.
     pub decision: Option<Decision>,
@@ -83,7 +84,10 @@ fn page(
     let sql = format!(
         "SELECT {COLUMNS} FROM audit WHERE seq < ?1
            AND (?2 IS NULL OR on_behalf_of = ?2) AND (?3 = '' OR method = ?3)
-           AND (?4 = '' OR principal = ?4) AND (?5 IS NULL OR decision = ?5)
+           AND (?4 = '' OR ?4 IN (principal, on_behalf_of)
+                OR (?4 GLOB 'device:??????*'
+                    AND ?4 IN (substr(principal, 1, length(?4)), substr(on_behalf_of, 1, length(?4)))))
+           AND (?5 IS NULL OR decision = ?5)
          ORDER BY seq DESC LIMIT ?6"
     );
     let mut statement = connection.prepare_cached(&sql)?;

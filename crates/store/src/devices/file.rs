@@ -20,6 +20,9 @@ use crate::error::Fault;
 //= docs/threat-model.md#T29
 const MAX_STRANGERS: u32 = 64;
 const MAX_FROM_ONE_ADDRESS: u32 = 8;
+/// How often a device that was never approved may change what it asks for while its request waits: a
+/// person corrects a wish now and then, and does not look through more.
+const MAX_REVISIONS: u32 = 64;
 /// How long a decided request is kept, for whoever wants to know what was asked.
 const KEPT: Duration = Duration::from_hours(24 * 30);
 
@@ -191,6 +194,12 @@ fn again(
 ) -> Result<Applied<Filed>, Fault<DeviceError>> {
     match view.pending.clone().ask(wish, now) {
         Asked::Same(_) => Ok(Applied::Unchanged(Filed { view, novelty: Novelty::Found })),
+        // Each change is a row of the log, and whoever was never approved costs nothing to make.
+        Asked::Changed(pending)
+            if pending.kind == Kind::NotPaired && pending.wish.revision > MAX_REVISIONS =>
+        {
+            Err(Fault::Domain(DeviceError::TooMany))
+        }
         Asked::Changed(pending) => {
             let (name, address) = (ask.name.clone(), ask.address.clone());
             let view = PairingView { pending, name, address, ..view };

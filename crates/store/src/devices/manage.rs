@@ -89,6 +89,9 @@ impl Ask for RotateDevice {
         let granted = stored(baseline.granted());
         tx.prepare_cached(sql)?.execute([device.id.as_str(), self.role.name(), &granted])?;
         grants::end(tx, &device.holder(), End::Replaced, now)?;
+        if !device.baseline.granted().is_subset(baseline.granted()) {
+            tokens::replace(tx, &device.holder(), now)?;
+        }
         reread(tx, &device)
     }
 }

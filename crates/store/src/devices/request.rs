@@ -96,15 +96,18 @@ pub(super) fn find(
     found.map(|found| found.with_history(connection)).transpose()
 }
 
-/// Finds the newest request of a device of a kind that was not decided before `since`.
+/// Finds the request of a device of a kind that waits, or else the newest: a clock that was set back
+/// must not hide the one that waits.
 pub(super) fn newest(
     connection: &Connection,
     device: &DeviceId,
     kind: Kind,
     now: Timestamp,
 ) -> rusqlite::Result<Option<PairingView>> {
-    let sql =
-        format!("{SELECT} WHERE device = ?1 AND kind = ?2 ORDER BY created_at DESC, id LIMIT 1");
+    let sql = format!(
+        "{SELECT} WHERE device = ?1 AND kind = ?2
+         ORDER BY state <> 'pending', created_at DESC, id LIMIT 1"
+    );
     let found = connection
         .prepare_cached(&sql)?
         .query_row([device.as_str(), kind.name()], |row| PairingView::from_row(row, now))
@@ -198,7 +201,8 @@ pub(super) fn decide(
     connection.prepare_cached(sql)?.execute(values)
 }
 
-/// Turns down what waits for a device, or for all; returns how many requests.
+/// Turns down what waits for a device, or for all; returns how many requests. What has lapsed waits no
+/// longer, and stays as it is.
 pub(super) fn reject_all(
     connection: &Connection,
     device: Option<&DeviceId>,
@@ -206,7 +210,8 @@ pub(super) fn reject_all(
     now: Timestamp,
 ) -> rusqlite::Result<usize> {
     let sql = "UPDATE pairing_requests SET state = 'rejected', decided_at = ?2, decided_by = ?3
-               WHERE state = 'pending' AND (?1 IS NULL OR device = ?1)";
+               WHERE state = 'pending' AND created_at > ?4 AND (?1 IS NULL OR device = ?1)";
     let device = device.map(DeviceId::as_str);
-    connection.prepare_cached(sql)?.execute(params![device, now.as_millis(), by])
+    let lapsed = now.saturating_sub(Pending::LIFETIME).as_millis();
+    connection.prepare_cached(sql)?.execute(params![device, now.as_millis(), by, lapsed])
 }

@@ -29,7 +29,12 @@ fn agent() -> AgentTarget {
 }
 
 /// A refused mutation changes nothing but the log, which gains exactly one row.
-async fn denied<A: Ask + Clone>(bed: &Bed, store: &Store, caller: &Caller, ask: A) -> Denial
+pub(super) async fn denied<A: Ask + Clone>(
+    bed: &Bed,
+    store: &Store,
+    caller: &Caller,
+    ask: A,
+) -> Denial
 where
     A::Output: Debug,
     A::Error: Debug,
@@ -39,7 +44,7 @@ where
     expect_denied(bed, store, &before, rows, error).await
 }
 
-async fn unread<Q: Query>(bed: &Bed, store: &Store, caller: &Caller, query: Q) -> Denial
+pub(super) async fn unread<Q: Query>(bed: &Bed, store: &Store, caller: &Caller, query: Q) -> Denial
 where
     Q::Output: Debug,
     Q::Error: Debug,

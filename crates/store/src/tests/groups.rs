@@ -34,7 +34,7 @@ async fn everything_that_was_acknowledged_is_there() {
 }
 
 /// Keeps the writer busy until the sender is dropped, so that what comes next is one group.
-async fn hold(store: &Store) -> Sender<()> {
+pub(super) async fn hold(store: &Store) -> Sender<()> {
     let (release, held): (Sender<()>, Receiver<()>) = channel();
     let (told, runs) = tokio::sync::oneshot::channel();
     let mut told = Some(told);

@@ -7,6 +7,9 @@ use crate::{json, screen, table};
 
 /// The characters of an id that are shown where it only has to be told from others.
 const SHORT: usize = 12;
+/// The characters of an id that are shown where people compare it with what the device says: 128 bits, so
+/// that nobody can make a key whose id begins the same.
+const COMPARED: usize = 32;
 /// The characters of a name that are shown in a table.
 const NAME: usize = 24;
 
@@ -77,19 +80,38 @@ fn requests(requests: &[PairingRequest]) -> String {
     let rows = requests.iter().map(|request| {
         vec![
             reference(request),
-            short(&request.device_id),
+            request.device_id.chars().take(COMPARED).collect(),
             screen::shortened(&request.name, NAME),
             request.kind.clone(),
             or_nothing(&request.requested_scopes),
+            before(request),
             or_nothing(&request.approved_scopes),
             request.address.clone(),
             table::ago(request.created_at.as_ref(), now),
             table::ago(request.expires_at.as_ref(), now),
         ]
     });
-    let header =
-        ["REQUEST", "DEVICE", "NAME", "KIND", "REQUESTED", "APPROVED", "FROM", "ASKED", "LAPSES"];
+    let header = [
+        "REQUEST",
+        "DEVICE",
+        "NAME",
+        "KIND",
+        "REQUESTED",
+        "BEFORE",
+        "APPROVED",
+        "FROM",
+        "ASKED",
+        "LAPSES",
+    ];
     table::columns(&header, rows)
+}
+
+/// Returns what a request asked for before it changed, the oldest first.
+fn before(request: &PairingRequest) -> String {
+    let former = request.history.iter().map(|former| {
+        format!("revision {}: {}", former.revision, or_nothing(&former.requested_scopes))
+    });
+    former.collect::<Vec<_>>().join("; ")
 }
 
 pub(super) fn facts(device: &Device) -> String {
@@ -123,9 +145,6 @@ pub(super) fn facts(device: &Device) -> String {
 
 pub(super) fn request(request: &PairingRequest) -> String {
     let now = jiff::Timestamp::now();
-    let former = request.history.iter().map(|former| {
-        format!("revision {}: {}", former.revision, or_nothing(&former.requested_scopes))
-    });
     table::facts(&[
         ("request", reference(request)),
         ("kind", request.kind.clone()),
@@ -134,7 +153,7 @@ pub(super) fn request(request: &PairingRequest) -> String {
         ("role", request.role.clone()),
         ("asks for", or_nothing(&request.requested_scopes)),
         ("has", or_nothing(&request.approved_scopes)),
-        ("asked for before", former.collect::<Vec<_>>().join("; ")),
+        ("asked for before", before(request)),
         ("from", request.address.clone()),
         ("asked", table::ago(request.created_at.as_ref(), now)),
         ("lapses", table::ago(request.expires_at.as_ref(), now)),

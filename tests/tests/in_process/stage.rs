@@ -1,0 +1,141 @@
+//! A gateway with devices, requests and tokens: as many as a test asks for, and whatever they hold.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use openclaw_proto::v1;
+use openclaw_scopes::{Scope, ScopeSet};
+use openclaw_tests::{Attempt, Client, Connected, Device, Setup, TestGateway, ask, request, soon};
+
+use super::calls::{About, HELD};
+
+/// A gateway on the network, its owner, and a connection over which new devices ask.
+pub(super) struct Stage {
+    pub(super) gateway: TestGateway,
+    pub(super) owner: Client,
+    /// A device has shown its key here, so that there is time.
+    door: Connected,
+    made: AtomicU64,
+}
+
+impl Stage {
+    /// A gateway with the conversation `main`, in which the run `kept` has ended.
+    pub(super) async fn new() -> Self {
+        Self::of(Setup::new()).await
+    }
+
+    /// The same, started so.
+    pub(super) async fn of(setup: Setup) -> Self {
+        let gateway = setup.network().start().await;
+        let owner = gateway.owner().await;
+        ask(&owner, request("kept", "main", "Hello.")).await.unwrap();
+        let door = Device::new(0).called("stagehand").paired(&gateway, &[Scope::Talk]).await;
+        Self { gateway, owner, door, made: AtomicU64::new(1000) }
+    }
+
+    fn number(&self) -> u64 {
+        self.made.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A device that nobody knows yet.
+    pub(super) fn device(&self) -> Device {
+        Device::new(self.number())
+    }
+
+    /// Has a device ask for scopes; returns the request as `ID@REVISION`.
+    pub(super) async fn asks(&self, device: &Device, scopes: ScopeSet) -> String {
+        let scopes: Vec<_> = scopes.iter().collect();
+        let asks = Attempt::asking(&scopes);
+        let refusal = device.prove(&self.door.bare, self.gateway.fingerprint(), &asks).await;
+        let refusal = refusal.unwrap_err();
+        assert_eq!(refusal.reason, "PAIRING_REQUIRED", "{refusal:?}");
+        refusal.fact("request").to_owned()
+    }
+
+    /// Has the owner approve a request.
+    pub(super) async fn approve(&self, request: &str, scopes: ScopeSet) -> v1::Device {
+        let scopes = scopes.iter().map(|scope| scope.name().to_owned()).collect();
+        let request = v1::ApproveDeviceRequest { request: request.into(), scopes };
+        self.owner.devices().approve(request).await.unwrap().into_inner()
+    }
+
+    /// A new device that was approved for scopes.
+    pub(super) async fn approved(&self, scopes: ScopeSet) -> Device {
+        let device = self.device();
+        let request = self.asks(&device, scopes).await;
+        self.approve(&request, scopes).await;
+        device
+    }
+
+    /// A new device that was approved for scopes, and is connected with all of them.
+    pub(super) async fn connected(&self, scopes: ScopeSet) -> (Device, Connected) {
+        let device = self.approved(scopes).await;
+        let connected = device.connect(&self.gateway, &Attempt::default()).await.unwrap();
+        (device, connected)
+    }
+
+    /// Has somebody issue a token with scopes; returns its name and its secret.
+    pub(super) async fn token(&self, issuer: &Client, scopes: ScopeSet) -> (String, String) {
+        let name = format!("stage-{}", self.number());
+        let request = v1::CreateTokenRequest {
+            idempotency_key: name.clone(),
+            name: name.clone(),
+            scopes: scopes.iter().map(|scope| scope.name().to_owned()).collect(),
+            ttl: Some(prost_types::Duration { seconds: 3600, nanos: 0 }),
+        };
+        (name, issuer.tokens().create(request).await.unwrap().into_inner().secret)
+    }
+
+    /// A token of the owner's whose time was up as soon as it was issued: its name and its secret.
+    pub(super) async fn expired_token(&self, scopes: ScopeSet) -> (String, String) {
+        let name = format!("stage-{}", self.number());
+        let request = v1::CreateTokenRequest {
+            idempotency_key: name.clone(),
+            name: name.clone(),
+            scopes: scopes.iter().map(|scope| scope.name().to_owned()).collect(),
+            ttl: Some(prost_types::Duration { seconds: 0, nanos: 1_000_000 }),
+        };
+        let created = self.owner.tokens().create(request).await.unwrap().into_inner();
+        self.passed(&created.token.unwrap().expires_at.unwrap()).await;
+        (name, created.secret)
+    }
+
+    /// Waits until the gateway's clock has passed an instant, which it tells with every challenge.
+    pub(super) async fn passed(&self, at: &prost_types::Timestamp) {
+        let mut devices = self.door.bare.devices();
+        let passes = async {
+            loop {
+                let told = devices.challenge(v1::ChallengeRequest {}).await.unwrap().into_inner();
+                let now = told.server_time.unwrap();
+                if (now.seconds, now.nanos) > (at.seconds, at.nanos) {
+                    return;
+                }
+            }
+        };
+        soon(passes).await;
+    }
+
+    /// A device, a request and a token of which nothing is known elsewhere.
+    pub(super) async fn about(&self) -> About {
+        About {
+            device: self.approved(HELD.into()).await.id().to_string(),
+            request: self.asks(&self.device(), HELD.into()).await,
+            token: self.token(&self.owner, HELD.into()).await.0,
+        }
+    }
+
+    /// The same, with new ones of what a call of this method uses up.
+    pub(super) async fn renewed(&self, about: &About, name: &str) -> About {
+        let mut about = about.clone();
+        match name {
+            "device.pair.remove" | "device.token.revoke" => {
+                about.device = self.approved(HELD.into()).await.id().to_string();
+            }
+            "device.pair.approve" | "device.pair.reject" => {
+                about.request = self.asks(&self.device(), HELD.into()).await;
+            }
+            "tokens.revoke" => about.token = self.token(&self.owner, HELD.into()).await.0,
+            _ => {}
+        }
+        about
+    }
+}
