@@ -23,7 +23,7 @@ pub(crate) fn run(
         .context("a walk found something: its last lines tell which actions led there")
 }
 
-/// With optimizations: the walk is four times as fast, and building it takes a minute or two once.
+/// With optimizations: a long walk is more than twice as fast, and the build takes a minute or two once.
 fn walk(workspace: &Workspace, seed: Option<u64>, steps: NonZeroU64) -> Command {
     let mut command = workspace.cargo();
     command.args(["test", "--release", "--package", "openclaw-store", "--lib", TEST]);

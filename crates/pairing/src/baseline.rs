@@ -70,6 +70,9 @@ impl Baseline {
 #[cfg(test)]
 mod tests {
     use openclaw_scopes::{Epoch, GrantHolder, Scope};
+    use proptest::collection::vec;
+    use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, proptest};
+    use proptest::sample::subsequence;
 
     use super::*;
 
@@ -118,5 +121,35 @@ mod tests {
     fn being_given_more_takes_nothing_away() {
         let both = Baseline::NONE.admit(Scope::Approvals.into()).admit(Scope::Read.into());
         assert_eq!(both.granted(), ScopeSet::of(&[Scope::Approvals, Scope::Read]).closed());
+    }
+
+    fn any_set() -> impl Strategy<Value = ScopeSet> {
+        subsequence(&Scope::ALL[..], 0..=Scope::ALL.len()).prop_map(|scopes| ScopeSet::of(&scopes))
+    }
+
+    proptest! {
+        /// Whatever is approved and set, in whatever order, and whoever sets it.
+        #[test]
+        //= docs/threat-model.md#T31
+        fn no_step_carries_more_than_was_approved(
+            steps in vec((any::<bool>(), any_set(), any_set()), 0..24),
+        ) {
+            let (mut baseline, mut approved) = (Baseline::NONE, ScopeSet::EMPTY);
+            for (is_approval, scopes, held) in steps {
+                let before = baseline;
+                if is_approval {
+                    approved = approved.union(scopes).closed();
+                    baseline = baseline.admit(scopes);
+                    prop_assert!(before.granted().is_subset(baseline.granted()));
+                } else if let Ok(rotated) = baseline.rotate(scopes, &grant(held)) {
+                    baseline = rotated;
+                    prop_assert!(baseline.granted().is_subset(held.closed()));
+                }
+                prop_assert_eq!(baseline.approved(), approved);
+                prop_assert!(baseline.granted().is_subset(approved));
+                let kept = Baseline::recorded(approved.reduced(), baseline.granted().reduced());
+                prop_assert_eq!(kept, baseline, "what is stored is what is read");
+            }
+        }
     }
 }

@@ -72,8 +72,14 @@ pub(crate) fn ended(holder: &GrantHolder, how: End) -> Reply {
             Reply::new(Code::Unauthenticated, "TOKEN_REVOKED", "the device's tokens were rotated")
                 .next("connect again")
         }
-        _ => Reply::new(Code::PermissionDenied, "TOKEN_REVOKED", "the token was revoked")
-            .next("openclaw tokens create"),
+        (_, End::Replaced) => {
+            let message = "whoever issued the token holds less now";
+            Reply::new(Code::Unauthenticated, "TOKEN_REVOKED", message).next("connect again")
+        }
+        (_, End::Withdrawn) => {
+            Reply::new(Code::PermissionDenied, "TOKEN_REVOKED", "the token was revoked")
+                .next("openclaw tokens create")
+        }
     }
 }
 
