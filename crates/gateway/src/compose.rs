@@ -26,7 +26,7 @@ use crate::running::Gateway;
 use crate::settings::{Environment, Presence, Settings, SettingsError};
 use crate::state_dir::{StateDir, StateDirError};
 use crate::task::Tasks;
-use crate::{clock, orphans, retention, rpc};
+use crate::{clock, lapse, orphans, retention, rpc};
 
 /// Streams of one connection that may be open at once.
 const MAX_STREAMS: u32 = 256;
@@ -220,6 +220,7 @@ impl Builder {
         };
         // Last of what may fail: it sets to work what waited, and a start that fails after it would
         // interrupt that.
+        lapse::lapse(&store, &registry).await;
         recover(&engine, &store).await?;
         if let Some(listener) = listener {
             tasks.spawn(accept::serve(
@@ -234,6 +235,7 @@ impl Builder {
             tasks.spawn(network::serve(bound, connections.clone(), tasks.clone(), stop.clone()));
         }
         retention::keep(&tasks, &store, settings.config.audit().retention, &stop);
+        lapse::watch(&tasks, &store, &registry, &stop);
         let core = Core::new(Parts {
             around,
             certificate_expires_at,

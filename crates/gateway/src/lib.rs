@@ -18,6 +18,7 @@ mod door;
 mod engine;
 mod gate;
 mod identity;
+mod lapse;
 mod limiter;
 mod network;
 pub mod offline;

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::accept::Connection;
 use crate::certificate::Certificate;
 use crate::limiter::Limiter;
-use crate::preauth::{Budget, Entered, Limits, Place};
+use crate::preauth::{Budget, Limits, Place};
 use crate::registry::Registry;
 use crate::session::Session;
 use crate::task::Tasks;
@@ -95,10 +95,7 @@ pub(crate) async fn serve(
                 continue;
             }
         };
-        let Entered::Admitted(place) = budget.enter(address.ip()) else {
-            tracing::debug!(peer.address = %address, "a connection was closed: too many from there");
-            continue;
-        };
+        let place = budget.enter(address.ip());
         let (acceptor, limits) = (bound.acceptor.clone(), *budget.limits());
         let (connections, stop) = (connections.clone(), stop.clone());
         tasks.spawn(async move {

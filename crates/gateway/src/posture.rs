@@ -121,9 +121,11 @@ fn about_device(device: &Device, now: Timestamp, findings: &mut Vec<Finding>) {
         findings.push(Finding { id: check, severity, message, fix, subject });
     };
     let revoke = || format!("openclaw devices revoke {id} --yes");
-    match device.last_used_at {
-        None if now.since(device.created_at) >= NEVER_USED => {
-            let message = "the device was approved a week ago and never connected";
+    // What was before it was approved anew says nothing.
+    let approved_at = device.provenance.approved_at;
+    match device.last_used_at.filter(|used| *used >= approved_at) {
+        None if now.since(approved_at) >= NEVER_USED => {
+            let message = "the device was approved a week ago and has not connected since";
             found("devices.never_used", Severity::Warn, message, revoke());
         }
         Some(used) if now.since(used) >= STALE => {

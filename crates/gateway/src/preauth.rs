@@ -1,8 +1,8 @@
 //! The one budget of all connections that have not yet shown who they are.
 //!
-//! An address that floods uses up its own share; many that flood together are told to go in the
-//! order in which they came. So a newcomer always gets in, paired devices among them, and what it
-//! takes to shut them out is to be faster than their handshake, over and over.
+//! An address that floods pushes out its own; many that flood together are told to go in the order in
+//! which they came. So a newcomer always gets in, paired devices among them, and what it takes to
+//! shut them out is to be faster than their handshake, over and over.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -61,15 +61,6 @@ pub(crate) struct Budget {
     waiting: Arc<Mutex<Waiting>>,
 }
 
-/// What becomes of a new connection.
-#[derive(Debug)]
-pub(crate) enum Entered {
-    /// It has a place, for a while.
-    Admitted(Place),
-    /// Its address has used up its share.
-    Refused,
-}
-
 impl Budget {
     /// A budget of which nothing is used.
     pub(crate) fn new(limits: Limits) -> Self {
@@ -81,25 +72,28 @@ impl Budget {
         &self.limits
     }
 
-    /// Gives a connection from `address` a place, unless the address's own share is used up. When all
-    /// places are taken, the oldest connection of the address that has most is told to go.
+    /// Gives a connection from `address` a place. When the address's share is used up, its oldest
+    /// connection is told to go; when all places are taken, that of the address that has most.
     //= docs/threat-model.md#T33
-    pub(crate) fn enter(&self, address: IpAddr) -> Entered {
+    pub(crate) fn enter(&self, address: IpAddr) -> Place {
         let address = canonical(address);
         let gone = CancellationToken::new();
         let mut waiting = lock(&self.waiting);
-        if waiting.of(address) >= self.limits.per_address {
-            return Entered::Refused;
-        }
-        let crowded_out = (waiting.count >= self.limits.connections).then(|| waiting.evict());
+        let crowded_out = if waiting.of(address) >= self.limits.per_address {
+            waiting.evict_of(address)
+        } else if waiting.count >= self.limits.connections {
+            waiting.evict()
+        } else {
+            None
+        };
         let number = waiting.add(address, gone.clone());
         drop(waiting);
-        if let Some(crowded_out) = crowded_out.flatten() {
+        if let Some(crowded_out) = crowded_out {
             crowded_out.cancel();
         }
         let left = AtomicU64::new(self.limits.bytes);
         let waiting = Arc::clone(&self.waiting);
-        Entered::Admitted(Place { address, gone, left, number, waiting })
+        Place { address, gone, left, number, waiting }
     }
 
     /// Returns how many connections have a place.
@@ -188,6 +182,12 @@ impl Waiting {
         }
         self.count = self.count.saturating_sub(1);
         Some(gone)
+    }
+
+    /// Takes its place from the oldest connection of an address.
+    fn evict_of(&mut self, address: IpAddr) -> Option<CancellationToken> {
+        let (number, _) = self.by_address.get(&address)?.first_key_value()?;
+        self.remove(address, *number)
     }
 
     /// Takes its place from the oldest connection of the address with most; among addresses with as

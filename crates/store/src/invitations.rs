@@ -4,7 +4,8 @@ use openclaw_pairing::{Baseline, Hashed, Kind, Pending, Proven, State};
 use openclaw_scopes::method::{InviteDevice, RedeemInvitation as RedeemMethod};
 use openclaw_scopes::target::Authority;
 use openclaw_scopes::{
-    Authorized, DeviceId, DeviceRole, GrantHolder, InvitationId, PairingId, ScopeSet, Timestamp,
+    Authorized, DeviceId, DeviceRole, GrantHolder, InvitationId, PairingId, Scope, ScopeSet,
+    Timestamp,
 };
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
@@ -167,10 +168,10 @@ impl Ask for RedeemInvitation {
         if found.redeemed_by.is_some() || found.revoked_at.is_some() || now >= found.expires_at {
             return Err(refused());
         }
-        // Whoever made it must hold what is in it still.
+        // Whoever made it must hold what is in it still, and what it takes to hand that out.
         //= docs/threat-model.md#T31
         let (_, bound) = grants::live(tx, &found.issuer)?.ok_or_else(refused)?;
-        if !found.scopes.closed().is_subset(bound) {
+        if !found.scopes.with(Scope::Pairing).closed().is_subset(bound) {
             return Err(refused());
         }
         let known = devices::find_live(tx, &claim.device)?;

@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::act::{ActError, Applied, Ask, Failure, Query, Transaction};
 use crate::error::{Fault, StoreError, damaged};
-use crate::grants::{self, End, scopes, stored};
+use crate::grants::{self, End, Ended, scopes, stored};
 use crate::handle::Store;
 use crate::idempotency::{self, Recorded};
 
@@ -335,6 +335,34 @@ impl Store {
                 note: if is_noted { Note::Done } else { Note::Due },
             }))
         })
+    }
+
+    /// Ends the grants of tokens whose time is up: returns whose those were, and when the next one's is.
+    /// Time passes without anybody's decision, so nothing of it is in the log.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn lapse_tokens(
+        &self,
+        now: Timestamp,
+    ) -> Result<(Vec<Ended>, Option<Timestamp>), ActError<TokenError>> {
+        self.step(move |connection| {
+            let sql = "UPDATE grants SET epoch = epoch + 1, ended_at = ?1 WHERE ended_at IS NULL
+                       AND holder IN (SELECT holder FROM tokens WHERE expires_at <= ?1)
+                       RETURNING holder";
+            let parse = |text: String| text.parse().map_err(|error| damaged(0, error));
+            let holders = connection
+                .prepare_cached(sql)?
+                .query_map([now.as_millis()], |row| row.get(0).and_then(parse))?
+                .collect::<rusqlite::Result<Vec<GrantHolder>>>()?;
+            let sql = "SELECT min(t.expires_at) FROM tokens t JOIN grants g ON g.holder = t.holder
+                       WHERE g.ended_at IS NULL";
+            let next: Option<i64> =
+                connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+            let ended = holders.into_iter().map(|holder| Ended { holder, how: End::Withdrawn });
+            Ok((ended.collect(), next.map(Timestamp::from_millis)))
+        })
+        .await
     }
 
     /// Notes that a token was used. It is no decision, so nothing of it is in the log.

@@ -55,7 +55,7 @@ pub(super) fn not_here() -> Reply {
         .next("connect again")
 }
 
-/// Unknown, withdrawn and malformed API tokens have one answer.
+/// Unknown, withdrawn, expired and malformed API tokens have one answer.
 fn bad() -> Reply {
     Reply::new(Code::Unauthenticated, "TOKEN_REVOKED", "the token is not good")
         .next("openclaw tokens create")
@@ -126,16 +126,12 @@ pub(super) fn token(
         checked.map_err(|locked| Reply::rate_limited(&locked))?;
     }
     let found = store.token(&hashed, now).map_err(|error| respond::store(&error))?;
-    let Some(found) = found else {
+    let Some(found) = found.filter(|found| now < found.expires_at) else {
         if let Some(limiter) = limiter {
             limiter.failed(Class::ApiToken, &credential, address.ip(), now);
         }
         return Err(bad());
     };
-    if now >= found.expires_at {
-        return Err(Reply::new(Code::Unauthenticated, "TOKEN_EXPIRED", "the token has expired")
-            .next("openclaw tokens create"));
-    }
     let holder = found.grant.holder().clone();
     let ending = layer.registry.watch(&holder);
     if found.note == TokenNote::Due {

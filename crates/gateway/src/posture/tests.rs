@@ -8,7 +8,7 @@ use openclaw_scopes::ScopeSet;
 use openclaw_store::{AuditHead, Finding as ChainFinding, FindingKind};
 
 use self::looked::{
-    DAY, HOUR, Looked, NOW, asked_at, at, device, granted, invitation, set_mode, token,
+    DAY, HOUR, Looked, NOW, approved, asked_at, at, device, granted, invitation, set_mode, token,
 };
 use super::*;
 
@@ -51,16 +51,9 @@ const CASES: [(&str, Severity, &str, Change, Change); 16] = [
         "devices.never_used",
         Severity::Warn,
         "device:",
-        |it| {
-            with_device(
-                it,
-                Device { created_at: at(NOW - 7 * DAY), last_used_at: None, ..device() },
-            );
-        },
-        |it| {
-            let created_at = at(NOW - 7 * DAY + 1);
-            with_device(it, Device { created_at, last_used_at: None, ..device() });
-        },
+        // What it did before it was approved anew does not count.
+        |it| with_device(it, approved(NOW - 7 * DAY, Some(NOW - 8 * DAY))),
+        |it| with_device(it, approved(NOW - 7 * DAY + 1, None)),
     ),
     (
         "devices.pairing_scope",
@@ -73,8 +66,8 @@ const CASES: [(&str, Severity, &str, Change, Change); 16] = [
         "devices.stale",
         Severity::Warn,
         "device:",
-        |it| with_device(it, Device { last_used_at: Some(at(NOW - 90 * DAY)), ..device() }),
-        |it| with_device(it, Device { last_used_at: Some(at(NOW - 90 * DAY + 1)), ..device() }),
+        |it| with_device(it, approved(0, Some(NOW - 90 * DAY))),
+        |it| with_device(it, approved(0, Some(NOW - 90 * DAY + 1))),
     ),
     (
         "exec.unsandboxed",
@@ -208,7 +201,7 @@ fn the_gravest_come_first() {
 #[test]
 fn what_is_over_is_not_found() {
     let mut looked = Looked::new();
-    let old = Device { created_at: at(0), last_used_at: None, ..granted(&[Scope::Admin]) };
+    let old = Device { baseline: granted(&[Scope::Admin]).baseline, ..approved(0, None) };
     with_device(&mut looked, Device { revoked_at: Some(at(NOW)), ..old });
     let old =
         ApiToken { scopes: Scope::Admin.into(), last_used_at: None, created_at: at(0), ..token() };

@@ -16,12 +16,8 @@ fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-#[track_caller]
 fn admit(budget: &Budget, address: &str) -> Place {
-    match budget.enter(ip(address)) {
-        Entered::Admitted(place) => place,
-        Entered::Refused => panic!("{address} is refused"),
-    }
+    budget.enter(ip(address))
 }
 
 fn has_to_go(place: &Place) -> bool {
@@ -48,13 +44,16 @@ fn one_customer_is_one_address() {
 //= docs/threat-model.md#T33
 fn an_address_has_its_share_and_no_more() {
     let budget = Budget::new(LIMITS);
-    let places: Vec<_> = (0..3).map(|_| admit(&budget, "192.0.2.7")).collect();
-    for again in ["192.0.2.7", "::ffff:192.0.2.7", "::ffff:c000:207"] {
-        assert!(matches!(budget.enter(ip(again)), Entered::Refused), "{again}");
-    }
     let other = admit(&budget, "192.0.2.8");
-    assert!(places.iter().all(|place| !has_to_go(place)));
-    assert_eq!(budget.used(), 4);
+    let mut places: Vec<_> = (0..3).map(|_| admit(&budget, "192.0.2.7")).collect();
+    for (oldest, again) in ["192.0.2.7", "::ffff:192.0.2.7", "::ffff:c000:207"].iter().enumerate() {
+        assert!(!has_to_go(&places[oldest]));
+        places.push(admit(&budget, again));
+        assert!(places[..=oldest].iter().all(has_to_go), "{again}");
+        assert!(places[oldest + 1..].iter().all(|place| !has_to_go(place)), "{again}");
+        assert_eq!(budget.used(), 4);
+    }
+    assert!(!has_to_go(&other));
     drop((places, other));
     assert_eq!(budget.used(), 0);
     drop(admit(&budget, "192.0.2.7"));
@@ -63,9 +62,11 @@ fn an_address_has_its_share_and_no_more() {
 #[test]
 fn the_addresses_of_one_ipv6_network_share() {
     let budget = Budget::new(LIMITS);
-    let _places: Vec<_> = (0..3).map(|n| admit(&budget, &format!("2001:db8::{n}"))).collect();
-    assert!(matches!(budget.enter(ip("2001:db8::ffff:0:0:1")), Entered::Refused));
-    drop(admit(&budget, "2001:db8:0:1::1"));
+    let places: Vec<_> = (0..3).map(|n| admit(&budget, &format!("2001:db8::{n}"))).collect();
+    let _other = admit(&budget, "2001:db8:0:1::1");
+    assert!(!has_to_go(&places[0]));
+    let _newcomer = admit(&budget, "2001:db8::ffff:0:0:1");
+    assert_eq!(places.iter().map(has_to_go).collect::<Vec<_>>(), [true, false, false]);
 }
 
 /// The address with most connections pays, and there the oldest of them.
@@ -106,10 +107,7 @@ fn paired_devices_get_in_through_a_flood_of_many_addresses() {
         let device = admit(&budget, "198.51.100.1");
         for n in 0..50 {
             let address = IpAddr::V4(Ipv4Addr::from_bits((10 << 24) + wave * 50 + n));
-            match budget.enter(address) {
-                Entered::Admitted(place) => flood.push(place),
-                Entered::Refused => panic!("a first connection is refused"),
-            }
+            flood.push(budget.enter(address));
         }
         assert!(!has_to_go(&device), "wave {wave}");
         device.settle();
@@ -122,8 +120,8 @@ fn paired_devices_get_in_through_a_flood_of_many_addresses() {
 fn a_flood_of_one_address_leaves_the_rest_of_the_budget() {
     let budget = Budget::new(Limits::default());
     let flood: Vec<_> = (0..10_000).map(|_| budget.enter(ip("192.0.2.7"))).collect();
-    let admitted = flood.iter().filter(|it| matches!(it, Entered::Admitted(_))).count();
-    assert_eq!((admitted, budget.used()), (PER_ADDRESS, PER_ADDRESS));
+    let staying = flood.iter().filter(|place| !has_to_go(place)).count();
+    assert_eq!((staying, budget.used()), (PER_ADDRESS, PER_ADDRESS));
 }
 
 #[test]

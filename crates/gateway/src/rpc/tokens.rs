@@ -48,6 +48,8 @@ impl Tokens for Core {
         let created = self.store.act(&caller, ask, now).await;
         let created = created
             .map_err(|error| respond::act(error, method::CreateToken::ROW, respond::token))?;
+        // It may be the next one to lapse.
+        self.registry.changed();
         let (token, secret) = (Some(token(created, now)), bearer.reveal());
         Ok(Response::new(v1::CreateTokenResponse { token, secret }))
     }

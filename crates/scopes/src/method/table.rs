@@ -113,7 +113,7 @@ methods! {
     /// Forgets a device; it has to pair again.
     RemoveDevice(Authority) = "device.pair.remove", "/openclaw.v1.Devices/Remove": [OWN_DEVICE, MANAGE] by own_or_manage, touches of_others;
     /// Changes what a device is called.
-    RenameDevice(Authority) = "device.pair.rename", "/openclaw.v1.Devices/Rename": [OWN_DEVICE, MANAGE] by own_or_manage, touches granted;
+    RenameDevice(Authority) = "device.pair.rename", "/openclaw.v1.Devices/Rename": [OWN_DEVICE, MANAGE] by own_or_manage, touches of_others;
     /// Ends all tokens of a device and sets what its next ones carry, within what was approved.
     RotateDevice(Authority) = "device.token.rotate", "/openclaw.v1.Devices/Rotate": [OWN_DEVICE, MANAGE] by own_or_manage, touches of_others;
     /// Withdraws a device's authority at once.

@@ -146,17 +146,19 @@ fn file(
     let kind = if live.is_some() { Kind::ScopeUpgrade } else { Kind::NotPaired };
     let baseline = live.map_or(Baseline::NONE, |device| device.baseline);
     let held = baseline.approved();
-    // The whole that the device would have afterwards: what people are shown is what they get.
-    let wish = held.union(ask.wish).closed();
-    if wish == held.closed() {
+    if ask.wish.closed().is_subset(held) {
         return Err(Fault::Domain(DeviceError::AlreadyApproved(ask.wish.reduced())));
     }
+    // The whole that the device would have afterwards: what people are shown is what they get. What a
+    // rotation took is not in it, unless it is asked for.
+    let wish = baseline.granted().union(ask.wish).closed();
     match request::newest(connection, &ask.device, kind, now)? {
         Some(view) if view.state == State::Pending => again(connection, view, ask, wish, now),
-        // Asking again does not wear out a decision while the request would have been good.
+        // Asking again does not wear out a decision while the request would have been good; whoever was
+        // never approved does not get another one by asking for something else.
         Some(view)
             if view.state == State::Rejected
-                && view.pending.wish.scopes.closed() == wish
+                && (kind == Kind::NotPaired || view.pending.wish.scopes.closed() == wish)
                 && !view.pending.has_lapsed(now) =>
         {
             Err(Fault::Domain(DeviceError::Rejected))

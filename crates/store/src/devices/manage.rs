@@ -89,8 +89,10 @@ impl Ask for RotateDevice {
         let granted = stored(baseline.granted());
         tx.prepare_cached(sql)?.execute([device.id.as_str(), self.role.name(), &granted])?;
         grants::end(tx, &device.holder(), End::Replaced, now)?;
-        if !device.baseline.granted().is_subset(baseline.granted()) {
+        let lost = device.baseline.granted().without(baseline.granted());
+        if !lost.is_empty() {
             tokens::replace(tx, &device.holder(), now)?;
+            request::narrow(tx, &device.id, lost, now)?;
         }
         reread(tx, &device)
     }

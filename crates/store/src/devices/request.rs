@@ -1,6 +1,6 @@
 //! Requests as they are stored.
 
-use openclaw_pairing::{Kind, Pending, PublicKey, State, Wish};
+use openclaw_pairing::{Asked, Kind, Pending, PublicKey, State, Wish};
 use openclaw_scopes::{DeviceId, DeviceRole, PairingId, ScopeSet, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
@@ -182,6 +182,25 @@ pub(super) fn change(connection: &Connection, view: &PairingView) -> rusqlite::R
     let oldest = history.first().map_or(0, |first| first.revision);
     let sql = "DELETE FROM pairing_history WHERE request = ?1 AND revision < ?2";
     connection.prepare_cached(sql)?.execute(params![id.as_str(), oldest])?;
+    Ok(())
+}
+
+/// Takes out of a device's request what a rotation took, so that granting it does not give that back.
+/// What the request is for stays: it goes beyond what was approved, and rotations do not.
+pub(super) fn narrow(
+    connection: &Connection,
+    device: &DeviceId,
+    lost: ScopeSet,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    for view in waiting(connection, Some(device), now)? {
+        let left = view.pending.wish.scopes.closed().without(lost).closed();
+        if view.pending.kind == Kind::ScopeUpgrade
+            && let Asked::Changed(pending) = view.pending.clone().ask(left, now)
+        {
+            change(connection, &PairingView { pending, ..view })?;
+        }
+    }
     Ok(())
 }
 

@@ -26,6 +26,7 @@ pub(crate) fn touched(name: &str, when: &str) -> ScopeSet {
         (
             "device.pair.approve"
             | "device.pair.remove"
+            | "device.pair.rename"
             | "device.token.rotate"
             | "device.token.revoke"
             | "device.invite"

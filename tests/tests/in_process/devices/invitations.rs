@@ -122,6 +122,25 @@ async fn an_invitation_is_no_more_than_its_issuer() {
     is_not_good(
         &late.connect(&stage.gateway, &Attempt::invited(&narrowed.code)).await.unwrap_err(),
     );
+    // So is all of it when it may not let devices in any more.
+    let keeps = v1::RotateDeviceRequest {
+        device: id.clone(),
+        scopes: names(&[Scope::Read]),
+        ..Default::default()
+    };
+    let again = issuer
+        .prove(&connected.bare, stage.gateway.fingerprint(), &Attempt::default())
+        .await
+        .unwrap();
+    let made = invite(&again.client, &[Scope::Read]).await.unwrap();
+    stage.owner.devices().rotate(keeps).await.unwrap();
+    is_not_good(&late.connect(&stage.gateway, &Attempt::invited(&made.code)).await.unwrap_err());
+    let back = v1::RotateDeviceRequest {
+        device: id.clone(),
+        scopes: names(&[Scope::Pairing, Scope::Read]),
+        ..Default::default()
+    };
+    stage.owner.devices().rotate(back).await.unwrap();
     // And all of it once the issuer's grant has ended, also when it gets another one afterwards.
     let again = issuer
         .prove(&connected.bare, stage.gateway.fingerprint(), &Attempt::default())

@@ -126,8 +126,9 @@ async fn a_request_is_decided_once() {
                 assert_eq!(refusal.code, Code::FailedPrecondition, "{refusal:?}");
                 assert_eq!(rejected.state(), State::Rejected);
                 assert_eq!(connected.unwrap_err().reason, "PAIRING_REQUIRED");
-                // The same cannot be asked again for a while.
-                let again = device.connect(&stage.gateway, &Attempt::asking(&[Scope::Read])).await;
+                // Whoever was turned down cannot ask again for a while, not for something else either.
+                let wish = [Scope::Read, Scope::Talk][usize::from(round % 4 < 2)];
+                let again = device.connect(&stage.gateway, &Attempt::asking(&[wish])).await;
                 let again = again.unwrap_err();
                 assert_eq!(again.kind(), (Code::PermissionDenied, "PAIRING_REJECTED"), "{again:?}");
                 assert!(again.retry.is_some(), "{again:?}");
@@ -173,18 +174,19 @@ async fn an_approver_hands_out_what_it_holds() {
     let provenance = approved.provenance.unwrap();
     assert_eq!(provenance.approved_by, format!("device:{}", manager.id()));
     let id = approved.id;
-    // What it may manage is what it holds; a wider device is not its business but for its name.
+    // What it may manage is what it holds: not even what a wider device is called is its business.
     let wide = stage.approved(Scope::Write.into()).await.id().to_string();
     let remove = v1::RemoveDeviceRequest { device: wide.clone() };
     for refusal in [
         rotate(&client, &wide, &[Scope::Read]).await.unwrap_err(),
         revoke(&client, &wide).await.unwrap_err(),
         client.devices().remove(remove).await.unwrap_err().into(),
+        rename(&client, &wide, "somebody's").await.unwrap_err(),
     ] {
         assert_eq!(refusal.kind(), (Code::PermissionDenied, "APPROVER_TOO_NARROW"), "{refusal:?}");
         assert!(refusal.fact("missingScopes").contains("operator.write"), "{refusal:?}");
     }
-    rename(&client, &wide, "somebody's").await.unwrap();
+    rename(&client, &id, "somebody's").await.unwrap();
     rotate(&client, &id, &[Scope::SessionsRead]).await.unwrap();
     revoke(&client, &id).await.unwrap();
 }
@@ -238,6 +240,37 @@ async fn a_device_manages_itself() {
     assert_eq!(revoked.status(), v1::device::Status::Revoked);
     let refusal = device.connect(&stage.gateway, &Attempt::default()).await.unwrap_err();
     assert_eq!(refusal.reason, "DEVICE_REVOKED", "{refusal:?}");
+}
+
+/// An upgrade gives back nothing that a rotation took, be it asked for before or after.
+#[tokio::test]
+//= docs/threat-model.md#T31
+async fn an_upgrade_does_not_undo_a_rotation() {
+    let stage = Stage::new().await;
+    let (device, Connected { bare, client, .. }) = stage.connected(Scope::Write.into()).await;
+    let (id, seen) = (device.id().to_string(), stage.gateway.fingerprint());
+    let upgrade = v1::RequestUpgradeRequest { scopes: names(&[Scope::Approvals]) };
+    let before = client.devices().request_upgrade(upgrade.clone()).await.unwrap().into_inner();
+    assert_eq!(before.requested_scopes, ["operator.approvals", "operator.write"]);
+    rotate(&stage.owner, &id, &[Scope::Read]).await.unwrap();
+    // What was looked at before the rotation is stale.
+    let request = format!("{}@{}", before.id, before.revision);
+    let stale = approve(&stage.owner, &request, &[Scope::Approvals]).await.unwrap_err();
+    assert_eq!(stale.code, Code::Aborted, "{stale:?}");
+    let again = device.prove(&bare, seen, &Attempt::default()).await.unwrap();
+    let after = again.client.devices().request_upgrade(upgrade).await.unwrap().into_inner();
+    assert_eq!((&after.id, after.revision), (&before.id, before.revision + 1));
+    assert_eq!(after.requested_scopes, ["operator.approvals", "operator.read"]);
+    let request = format!("{}@{}", after.id, after.revision);
+    let beyond = approve(&stage.owner, &request, &[Scope::Approvals, Scope::Write]).await;
+    assert_eq!(beyond.unwrap_err().code, Code::InvalidArgument);
+    let approved = approve(&stage.owner, &request, &[Scope::Approvals, Scope::Read]).await.unwrap();
+    assert_eq!(approved.granted_scopes, ["operator.approvals", "operator.read"]);
+    assert_eq!(approved.approved_scopes, ["operator.approvals", "operator.write"]);
+    // What is approved and not carried is not asked for; whoever manages gives it back.
+    let write = v1::RequestUpgradeRequest { scopes: names(&[Scope::Write]) };
+    let status = again.client.devices().request_upgrade(write).await.unwrap_err();
+    assert_eq!(status.code(), Code::FailedPrecondition, "{status:?}");
 }
 
 /// The beginning of an id is enough when it is long enough and no other device has it.

@@ -98,6 +98,32 @@ async fn a_bearer_on_the_socket_narrows() {
     assert_eq!(refusal.kind(), (Code::Unauthenticated, "TOKEN_REVOKED"), "{refusal:?}");
 }
 
+/// Time ends what goes on under a token as a withdrawal does.
+#[tokio::test]
+//= docs/threat-model.md#T32
+async fn an_expired_token_ends_what_goes_on() {
+    let script = "[[reply]]\nmatch = \"\"\ntext = \"a b c\"\nchunks = 3\ndelayMs = 30000\n";
+    let gateway = Setup::new().network().script(script).start().await;
+    let owner = gateway.owner().await;
+    let ttl = Some(prost_types::Duration { seconds: 1, nanos: 0 });
+    let asked = v1::CreateTokenRequest { ttl, ..asking("brief", &[Scope::Write]) };
+    let program = gateway.dial().await.bearing(&create(&owner, asked).await.unwrap().secret);
+    let started = program.runs().start(request("r", "main", "Hello.")).await.unwrap();
+    let mut events = started.into_inner();
+    let status = loop {
+        match soon(events.message()).await {
+            Ok(Some(_)) => {}
+            other => break Refusal::from(other.unwrap_err()),
+        }
+    };
+    assert_eq!(status.kind(), (Code::PermissionDenied, "TOKEN_REVOKED"), "{status:?}");
+    let wait = v1::WaitRunRequest { run_id: "r".into(), timeout: None };
+    let run = soon(owner.runs().wait(wait)).await.unwrap().into_inner();
+    assert_eq!(run.status(), v1::RunStatus::Aborted);
+    let listed = tokens(&owner).await;
+    assert_eq!(listed[0].status(), v1::token::Status::Expired, "{listed:?}");
+}
+
 /// What goes on under a token ends with it, and what was begun under it.
 #[tokio::test]
 //= docs/threat-model.md#T32

@@ -92,6 +92,13 @@ pub(super) fn device() -> Device {
     }
 }
 
+/// A device that was approved at one time, and last proved its key at another.
+pub(super) fn approved(approved_at: i64, last_used_at: Option<i64>) -> Device {
+    let known = device();
+    let provenance = Provenance { approved_at: at(approved_at), ..known.provenance };
+    Device { provenance, created_at: at(0), last_used_at: last_used_at.map(at), ..known }
+}
+
 pub(super) fn granted(scopes: &[Scope]) -> Device {
     Device { baseline: Baseline::recorded(ScopeSet::ALL, ScopeSet::of(scopes)), ..device() }
 }

@@ -218,8 +218,8 @@ impl World {
     async fn rename(&mut self) {
         let (by, caller) = self.anyone();
         let device = self.device_of(&by);
-        let none = Scopes::new();
-        let expected = self.model.touch(&by, device, &none, &none);
+        let held = self.model.devices[device].approved.clone();
+        let expected = self.model.touch(&by, device, &Scopes::new(), &held);
         let expected = expected.and_then(|()| only_if(self.model.devices[device].is_known));
         let ask = RenameDevice { device: self.device_ref(device), label: "renamed".into() };
         let actual = self.act(&caller, ask).await;

@@ -7,9 +7,9 @@ use super::records::{
 
 impl Model {
     pub(super) fn file(&mut self, device: usize, wish: &Scopes) -> Answer {
-        let Device { approved, is_live: is_upgrade, .. } = self.devices[device].clone();
-        let wish = &approved | wish;
-        only_if(wish != approved)?;
+        let Device { approved, granted, is_live: is_upgrade, .. } = self.devices[device].clone();
+        only_if(!wish.is_subset(&approved))?;
+        let wish = &granted | wish;
         let is_same = |it: &&mut Request| it.device == device && it.is_upgrade == is_upgrade;
         match self.requests.iter_mut().rev().find(is_same) {
             Some(it) if it.waits(self.now) => {
@@ -18,7 +18,7 @@ impl Model {
                 return Ok(());
             }
             // What was turned down is not asked for again while it could still wait.
-            Some(it) if it.state == State::Rejected && it.wish == wish => {
+            Some(it) if it.state == State::Rejected && (!is_upgrade || it.wish == wish) => {
                 only_if(it.has_lapsed(self.now))?;
             }
             _ => {}
@@ -70,6 +70,9 @@ impl Model {
         let is_less = !it.granted.is_subset(&granted);
         let issued = |token: &&mut Token| token.is_live && token.issuer == Who::Device(device);
         self.tokens.iter_mut().filter(issued).for_each(|token| token.epoch += u64::from(is_less));
+        let lost = &it.granted - &granted;
+        let asked = |it: &&mut Request| it.device == device && it.is_upgrade && it.waits(self.now);
+        self.requests.iter_mut().filter(asked).for_each(|it| it.lose(&lost));
         self.devices[device] = Device { epoch: it.epoch + 1, granted, ..it };
         Ok(())
     }
@@ -127,7 +130,8 @@ impl Model {
             return Ok(());
         }
         only_if(it.redeemed_by.is_none() && !it.is_withdrawn && self.now < it.expires)?;
-        only_if(self.live(it.issuer).is_some_and(|(_, held)| it.scopes.is_subset(&held)))?;
+        let needs = &it.scopes | &[PAIRING].into();
+        only_if(self.live(it.issuer).is_some_and(|(_, held)| needs.is_subset(&held)))?;
         self.invitations[invitation].redeemed_by = Some(device);
         self.admit(device, &it.scopes);
         Ok(())

@@ -107,6 +107,13 @@ impl Request {
         now >= self.created + 3_600_000
     }
 
+    /// What was taken is no more asked for by what asked before.
+    pub(super) fn lose(&mut self, lost: &Scopes) {
+        let left = meaning(&(&self.wish - lost));
+        self.revision += u32::from(left != self.wish);
+        self.wish = left;
+    }
+
     pub(super) fn waits(&self, now: i64) -> bool {
         self.state == State::Waiting && !self.has_lapsed(now)
     }
