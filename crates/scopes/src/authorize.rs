@@ -145,18 +145,20 @@ pub(crate) fn judge(caller: &Caller, case: &Case, touched: ScopeSet) -> Result<(
         return Err(Denial::TokenMayNot);
     }
     let held = caller.grant().scopes();
-    let lacks = |needed: ScopeSet| {
-        let lacking = needed.reduced().iter().filter(|scope| !held.satisfies(*scope));
-        lacking.fold(ScopeSet::EMPTY, ScopeSet::with)
-    };
     let (scope, touched) = match case.requires {
         Requirement::Nothing => (ScopeSet::EMPTY, ScopeSet::EMPTY),
         Requirement::Scope(scope) => (scope.into(), ScopeSet::EMPTY),
         Requirement::ScopeAndTouched(scope) => (scope.into(), touched),
         Requirement::Touched => (ScopeSet::EMPTY, touched),
     };
+    if scope.union(touched).iter().all(|scope| held.satisfies(scope)) {
+        return Ok(());
+    }
+    let lacks = |needed: ScopeSet| {
+        let lacking = needed.reduced().iter().filter(|scope| !held.satisfies(*scope));
+        lacking.fold(ScopeSet::EMPTY, ScopeSet::with)
+    };
     match (lacks(scope), lacks(scope.union(touched))) {
-        (_, all) if all.is_empty() => Ok(()),
         (scope, all) if scope.is_empty() => Err(Denial::TooNarrow(all)),
         (scope, all) => Err(Denial::MissingScope(scope.union(all))),
     }

@@ -140,16 +140,17 @@ where
         ending: Arc<Ending>,
         session: Option<Arc<Session>>,
     ) -> <Self as Service<Request>>::Future {
-        let asks = upgrade::is_asked_for(request.headers());
+        let asking = session
+            .filter(|_| upgrade::is_asked_for(request.headers()))
+            .map(|session| (self.layer.clone(), session));
         let is_told = tells_of_an_end(request.uri().path());
         request.extensions_mut().insert(Identity::Known(Arc::clone(&caller)));
         let answered = self.inner.call(request);
-        let layer = self.layer.clone();
         Either::Right(Box::pin(async move {
             let response = explain_size(answered.await?);
-            let response = match session {
-                Some(session) if asks => layer.with_upgrade(response, &caller, &session).await,
-                _ => response,
+            let response = match asking {
+                Some((layer, session)) => layer.with_upgrade(response, &caller, &session).await,
+                None => response,
             };
             if is_told {
                 return Ok(response);

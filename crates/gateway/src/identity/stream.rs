@@ -19,15 +19,23 @@ use crate::registry::Ending;
 pub(super) struct Watched {
     body: Body,
     caller: Arc<Caller>,
-    ended: Pin<Box<WaitForCancellationFutureOwned>>,
     ending: Arc<Ending>,
     is_over: bool,
+    /// Wakes whoever waits for the next message; most answers are there before anybody waits.
+    woken: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
 }
 
 impl Watched {
     pub(super) fn new(body: Body, caller: Arc<Caller>, ending: Arc<Ending>) -> Self {
-        let ended = Box::pin(ending.token().cancelled_owned());
-        Self { body, caller, ended, ending, is_over: false }
+        Self { body, caller, ending, is_over: false, woken: None }
+    }
+
+    /// Ends the answer, and says why.
+    fn end(&mut self, how: End) -> Result<Frame<Bytes>, Status> {
+        self.is_over = true;
+        let status = Status::from(bearer::ended(self.caller.on_behalf_of(), how));
+        let mut trailers = http::HeaderMap::new();
+        status.add_header(&mut trailers).map(|()| Frame::trailers(trailers))
     }
 }
 
@@ -43,17 +51,22 @@ impl http_body::Body for Watched {
         if self.is_over {
             return Poll::Ready(None);
         }
-        if self.ending.how().is_some() || self.ended.as_mut().poll(context).is_ready() {
-            self.is_over = true;
-            let how = self.ending.how().unwrap_or(End::Withdrawn);
-            let status = Status::from(bearer::ended(self.caller.on_behalf_of(), how));
-            let mut trailers = http::HeaderMap::new();
-            return Poll::Ready(Some(match status.add_header(&mut trailers) {
-                Ok(()) => Ok(Frame::trailers(trailers)),
-                Err(status) => Err(status),
-            }));
+        if let Some(how) = self.ending.how() {
+            return Poll::Ready(Some(self.end(how)));
         }
-        Pin::new(&mut self.body).poll_frame(context)
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if polled.is_ready() {
+            return polled;
+        }
+        let woken = self.woken.take();
+        let mut woken = woken.unwrap_or_else(|| Box::pin(self.ending.token().cancelled_owned()));
+        let is_woken = woken.as_mut().poll(context).is_ready();
+        self.woken = Some(woken);
+        if is_woken {
+            let how = self.ending.how().unwrap_or(End::Withdrawn);
+            return Poll::Ready(Some(self.end(how)));
+        }
+        Poll::Pending
     }
 
     fn is_end_stream(&self) -> bool {
