@@ -8,7 +8,7 @@ use openclaw_scopes::ScopeSet;
 use openclaw_store::{AuditHead, Finding as ChainFinding, FindingKind};
 
 use self::looked::{
-    DAY, HOUR, Looked, NOW, approved, asked_at, at, device, granted, invitation, set_mode, token,
+    DAY, HOUR, Looked, NOW, approved, asked_at, at, granted, invitation, set_mode, token,
 };
 use super::*;
 
