@@ -85,9 +85,7 @@ fn held(
             .holder(),
     };
     let device = match &holder {
-        GrantHolder::Device(id) => {
-            devices::all(connection)?.into_iter().find(|device| device.id == *id)
-        }
+        GrantHolder::Device(id) => devices::find(connection, id, DeviceRole::Operator)?,
         GrantHolder::Gateway
         | GrantHolder::Owner
         | GrantHolder::Plugin(_)

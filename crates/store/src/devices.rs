@@ -17,6 +17,7 @@ use crate::error::{Fault, damaged};
 use crate::grants;
 
 pub use admit::{AdmitDevice, Admitted, RenewDevice};
+pub(crate) use decide::admit;
 pub use decide::{ApproveRequest, RejectRequest};
 pub use file::{FileRequest, Filed, Novelty, RequestUpgrade};
 pub(crate) use list::all;
@@ -139,7 +140,7 @@ impl Device {
 }
 
 /// Finds a device in a role.
-fn find(
+pub(crate) fn find(
     connection: &Connection,
     id: &DeviceId,
     role: DeviceRole,
@@ -158,18 +159,6 @@ pub(crate) fn find_live(
 ) -> rusqlite::Result<Option<Device>> {
     let found = find(connection, id, DeviceRole::Operator)?;
     Ok(found.filter(|device| device.revoked_at.is_none()))
-}
-
-/// Writes a device that was approved.
-pub(crate) fn admit(
-    connection: &Connection,
-    view: &PairingView,
-    baseline: Baseline,
-    (by, via): (&str, Via),
-    now: Timestamp,
-) -> rusqlite::Result<()> {
-    let via_id = view.pending.id.as_str();
-    decide::admit(connection, &decide::Admission { view, baseline, by, via, via_id }, now)
 }
 
 /// A device as people name it: its id, or a beginning that no other has.

@@ -81,36 +81,21 @@ impl Ask for ApproveRequest {
                 return Err(Fault::Domain(DeviceError::Decided("void")));
             }
         };
-        let admission = Admission {
-            view: &view,
-            baseline: baseline.admit(approved.granted()),
-            by: &by,
-            via: Via::Request,
-            via_id: self.id.as_str(),
-        };
-        admit(tx, &admission, now)?;
+        admit(tx, &view, baseline.admit(approved.granted()), (&by, Via::Request), now)?;
         request::decide(tx, &self.id, State::Approved, &by, approved.granted(), now)?;
         let admitted = find(tx, &device, role)?;
         admitted.map(Applied::Changed).ok_or(Fault::Store(rusqlite::Error::QueryReturnedNoRows))
     }
 }
 
-/// What is written when a device is approved.
-pub(super) struct Admission<'a> {
-    pub(super) view: &'a PairingView,
-    pub(super) baseline: Baseline,
-    pub(super) by: &'a str,
-    pub(super) via: Via,
-    pub(super) via_id: &'a str,
-}
-
-/// Writes a device with its grant.
-pub(super) fn admit(
+/// Writes a device that was approved, with its grant: by whom, and through what the view names.
+pub(crate) fn admit(
     connection: &Connection,
-    admission: &Admission<'_>,
+    view: &PairingView,
+    baseline: Baseline,
+    (by, via): (&str, Via),
     now: Timestamp,
 ) -> rusqlite::Result<()> {
-    let Admission { view, baseline, by, via, via_id } = admission;
     let id = &view.pending.device;
     let holder = GrantHolder::Device(id.clone());
     grants::begin(connection, &holder)?;
@@ -135,7 +120,7 @@ pub(super) fn admit(
         by,
         now.as_millis(),
         via.name(),
-        via_id,
+        view.pending.id.as_str(),
     ])?;
     Ok(())
 }

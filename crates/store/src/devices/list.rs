@@ -2,11 +2,11 @@
 
 use openclaw_scopes::method::{ListDevices as ListMethod, WaitUpgrade};
 use openclaw_scopes::target::{Authority, Listed};
-use openclaw_scopes::{Authorized, GrantHolder, PairingId, Principal, Timestamp};
+use openclaw_scopes::{Authorized, DeviceRole, GrantHolder, PairingId, Principal, Timestamp};
 use rusqlite::Connection;
 
 use super::request::{self, PairingView};
-use super::{Device, DeviceError, SELECT};
+use super::{Device, DeviceError, SELECT, find};
 use crate::act::Query;
 use crate::error::Fault;
 
@@ -48,8 +48,10 @@ impl Query for ListDevices {
             (Listed::Own, Principal::Device { id, .. }) => Some(id),
             (Listed::Own, _) => return Err(Fault::Domain(DeviceError::NotADevice)),
         };
-        let mut devices = all(connection)?;
-        devices.retain(|device| own.is_none_or(|own| device.id == *own));
+        let devices = match own {
+            None => all(connection)?,
+            Some(own) => find(connection, own, DeviceRole::Operator)?.into_iter().collect(),
+        };
         Ok(DeviceList { devices, pending: request::waiting(connection, own, self.now)? })
     }
 }
