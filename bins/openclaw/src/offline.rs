@@ -8,6 +8,7 @@ use std::process::Command;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::output::{Format, Output};
 use crate::place::Place;
 
 /// The name of the daemon's program.
@@ -24,6 +25,17 @@ pub(crate) fn become_daemon(
     let error = command.exec();
     let cause = format!("cannot run `{}`: {error}", program.display());
     Err(Failure::advised(Exit::Configuration, cause, "install both programs in one directory"))
+}
+
+/// Becomes the daemon's program for a verb that needs no gateway, and shows in the same form.
+pub(crate) fn hand_over<A: Into<OsString>>(
+    place: &Place,
+    verb: impl IntoIterator<Item = A>,
+    output: &Output,
+) -> Result<Infallible, Failure> {
+    let json = (output.format() == Format::Json).then(|| "--json".into());
+    let verb = verb.into_iter().map(Into::into);
+    become_daemon(place, std::iter::once("offline".into()).chain(verb).chain(json))
 }
 
 /// Finds the daemon's program beside this one.

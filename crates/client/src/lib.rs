@@ -60,8 +60,8 @@ pub use error::ConnectError;
 pub use identity::{ApiToken, Identity, Options};
 pub use key::{KeyError, fresh_key};
 pub use openclaw_pairing::{
-    Address, Asks, DeviceKey, Fingerprint, InvitationCode, InvitationSecret, Link, Pin, PublicKey,
-    RequestRef,
+    Address, Asks, DeviceKey, Fingerprint, InvitationCode, InvitationSecret, Link, PROPOSED, Pin,
+    PublicKey, RequestRef,
 };
 pub use openclaw_proto::v1;
 pub use target::{ParseTargetError, Target};

@@ -34,7 +34,7 @@ const STRANGER_TIME: Duration = Duration::from_secs(2);
 /// How long a connection lasts whose device was revoked: long enough to be told.
 const GRACE: Duration = Duration::from_millis(100);
 /// How long the loop rests after the system has run out of something: file descriptors, mostly.
-const REST: Duration = Duration::from_millis(100);
+pub(crate) const REST: Duration = Duration::from_millis(100);
 
 /// Why the local socket could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -185,10 +185,17 @@ struct Watch {
     /// Another connection needs its place.
     gone: Pin<Box<WaitForCancellationFutureOwned>>,
     grace: Option<Pin<Box<tokio::time::Sleep>>>,
+    /// Whether it was seen that it is known who is there, which stays so.
+    is_settled: bool,
     session: Arc<Session>,
 }
 
 impl Watch {
+    fn is_settled(&mut self) -> bool {
+        self.is_settled = self.is_settled || self.session.is_settled();
+        self.is_settled
+    }
+
     /// Tells whether the connection is to end now.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if self.grace.is_none() && self.closing.as_mut().poll(context).is_ready() {
@@ -198,7 +205,7 @@ impl Watch {
             return grace.as_mut().poll(context);
         }
         // Once it is known who is there, the place is nobody's.
-        if self.session.is_settled() { Poll::Pending } else { self.gone.as_mut().poll(context) }
+        if self.is_settled() { Poll::Pending } else { self.gone.as_mut().poll(context) }
     }
 }
 
@@ -219,6 +226,7 @@ impl Connection {
             closing: Box::pin(session.closing().clone().cancelled_owned()),
             gone: Box::pin(gone),
             grace: None,
+            is_settled: false,
             session: Arc::clone(&session),
         };
         Self {
@@ -252,7 +260,7 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
-        let is_settled = self.watch.as_ref().is_some_and(|watch| watch.session.is_settled());
+        let is_settled = self.watch.as_mut().is_some_and(|watch| watch.is_settled());
         if is_settled {
             self.deadline = None;
         }

@@ -156,37 +156,35 @@ fn must_renew(
     path: &Path,
     now: Timestamp,
 ) -> Result<bool, CertificateError> {
-    let broken = |source| CertificateError::BrokenCertificate { path: path.to_owned(), source };
     let Some(cert) = chain.first() else { return Ok(true) };
-    let leaf = EndEntityCert::try_from(cert).map_err(broken)?;
-    let anchors = [webpki::anchor_from_trusted_cert(cert).map_err(broken)?];
-    let is_valid = |at: Timestamp| {
-        let time = UnixTime::since_unix_epoch(at.since(Timestamp::from_millis(0)));
-        let usage = webpki::KeyUsage::server_auth();
-        match leaf.verify_for_usage(&[ECDSA_P256_SHA256], &anchors, &[], time, usage, None, None) {
-            Ok(_) => Ok(true),
-            Err(webpki::Error::CertExpired { .. } | webpki::Error::CertNotValidYet { .. }) => {
-                Ok(false)
-            }
-            Err(source) => Err(broken(source)),
-        }
+    let is_valid = |at: Timestamp| match verify(
+        cert,
+        UnixTime::since_unix_epoch(at.since(Timestamp::from_millis(0))),
+    ) {
+        Ok(()) => Ok(true),
+        Err(webpki::Error::CertExpired { .. } | webpki::Error::CertNotValidYet { .. }) => Ok(false),
+        Err(source) => Err(CertificateError::BrokenCertificate { path: path.to_owned(), source }),
     };
     Ok(!(is_valid(now)? && is_valid(now.saturating_add(RENEW_BEFORE))?))
 }
 
 /// Returns when a certificate lapses. At the end of time every one has, and the check says since when.
 fn expiry(cert: &CertificateDer<'_>) -> Option<Timestamp> {
-    let leaf = EndEntityCert::try_from(cert).ok()?;
-    let anchors = [webpki::anchor_from_trusted_cert(cert).ok()?];
-    let end = UnixTime::since_unix_epoch(Duration::from_secs(253_402_300_799));
-    let usage = webpki::KeyUsage::server_auth();
-    match leaf.verify_for_usage(&[ECDSA_P256_SHA256], &anchors, &[], end, usage, None, None) {
+    match verify(cert, UnixTime::since_unix_epoch(Duration::from_secs(253_402_300_799))) {
         Err(webpki::Error::CertExpired { not_after, .. }) => {
             let millis = i64::try_from(not_after.as_secs()).ok()?.checked_mul(1000)?;
             Some(Timestamp::from_millis(millis))
         }
-        Ok(_) | Err(_) => None,
+        Ok(()) | Err(_) => None,
     }
+}
+
+/// Checks a certificate by itself, as of an instant.
+fn verify(cert: &CertificateDer<'_>, at: UnixTime) -> Result<(), webpki::Error> {
+    let leaf = EndEntityCert::try_from(cert)?;
+    let anchors = [webpki::anchor_from_trusted_cert(cert)?];
+    let usage = webpki::KeyUsage::server_auth();
+    leaf.verify_for_usage(&[ECDSA_P256_SHA256], &anchors, &[], at, usage, None, None).map(drop)
 }
 
 /// Makes a certificate for the key.

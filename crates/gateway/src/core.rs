@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use openclaw_scopes::method::Method;
 use openclaw_scopes::{Authorized, Caller, Timestamp};
-use openclaw_store::{Peek, Store};
+use openclaw_store::{Ask, Peek, Store};
 
 use crate::clock;
 use crate::engine::Engine;
@@ -51,6 +51,18 @@ impl Core {
     ) -> Result<Authorized<M>, Reply> {
         let peeked = self.store.view(caller, &Peek::<M>(target), clock::now()).await;
         peeked.map_err(|error| respond::act(error, M::ROW, |never| match *never {}))
+    }
+
+    /// Has the store do what is asked at an instant; `failed` tells what it means when that could not be done.
+    pub(crate) async fn perform<A: Ask>(
+        &self,
+        caller: &Caller,
+        ask: A,
+        now: Timestamp,
+        failed: fn(&A::Error) -> Reply,
+    ) -> Result<A::Output, Reply> {
+        let done = self.store.act(caller, ask, now).await;
+        done.map_err(|error| respond::act(error, A::Method::ROW, failed))
     }
 }
 

@@ -27,7 +27,7 @@ use crate::{clock, secrets, upgrade};
 
 impl Core {
     /// Gives a connection its challenge.
-    pub(crate) async fn challenge_device(
+    pub(crate) fn challenge_device(
         &self,
         session: &Session,
     ) -> Result<v1::ChallengeResponse, Reply> {

@@ -15,6 +15,7 @@ mod convert;
 mod core;
 mod digest;
 mod door;
+mod durable;
 mod engine;
 mod gate;
 mod identity;

@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use openclaw_pairing::{Address, Fingerprint};
 use tokio::net::{TcpListener, TcpStream};
@@ -10,7 +9,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use crate::accept::Connection;
+use crate::accept::{Connection, REST};
 use crate::certificate::Certificate;
 use crate::limiter::Limiter;
 use crate::preauth::{Budget, Limits, Place};
@@ -20,8 +19,6 @@ use crate::task::Tasks;
 
 /// Connections over the network at once whose devices are known.
 const MAX_KNOWN: usize = 4096;
-/// How long the loop rests after the system has run out of something: file descriptors, mostly.
-const REST: Duration = Duration::from_millis(100);
 /// The label under which both ends of a connection derive what only they know (RFC 9266).
 const EXPORTER: &[u8] = b"EXPORTER-Channel-Binding";
 

@@ -8,8 +8,9 @@ use openclaw_scopes::method::{self, Method as _, Row, VerifyAudit};
 use openclaw_scopes::target::{Listed, Whole};
 use openclaw_scopes::{Caller, Cause, Denial, DeviceRole, GrantHolder, ScopeSet};
 use openclaw_store::{
-    ActError, ApproveRequest, AuditHead, Device, DeviceError, DeviceList, DeviceRef, ListDevices,
-    OpenError, Options, Peek, RevokeAll, RevokeDevice, Revoked, Store, StoreError, Verification,
+    ActError, ApproveRequest, Ask, AuditHead, Device, DeviceError, DeviceList, DeviceRef,
+    ListDevices, OpenError, Options, Peek, RevokeAll, RevokeDevice, Revoked, Store, StoreError,
+    Verification,
 };
 
 use crate::certificate::{Certificate, CertificateError};
@@ -135,13 +136,7 @@ pub async fn approve_device(
 ) -> Result<Device, OfflineError> {
     let RequestRef { id, revision } = request.parse().map_err(OfflineError::Request)?;
     let revision = revision.ok_or(OfflineError::Request(ParseRequestError))?;
-    let Opened { caller, state_dir: _held, store } = open(state_dir)?;
-    let ask = ApproveRequest { id, revision, scopes };
-    let approved = store.act(&caller, ask, clock::now()).await;
-    let approved = approved
-        .map_err(|error| refused(error, method::ApproveDevice::ROW, OfflineError::Device))?;
-    store.close();
-    Ok(approved)
+    perform(state_dir, ApproveRequest { id, revision, scopes }).await
 }
 
 /// Withdraws a device's authority, as the owner.
@@ -150,13 +145,7 @@ pub async fn approve_device(
 /// When a gateway holds the directory, it cannot be used, or there is no such device.
 pub async fn revoke_device(state_dir: &Path, device: &str) -> Result<Device, OfflineError> {
     let device = DeviceRef::parse(device).map_err(OfflineError::Device)?;
-    let Opened { caller, state_dir: _held, store } = open(state_dir)?;
-    let ask = RevokeDevice { device, role: DeviceRole::Operator };
-    let revoked = store.act(&caller, ask, clock::now()).await;
-    let revoked =
-        revoked.map_err(|error| refused(error, method::RevokeDevice::ROW, OfflineError::Device))?;
-    store.close();
-    Ok(revoked)
+    perform(state_dir, RevokeDevice { device, role: DeviceRole::Operator }).await
 }
 
 /// Withdraws everything that was handed out, as the owner.
@@ -164,12 +153,18 @@ pub async fn revoke_device(state_dir: &Path, device: &str) -> Result<Device, Off
 /// # Errors
 /// When a gateway holds the directory, or it cannot be used.
 pub async fn revoke_all(state_dir: &Path) -> Result<Revoked, OfflineError> {
+    perform(state_dir, RevokeAll).await
+}
+
+async fn perform<A>(state_dir: &Path, ask: A) -> Result<A::Output, OfflineError>
+where
+    A: Ask<Error = DeviceError>,
+{
     let Opened { caller, state_dir: _held, store } = open(state_dir)?;
-    let revoked = store.act(&caller, RevokeAll, clock::now()).await;
-    let revoked =
-        revoked.map_err(|error| refused(error, method::RevokeAll::ROW, OfflineError::Device))?;
+    let done = store.act(&caller, ask, clock::now()).await;
+    let done = done.map_err(|error| refused(error, A::Method::ROW, OfflineError::Device))?;
     store.close();
-    Ok(revoked)
+    Ok(done)
 }
 
 /// Returns by what devices know the gateway of a state directory; a gateway may work on it.

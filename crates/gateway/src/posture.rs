@@ -9,6 +9,8 @@ use openclaw_config::Sandbox;
 use openclaw_scopes::{Scope, Timestamp};
 use openclaw_store::{AccessFacts, ApiToken, Device, StoreError, Verification};
 
+use crate::upgrade;
+
 /// How grave a finding is, the gravest first.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Severity {
@@ -115,7 +117,7 @@ pub(crate) fn look(
 }
 
 fn about_device(device: &Device, now: Timestamp, findings: &mut Vec<Finding>) {
-    let id = device.id.as_str().get(..12).unwrap_or_default();
+    let id = upgrade::short(&device.id);
     let mut found = |check, severity, message: &str, fix: String| {
         let (message, subject) = (message.to_owned(), format!("device:{}", device.id));
         findings.push(Finding { id: check, severity, message, fix, subject });

@@ -1,12 +1,12 @@
 //! The configuration file: read, kept, and edited in one step.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use openclaw_config::{Config, ConfigErrors};
+
+use crate::durable;
 
 /// The environment of the process, as it was when it started.
 #[derive(Clone, Default)]
@@ -118,15 +118,7 @@ impl Settings {
     /// Replaces the file in one step, whole or not at all.
     pub(crate) fn write(path: &Path, text: &str) -> Result<(), SettingsError> {
         let failed = |source| SettingsError::Io { path: path.to_owned(), source };
-        let temporary = path.with_extension("toml.new");
-        let mut options = std::fs::OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(0o600);
-        let mut file = options.open(&temporary).map_err(failed)?;
-        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
-        std::fs::rename(&temporary, path).map_err(failed)?;
-        // The new name is durable when its directory is.
-        let directory = path.parent().unwrap_or_else(|| Path::new("."));
-        std::fs::File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)
+        durable::replace(path, text).map_err(failed)
     }
 }
 

@@ -76,8 +76,8 @@ pub(crate) fn announce(filed: &Filed) {
     }
 }
 
-/// Returns the beginning of an id that logs show (`access.md` §8.2: 12 hex digits).
-fn short(device: &DeviceId) -> &str {
+/// Returns the beginning of an id that is shown (`access.md` §8.2: 12 hex digits).
+pub(crate) fn short(device: &DeviceId) -> &str {
     device.as_str().get(..12).unwrap_or_default()
 }
 

@@ -1,6 +1,9 @@
 //! What was approved for a device, and how much of it its tokens carry.
 
-use openclaw_scopes::{Grant, ScopeSet};
+use openclaw_scopes::{Grant, Scope, ScopeSet};
+
+/// What is proposed for a device when nobody says what: never admin, never pairing.
+pub const PROPOSED: ScopeSet = ScopeSet::of(&[Scope::Read, Scope::Write]);
 
 /// The two ceilings of a device in a role: what was approved, and what its tokens may carry of it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -69,7 +72,7 @@ impl Baseline {
 
 #[cfg(test)]
 mod tests {
-    use openclaw_scopes::{Epoch, GrantHolder, Scope};
+    use openclaw_scopes::{Epoch, GrantHolder};
     use proptest::collection::vec;
     use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, proptest};
     use proptest::sample::subsequence;

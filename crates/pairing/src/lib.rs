@@ -15,7 +15,7 @@ mod key;
 mod name;
 mod request;
 
-pub use baseline::{Baseline, RotateError};
+pub use baseline::{Baseline, PROPOSED, RotateError};
 pub use bearer::{Bearer, BearerKind, HashKey, Hashed, ParseBearerError};
 pub use claim::{Asks, Claim, ClaimError, Expected, Nonce, ProofError, Proven, SKEW, verify};
 pub use fingerprint::{Fingerprint, ParseFingerprintError, Pin};

@@ -124,15 +124,11 @@ pub(super) fn verify(
         Err(Failure::Connect(ConnectError::NotRunning { .. }))
             if matches!(place.reached()?, Reached::Here(_)) =>
         {
-            let mut arguments: Vec<OsString> =
-                ["offline", "audit", "verify"].map(Into::into).into();
+            let mut verb: Vec<OsString> = ["audit", "verify"].map(Into::into).into();
             if let Some(written) = written {
-                arguments.extend(["--head".into(), written.into()]);
+                verb.extend(["--head".into(), written.into()]);
             }
-            if output.format() == Format::Json {
-                arguments.push("--json".into());
-            }
-            match offline::become_daemon(place, arguments)? {}
+            match offline::hand_over(place, verb, output)? {}
         }
         Err(failure) => Err(failure),
     }

@@ -20,14 +20,11 @@ pub(super) fn check(
     place: &Place,
     output: &Output,
 ) -> Result<Exit, Failure> {
-    let mut arguments: Vec<OsString> = ["offline", "config", "check"].map(Into::into).into();
+    let mut verb: Vec<OsString> = ["config", "check"].map(Into::into).into();
     if let Some(file) = file {
-        arguments.extend(["--config".into(), file.into()]);
+        verb.extend(["--config".into(), file.into()]);
     }
-    if output.format() == Format::Json {
-        arguments.push("--json".into());
-    }
-    match offline::become_daemon(place, arguments)? {}
+    match offline::hand_over(place, verb, output)? {}
 }
 
 /// Where the file is, as `config path --json` shows it.

@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use openclaw_client::v1::PairingRequest;
 use openclaw_client::{
-    Address, Asks, CallError, Client, ConnectError, Identity, Link, Options, Target, Trust,
+    Address, Asks, CallError, Client, ConnectError, Identity, Link, Options, PROPOSED, Target,
+    Trust,
 };
 use openclaw_proto::scope_names;
-use openclaw_scopes::{Scope, ScopeSet};
+use openclaw_scopes::ScopeSet;
 use serde::Serialize;
 use tokio::time::Instant;
 
 use super::access::or_nothing;
-use super::devices::{approval, short};
+use super::devices::{approval, reference, short};
 use crate::cli::ConnectArgs;
 use crate::contexts::{Context, Contexts};
 use crate::exit::Exit;
@@ -25,9 +25,6 @@ use crate::table;
 
 /// The pause between two questions whether the device was approved.
 const POLL: Duration = Duration::from_secs(2);
-
-/// What a device without an invitation asks for when nobody says what.
-const PROPOSED: ScopeSet = ScopeSet::of(&[Scope::Read, Scope::Write]);
 
 /// By what to connect.
 #[derive(Debug)]
@@ -251,7 +248,6 @@ fn tell(
     let admission = client.admission();
     let admission = admission.as_deref();
     let pending = admission.and_then(|it| it.pending.as_ref());
-    let reference = |it: &PairingRequest| format!("{}@{}", it.id, it.revision);
     let connected = Connected {
         context,
         gateway: Target::Https(first.clone()).to_string(),

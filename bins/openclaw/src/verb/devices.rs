@@ -20,7 +20,7 @@ use crate::output::{Format, Output};
 use crate::place::Place;
 use crate::wish;
 
-pub(super) use shown::short;
+pub(super) use shown::{reference, short};
 pub(super) use upgrade::approval;
 
 /// Does what the command line says about devices.

@@ -1,6 +1,5 @@
 //! `status`, `health` and `gateway fingerprint`: the daemon.
 
-use std::ffi::OsString;
 use std::time::Duration;
 
 use openclaw_client::health::HealthCheckRequest;
@@ -50,11 +49,7 @@ pub(super) fn fingerprint(place: &Place, output: &mut Output) -> Result<Exit, Fa
         Err(Failure::Connect(ConnectError::NotRunning { .. }))
             if matches!(place.reached()?, Reached::Here(_)) =>
         {
-            let mut arguments: Vec<OsString> = ["offline", "fingerprint"].map(Into::into).into();
-            if output.format() == Format::Json {
-                arguments.push("--json".into());
-            }
-            match offline::become_daemon(place, arguments)? {}
+            match offline::hand_over(place, ["fingerprint"], output)? {}
         }
         Err(failure) => return Err(failure),
     };

@@ -1,14 +1,15 @@
 //! Keys and certificates on disk: read whole, written in one step, and never for others' eyes.
 
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::fs::{DirBuilder, File};
+use std::io::{ErrorKind, Read as _};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::{CERT, CertificateError};
+use crate::durable;
 
 /// The most bytes of a file that are read: a long chain has some ten thousand.
 const MAX: u64 = 1_048_576;
@@ -65,18 +66,5 @@ fn read(path: &Path) -> Result<Vec<u8>, CertificateError> {
 
 /// Writes a file in one step, whole or not at all, and durable before anybody relies on it.
 pub(super) fn write(path: &Path, text: &str) -> Result<(), CertificateError> {
-    let temporary = path.with_extension("pem.new");
-    // Made anew, so that its mode is ours: what a start that was cut short left goes first.
-    match std::fs::remove_file(&temporary) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(io(&temporary)(error)),
-        Ok(()) | Err(_) => {}
-    }
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true).mode(0o600);
-    let mut file = options.open(&temporary).map_err(io(&temporary))?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(io(&temporary))?;
-    std::fs::rename(&temporary, path).map_err(io(path))?;
-    // The new name is durable when its directory is.
-    let directory = path.parent().unwrap_or_else(|| Path::new("."));
-    File::open(directory).and_then(|directory| directory.sync_all()).map_err(io(directory))
+    durable::replace(path, text).map_err(io(path))
 }

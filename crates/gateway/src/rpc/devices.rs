@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use openclaw_pairing::{InvitationCode, InvitationSecret, Link, RequestRef, State};
+use openclaw_pairing::{InvitationCode, InvitationSecret, Link, PROPOSED, RequestRef, State};
 use openclaw_proto::v1::devices_server::Devices;
 use openclaw_proto::{from_duration, scope_names, to_timestamp, v1};
 use openclaw_scopes::method::{self, Method as _};
 use openclaw_scopes::target::Listed;
-use openclaw_scopes::{InvitationId, PairingId, Scope, ScopeSet};
+use openclaw_scopes::{InvitationId, PairingId};
 use openclaw_store::{
     ApproveRequest, CreateInvitation, Device, DeviceRef, GetRequest, ListDevices, PairingView,
     RejectRequest, RemoveDevice, RenameDevice, RenewDevice, RevokeAll, RevokeDevice, RotateDevice,
@@ -34,7 +34,7 @@ impl Devices for Core {
         request: Request<v1::ChallengeRequest>,
     ) -> Result<Response<v1::ChallengeResponse>, Status> {
         let session = gate::session(&request)?;
-        Ok(Response::new(self.challenge_device(&session).await?))
+        Ok(Response::new(self.challenge_device(&session)?))
     }
 
     async fn connect(
@@ -77,34 +77,22 @@ impl Devices for Core {
         let id = PairingId::parse(&message.request_id)
             .map_err(|error| Reply::invalid(error.to_string()))?;
         let wait = convert::duration(message.timeout.as_ref(), "timeout")?.unwrap_or(MAX_WAIT);
+        let mut time = std::pin::pin!(tokio::time::sleep(wait.min(MAX_WAIT)));
         // Looked at before the state is: a decision in between is then not missed.
         let mut changes = self.registry.changes();
-        let waiting = async {
-            loop {
-                let now = clock::now();
-                let asked = GetRequest { id: id.clone(), now };
-                let view = self.store.view(&caller, &asked, now).await;
-                let view = view.map_err(|error| {
-                    respond::act(error, method::WaitUpgrade::ROW, respond::device)
-                })?;
-                if view.state != State::Pending {
-                    return Ok(view);
-                }
-                let lapses = view.pending.expires_at().since(now);
-                tokio::select! {
-                    changed = changes.changed() => if changed.is_err() { return Ok(view) },
-                    () = tokio::time::sleep(lapses) => {}
-                }
+        let mut is_over = false;
+        let view = loop {
+            let now = clock::now();
+            let view = self.store.view(&caller, &GetRequest { id: id.clone(), now }, now).await;
+            let view = view
+                .map_err(|error| respond::act(error, method::WaitUpgrade::ROW, respond::device))?;
+            if is_over || view.state != State::Pending {
+                break view;
             }
-        };
-        let view = match tokio::time::timeout(wait.min(MAX_WAIT), waiting).await {
-            Ok(view) => view.map_err(|reply: Reply| Status::from(reply))?,
-            Err(_elapsed) => {
-                let now = clock::now();
-                let view = self.store.view(&caller, &GetRequest { id, now }, now).await;
-                view.map_err(|error| {
-                    respond::act(error, method::WaitUpgrade::ROW, respond::device)
-                })?
+            tokio::select! {
+                changed = changes.changed() => is_over = changed.is_err(),
+                () = tokio::time::sleep(view.pending.expires_at().since(now)) => {}
+                () = time.as_mut() => is_over = true,
             }
         };
         Ok(Response::new(pairing_request(view)))
@@ -140,9 +128,7 @@ impl Devices for Core {
         })?;
         let scopes = convert::some_scopes(&message.scopes)?;
         let ask = ApproveRequest { id: named.id, revision, scopes };
-        let approved = self.store.act(&caller, ask, clock::now()).await;
-        let approved = approved
-            .map_err(|error| respond::act(error, method::ApproveDevice::ROW, respond::device))?;
+        let approved = self.perform(&caller, ask, clock::now(), respond::device).await?;
         self.registry.changed();
         Ok(Response::new(device(approved, None)))
     }
@@ -153,9 +139,8 @@ impl Devices for Core {
     ) -> Result<Response<v1::PairingRequest>, Status> {
         let (caller, message) = gate::admit(request)?;
         let RequestRef { id, revision } = request_ref(&message.request)?;
-        let rejected = self.store.act(&caller, RejectRequest { id, revision }, clock::now()).await;
-        let rejected = rejected
-            .map_err(|error| respond::act(error, method::RejectDevice::ROW, respond::device))?;
+        let ask = RejectRequest { id, revision };
+        let rejected = self.perform(&caller, ask, clock::now(), respond::device).await?;
         self.registry.changed();
         Ok(Response::new(pairing_request(rejected)))
     }
@@ -166,9 +151,7 @@ impl Devices for Core {
     ) -> Result<Response<v1::Device>, Status> {
         let (caller, message) = gate::admit(request)?;
         let ask = RemoveDevice { device: device_ref(&message.device)? };
-        let removed = self.store.act(&caller, ask, clock::now()).await;
-        let removed = removed
-            .map_err(|error| respond::act(error, method::RemoveDevice::ROW, respond::device))?;
+        let removed = self.perform(&caller, ask, clock::now(), respond::device).await?;
         Ok(Response::new(device(removed, None)))
     }
 
@@ -186,9 +169,7 @@ impl Devices for Core {
             return Err(Reply::invalid(text).into());
         }
         let ask = RenameDevice { device: device_ref(&message.device)?, label };
-        let renamed = self.store.act(&caller, ask, clock::now()).await;
-        let renamed = renamed
-            .map_err(|error| respond::act(error, method::RenameDevice::ROW, respond::device))?;
+        let renamed = self.perform(&caller, ask, clock::now(), respond::device).await?;
         Ok(Response::new(device(renamed, None)))
     }
 
@@ -207,9 +188,7 @@ impl Devices for Core {
         };
         let role = convert::role(&message.role)?;
         let ask = RotateDevice { device: device_ref(&message.device)?, role, scopes };
-        let rotated = self.store.act(&caller, ask, clock::now()).await;
-        let rotated = rotated
-            .map_err(|error| respond::act(error, method::RotateDevice::ROW, respond::device))?;
+        let rotated = self.perform(&caller, ask, clock::now(), respond::device).await?;
         Ok(Response::new(device(rotated, None)))
     }
 
@@ -220,9 +199,7 @@ impl Devices for Core {
         let (caller, message) = gate::admit(request)?;
         let role = convert::role(&message.role)?;
         let ask = RevokeDevice { device: device_ref(&message.device)?, role };
-        let revoked = self.store.act(&caller, ask, clock::now()).await;
-        let revoked = revoked
-            .map_err(|error| respond::act(error, method::RevokeDevice::ROW, respond::device))?;
+        let revoked = self.perform(&caller, ask, clock::now(), respond::device).await?;
         Ok(Response::new(device(revoked, None)))
     }
 
@@ -231,9 +208,7 @@ impl Devices for Core {
         request: Request<v1::RevokeAllRequest>,
     ) -> Result<Response<v1::RevokeAllResponse>, Status> {
         let (caller, v1::RevokeAllRequest {}) = gate::admit(request)?;
-        let revoked = self.store.act(&caller, RevokeAll, clock::now()).await;
-        let revoked = revoked
-            .map_err(|error| respond::act(error, method::RevokeAll::ROW, respond::device))?;
+        let revoked = self.perform(&caller, RevokeAll, clock::now(), respond::device).await?;
         self.registry.changed();
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         Ok(Response::new(v1::RevokeAllResponse {
@@ -250,7 +225,7 @@ impl Devices for Core {
     ) -> Result<Response<v1::Invitation>, Status> {
         let (caller, message) = gate::admit(request)?;
         let scopes = match message.scopes.as_slice() {
-            [] => ScopeSet::of(&[Scope::Read, Scope::Write]),
+            [] => PROPOSED,
             names => convert::scopes(names)?,
         };
         let ttl = message.ttl.as_ref().map(from_duration);
@@ -286,9 +261,7 @@ impl Devices for Core {
             }
         };
         let ask = CreateInvitation { id, hash, scopes, expires_at };
-        let made = self.store.act(&caller, ask, now).await;
-        let made =
-            made.map_err(|error| respond::act(error, method::InviteDevice::ROW, respond::device))?;
+        let made = self.perform(&caller, ask, now, respond::device).await?;
         let code = InvitationCode::new(secret, &network.fingerprint);
         let told = addresses.iter().map(ToString::to_string).collect();
         Ok(Response::new(v1::Invitation {

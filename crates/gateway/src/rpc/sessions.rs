@@ -6,7 +6,7 @@ use openclaw_scopes::method::{CreateSession, ListSessions, Method as _, ReadHist
 use openclaw_scopes::target::SessionTarget;
 use openclaw_scopes::{AgentId, Timestamp};
 use openclaw_store::{
-    Activity, CreateSession as Create, GetSession, History, Peek, SessionCursor, SessionFilter,
+    Activity, CreateSession as Create, GetSession, History, SessionCursor, SessionFilter,
 };
 use tonic::{Request, Response, Status};
 
@@ -31,17 +31,10 @@ impl Sessions for Core {
         if self.engine.roster().agent(&agent).is_none() {
             // Nothing was decided yet: whoever may not open conversations is told that, and only that.
             let target = SessionTarget { key: ask.key, owner: None };
-            let peeked =
-                self.store.view(&caller, &Peek::<CreateSession>(target), clock::now()).await;
-            if let Err(denied) = peeked {
-                let reply = respond::act(denied, CreateSession::ROW, |never| match *never {});
-                return Err(reply.into());
-            }
+            drop(self.peek::<CreateSession>(&caller, target).await?);
             return Err(Reply::unknown_agent(&agent).into());
         }
-        let created = self.store.act(&caller, ask, clock::now()).await;
-        let session =
-            created.map_err(|error| respond::act(error, CreateSession::ROW, respond::session))?;
+        let session = self.perform(&caller, ask, clock::now(), respond::session).await?;
         Ok(Response::new(convert::session(session)))
     }
 

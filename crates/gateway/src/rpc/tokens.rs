@@ -45,9 +45,7 @@ impl Tokens for Core {
             scopes,
             expires_at: now.saturating_add(ttl),
         };
-        let created = self.store.act(&caller, ask, now).await;
-        let created = created
-            .map_err(|error| respond::act(error, method::CreateToken::ROW, respond::token))?;
+        let created = self.perform(&caller, ask, now, respond::token).await?;
         // It may be the next one to lapse.
         self.registry.changed();
         let (token, secret) = (Some(token(created, now)), bearer.reveal());
@@ -74,10 +72,8 @@ impl Tokens for Core {
         let (caller, message) = gate::admit(request)?;
         let name = message.token.strip_prefix("token:").unwrap_or(&message.token);
         TokenId::parse(name).map_err(|error| Reply::invalid(error.to_string()))?;
-        let now = clock::now();
-        let revoked = self.store.act(&caller, RevokeToken(name.to_owned()), now).await;
-        let revoked = revoked
-            .map_err(|error| respond::act(error, method::RevokeToken::ROW, respond::token))?;
+        let (ask, now) = (RevokeToken(name.to_owned()), clock::now());
+        let revoked = self.perform(&caller, ask, now, respond::token).await?;
         Ok(Response::new(token(revoked, now)))
     }
 }

@@ -2,9 +2,9 @@
 
 use std::io::{self, BufRead as _, IsTerminal as _};
 
-use openclaw_client::RequestRef;
 use openclaw_client::v1::{ApproveDeviceRequest, Device, PairingRequest, RejectDeviceRequest};
-use openclaw_scopes::{Scope, ScopeSet};
+use openclaw_client::{PROPOSED, RequestRef};
+use openclaw_scopes::ScopeSet;
 
 use super::{Whose, listed, shown};
 use crate::cli::ApproveArgs;
@@ -15,9 +15,6 @@ use crate::place::Place;
 use crate::verb::access::or_nothing;
 use crate::verb::{named, names};
 use crate::wish;
-
-/// What is proposed for a new device: never admin, never pairing.
-const PROPOSED: ScopeSet = ScopeSet::of(&[Scope::Read, Scope::Write]);
 
 pub(super) async fn approve(
     args: ApproveArgs,

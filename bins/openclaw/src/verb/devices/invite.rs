@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use openclaw_client::Address;
 use openclaw_client::v1::{Invitation, InviteRequest};
+use openclaw_client::{Address, PROPOSED};
 use openclaw_proto::to_duration;
-use openclaw_scopes::{Scope, ScopeSet};
+use openclaw_scopes::ScopeSet;
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 
@@ -16,9 +16,6 @@ use crate::place::Place;
 use crate::verb::access::or_nothing;
 use crate::verb::names;
 use crate::{table, wish};
-
-/// What an invitation is for when nobody says what.
-const PROPOSED: ScopeSet = ScopeSet::of(&[Scope::Read, Scope::Write]);
 
 pub(super) async fn run(
     scopes: Option<ScopeSet>,

@@ -1,17 +1,15 @@
 //! Devices without a gateway: the daemon's program looks after them.
 
-use std::ffi::OsString;
-
 use crate::cli::ApproveArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::offline::become_daemon;
-use crate::output::{Format, Output};
+use crate::offline::hand_over;
+use crate::output::Output;
 use crate::place::Place;
 use crate::verb::names;
 
 pub(super) fn list(place: &Place, output: &Output) -> Result<Exit, Failure> {
-    hand_over(vec!["list".into()], place, output)
+    match hand_over(place, ["devices", "list"], output)? {}
 }
 
 pub(super) fn approve(args: &ApproveArgs, place: &Place, output: &Output) -> Result<Exit, Failure> {
@@ -20,8 +18,8 @@ pub(super) fn approve(args: &ApproveArgs, place: &Place, output: &Output) -> Res
         let next = place.command("devices approve ID@REVISION --scopes SCOPES --offline");
         return Err(Failure::advised(Exit::Usage, cause, next));
     };
-    let arguments = ["approve", &args.request.to_string(), "--scopes", &names(scopes).join(",")];
-    hand_over(arguments.map(OsString::from).into(), place, output)
+    let (request, scopes) = (args.request.to_string(), names(scopes).join(","));
+    match hand_over(place, ["devices", "approve", &request, "--scopes", &scopes], output)? {}
 }
 
 /// Revokes one device, or everybody.
@@ -30,14 +28,5 @@ pub(super) fn revoke(
     place: &Place,
     output: &Output,
 ) -> Result<Exit, Failure> {
-    hand_over(vec!["revoke".into(), device.unwrap_or("--all").into()], place, output)
-}
-
-fn hand_over(verb: Vec<OsString>, place: &Place, output: &Output) -> Result<Exit, Failure> {
-    let mut arguments: Vec<OsString> = ["offline", "devices"].map(Into::into).into();
-    arguments.extend(verb);
-    if output.format() == Format::Json {
-        arguments.push("--json".into());
-    }
-    match become_daemon(place, arguments)? {}
+    match hand_over(place, ["devices", "revoke", device.unwrap_or("--all")], output)? {}
 }

@@ -24,7 +24,7 @@ pub(super) fn name(device: &Device) -> &str {
 }
 
 /// Returns how an approval names a request.
-pub(super) fn reference(request: &PairingRequest) -> String {
+pub(crate) fn reference(request: &PairingRequest) -> String {
     format!("{}@{}", request.id, request.revision)
 }
 
