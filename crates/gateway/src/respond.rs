@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use openclaw_pairing::{ApproveError, RotateError};
 use openclaw_scopes::method::Row;
-use openclaw_scopes::{Denial, ScopeSet};
+use openclaw_scopes::{Denial, DeviceId, ScopeSet};
 use openclaw_sessions::EnqueueError;
 use openclaw_store::{ActError, DeviceError, RunError, SessionError, StoreError, TokenError};
 use tonic::{Code, Status};
@@ -13,6 +13,7 @@ use tonic_types::{ErrorDetail, ErrorInfo, Help, RetryInfo, StatusExt as _};
 
 use crate::engine::StartError;
 use crate::limiter::Locked;
+use crate::upgrade;
 
 /// Who defines the reasons.
 const DOMAIN: &str = "openclaw";
@@ -117,6 +118,10 @@ impl Reply {
         &self.message
     }
 
+    pub(crate) const fn reason(&self) -> &'static str {
+        self.reason
+    }
+
     pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.metadata.insert(name, value.into());
         self
@@ -219,7 +224,9 @@ pub(crate) fn device(error: &DeviceError) -> Reply {
     let wrong_state = |message| Reply::new(Code::FailedPrecondition, "", message);
     let pending = "openclaw devices pending";
     match error {
-        DeviceError::AlreadyApproved(_) => wrong_state(said()).next("connect again"),
+        DeviceError::AlreadyApproved(_) => {
+            wrong_state(said()).next("connect again, and ask for it then")
+        }
         DeviceError::Ambiguous(_) | DeviceError::Malformed => {
             Reply::invalid(said()).next("openclaw devices list")
         }
@@ -233,6 +240,10 @@ pub(crate) fn device(error: &DeviceError) -> Reply {
                 Reply::invalid(said()).with("scopes", scopes.to_string()).next(pending)
             }
             ApproveError::Nothing => Reply::invalid(said()).next("name scopes with --scopes"),
+            ApproveError::NothingNew(scopes) => {
+                let next = "name what it lacks with --scopes, or openclaw devices reject";
+                Reply::invalid(said()).with("scopes", scopes.to_string()).next(next)
+            }
             ApproveError::OtherDevice => Reply::internal(error),
         },
         DeviceError::Decided(_) => wrong_state(said()).next("openclaw devices list"),
@@ -248,6 +259,12 @@ pub(crate) fn device(error: &DeviceError) -> Reply {
             .next("talk to whoever owns the gateway"),
         DeviceError::Revoked => Reply::new(Code::PermissionDenied, "DEVICE_REVOKED", said())
             .next("ask the gateway's owner to approve the device again"),
+        DeviceError::RotatedAway { device, taken, whole } => {
+            Reply::new(Code::PermissionDenied, "MISSING_SCOPE", said())
+                .with("missingScopes", taken.to_string())
+                .with("grant", taken.to_string())
+                .next(rotation(device, *whole))
+        }
         DeviceError::Rotate(RotateError::OutsideBaseline(scopes)) => {
             Reply::new(Code::FailedPrecondition, "OUTSIDE_BASELINE", said())
                 .with("scopes", scopes.to_string())
@@ -267,6 +284,13 @@ pub(crate) fn device(error: &DeviceError) -> Reply {
         }
         DeviceError::UnknownRequest(_) => Reply::new(Code::NotFound, "", said()).next(pending),
     }
+}
+
+/// Names the command with which an administrator lets a device's tokens carry these.
+pub(crate) fn rotation(device: &DeviceId, scopes: ScopeSet) -> String {
+    let scopes = scopes.reduced().to_string().replace(' ', ",");
+    let device = upgrade::short(device);
+    format!("on the gateway's machine: openclaw devices rotate {device} --scopes {scopes}")
 }
 
 /// The public face of what can go wrong with API tokens.

@@ -105,6 +105,8 @@ pub(crate) async fn of_refusal(
                 .with("grant", missing.reduced().to_string())
                 .into()
         }
+        // No request can give it back, and the refusal says what can.
+        Err(reply) if reply.reason() == "MISSING_SCOPE" => reply.saying(status.message()).into(),
         // What was asked for first is refused all the same; that nothing was filed is in the log.
         Err(reply) => {
             tracing::info!(reason = reply.message(), "no request was filed for a refused call");

@@ -164,17 +164,20 @@ impl Pending {
         Asked::Changed(self)
     }
 
-    /// Grants what is asked for, or the part of it that the witness names.
+    /// Grants what is asked for, or the part of it that the witness names, to a device whose tokens carry
+    /// `held` already.
     ///
     /// Consumes both request and witness: neither can be used twice.
     ///
     /// # Errors
-    /// When the request has changed since it was looked at or has lapsed, or the part is none of it.
+    /// When the request has changed since it was looked at or has lapsed, or the part is none of it or
+    /// adds nothing: whoever waits would be told that it was granted.
     //= docs/threat-model.md#T31
     pub fn approve(
         self,
         authorized: Authorized<ApproveDevice>,
         revision: u32,
+        held: ScopeSet,
         now: Timestamp,
     ) -> Result<Approved, ApproveError> {
         let (approver, target) = authorized.into_parts();
@@ -195,6 +198,9 @@ impl Pending {
         let beyond = target.granted.closed().without(self.wish.scopes.closed());
         if !beyond.is_empty() {
             return Err(ApproveError::Beyond(beyond.reduced()));
+        }
+        if target.granted.closed().is_subset(held.closed()) {
+            return Err(ApproveError::NothingNew(target.granted.reduced()));
         }
         let minted =
             Grant::mint(holder, Epoch(0), self.wish.scopes, approver.grant(), target.granted);
@@ -264,6 +270,9 @@ pub enum ApproveError {
     /// No scope was named.
     #[error("an approval names at least one scope")]
     Nothing,
+    /// Nothing beyond what the device has.
+    #[error("the device has it already: {0}")]
+    NothingNew(ScopeSet),
     /// The witness is about something else.
     #[error("the decision was about another device")]
     OtherDevice,

@@ -252,6 +252,16 @@ pub enum DeviceError {
     /// Its authority was withdrawn.
     #[error("the device was revoked")]
     Revoked,
+    /// What is asked for was approved, and a rotation took it since: no request can give it back.
+    #[error("it was approved, and a rotation took it: {taken}")]
+    RotatedAway {
+        /// Whose tokens lack it.
+        device: DeviceId,
+        /// What they lack of the wish.
+        taken: ScopeSet,
+        /// What they would carry with it.
+        whole: ScopeSet,
+    },
     /// The grant cannot be set so.
     #[error(transparent)]
     Rotate(#[from] RotateError),
@@ -274,7 +284,7 @@ impl Failure for DeviceError {
             Self::Approve(error) => match error {
                 ApproveError::Beyond(_) => "not-asked-for",
                 ApproveError::Expired => "expired",
-                ApproveError::Nothing => "nothing-granted",
+                ApproveError::Nothing | ApproveError::NothingNew(_) => "nothing-granted",
                 ApproveError::OtherDevice => "other-device",
                 ApproveError::Stale { .. } => "stale",
             },
@@ -286,6 +296,7 @@ impl Failure for DeviceError {
             Self::NotPaired => "not-paired",
             Self::Rejected => "rejected",
             Self::Revoked => "revoked",
+            Self::RotatedAway { .. } => "rotated-away",
             Self::Rotate(RotateError::OutsideBaseline(_)) => "outside-baseline",
             Self::Rotate(RotateError::TooNarrow(_)) => "too-narrow",
             Self::TooMany => "too-many-requests",

@@ -78,7 +78,13 @@ fn explained(explanation: &ExplainResponse) -> String {
         ]
     });
     let header = ["WHEN", "REQUIRES", "INTERNAL", "ANSWER", "WHY", "SMALLEST GRANT"];
-    format!("{facts}\n{}", table::columns(&header, rows))
+    let lines = table::columns(&header, rows);
+    let mut remedies: Vec<_> = explanation.verdicts.iter().map(|it| it.next.as_str()).collect();
+    remedies.sort_unstable();
+    remedies.dedup();
+    let remedies = remedies.iter().filter(|next| !next.is_empty());
+    let remedies: String = remedies.map(|next| format!("next: {next}\n")).collect();
+    format!("{facts}\n{lines}{remedies}")
 }
 
 fn shown_access(shown: &ShowAccessResponse) -> String {

@@ -10,7 +10,9 @@ use openclaw_scopes::{
     Caller, Cause, Component, Denial, DeviceRole, Explanation, Grant, GrantHolder, RunId, ScopeSet,
     Timestamp, TokenId, explain, method, policy,
 };
-use openclaw_store::{DeviceRef, Held, Provenance, ShowAccess, Whose};
+use openclaw_store::{
+    ActError, Device, DeviceError, DeviceRef, Held, Provenance, ShowAccess, Whose,
+};
 use tonic::{Code, Request, Response, Status};
 
 use crate::core::Core;
@@ -41,8 +43,8 @@ impl Access for Core {
             "" => None,
             target => Some(find_case(row, target)?),
         };
-        let ended = self.has_ended(&about)?.then_some(Denial::GrantEnded);
-        Ok(Response::new(response(&about, &explain(&about, row, case), ended)))
+        let standing = self.standing(&about)?;
+        Ok(Response::new(response(&about, &explain(&about, row, case), &standing)))
     }
 
     async fn show(
@@ -103,22 +105,54 @@ impl Core {
 }
 
 impl Core {
-    /// Tells whether somebody has no grant any more: then nothing is allowed, whatever it held.
-    fn has_ended(&self, about: &Caller) -> Result<bool, Reply> {
+    /// Finds out whether somebody has a grant still, and as which device.
+    fn standing(&self, about: &Caller) -> Result<Standing, Reply> {
         let whose = match about.on_behalf_of() {
+            GrantHolder::Device(id) => {
+                Whose::Device(DeviceRef::parse(id.as_str()).map_err(|it| respond::device(&it))?)
+            }
             GrantHolder::Token(id) => Whose::Token(id.to_string()),
-            holder @ (GrantHolder::Device(_)
-            | GrantHolder::Gateway
-            | GrantHolder::Owner
-            | GrantHolder::Plugin(_)) => {
+            holder @ (GrantHolder::Gateway | GrantHolder::Owner | GrantHolder::Plugin(_)) => {
                 let epoch = self.store.epoch(holder).map_err(|error| respond::store(&error))?;
-                return Ok(epoch.is_none());
+                return Ok(Standing { is_over: epoch.is_none(), device: None });
             }
         };
-        let held = self.store.held(about, &whose);
+        let held = match self.store.held(about, &whose) {
+            Err(ActError::Failed(DeviceError::Unknown(_))) => {
+                return Ok(Standing { is_over: true, device: None });
+            }
+            held => held,
+        };
         let held =
             held.map_err(|error| respond::act(error, ExplainAccess::ROW, respond::device))?;
-        Ok(as_of(held, clock::now()).epoch.is_none())
+        let held = as_of(held, clock::now());
+        Ok(Standing { is_over: held.epoch.is_none(), device: held.device })
+    }
+}
+
+/// What beside its scopes decides what somebody may do, and how it gets more.
+struct Standing {
+    /// Nothing is allowed without a grant, whatever it held.
+    is_over: bool,
+    /// The device whose grant it is, if it is one's.
+    device: Option<Device>,
+}
+
+impl Standing {
+    /// Says what gives the device scopes that it lacks: a rotation if they were approved, else a request.
+    fn next(&self, lacking: ScopeSet) -> String {
+        let Some(device) = self.device.as_ref().filter(|_| !lacking.is_empty()) else {
+            return String::new();
+        };
+        let (approved, granted) = (device.baseline.approved(), device.baseline.granted());
+        if lacking.is_subset(granted) {
+            return "connect again, and ask for it then".into();
+        }
+        if lacking.is_subset(approved) {
+            return respond::rotation(&device.id, granted.union(lacking));
+        }
+        let scopes = lacking.reduced().to_string().replace(' ', ",");
+        format!("on the device: openclaw devices upgrade --scopes {scopes} --wait")
     }
 }
 
@@ -244,9 +278,10 @@ fn find_case(row: &'static Row, target: &str) -> Result<&'static method::Case, R
 fn response(
     about: &Caller,
     explanation: &Explanation,
-    ended: Option<Denial>,
+    standing: &Standing,
 ) -> v1::ExplainResponse {
     let row = explanation.row;
+    let ended = standing.is_over.then_some(Denial::GrantEnded);
     let verdicts = explanation.verdicts.iter().map(|verdict| v1::ExplainVerdict {
         when: verdict.case.when.into(),
         requires: policy::requirement(verdict.case.requires),
@@ -263,6 +298,10 @@ fn response(
         smallest_grant: match ended {
             None => scope_names(verdict.smallest_grant),
             Some(_) => Vec::new(),
+        },
+        next: match ended {
+            None => standing.next(verdict.smallest_grant.closed()),
+            Some(_) => String::new(),
         },
     });
     let held = about.capabilities().unwrap_or_default();

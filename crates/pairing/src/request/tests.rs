@@ -43,7 +43,7 @@ fn transitions_are_as_reviewed() {
     let changed = pending(&[Read]).ask(Write.into(), at(1));
     let late = at(3_600_000);
     let refuse = |granted: &[Scope], revision, now| {
-        pending(&[Read]).approve(witness(granted), revision, now).map(drop).unwrap_err()
+        pending(&[Read]).approve(witness(granted), revision, ScopeSet::EMPTY, now).map(drop).unwrap_err()
     };
     let reject = authorize::<RejectDevice>(&owner(), target(device(), &[]), Some(EPOCH)).unwrap();
     let lines = [
@@ -54,16 +54,21 @@ fn transitions_are_as_reviewed() {
             format!("Pending, revision {}, after {}", next.wish.revision, former.scopes)
         }),
         ("Pending", "approve all", {
-            let approved = pending(&[Read]).approve(witness(&[Read]), 1, at(5)).unwrap();
+            let approved = pending(&[Read]).approve(witness(&[Read]), 1, ScopeSet::EMPTY, at(5)).unwrap();
             format!("Approved {} by {}", approved.granted().reduced(), approved.approved_by())
         }),
         ("Pending", "approve a part", {
-            let approved = pending(&[Write]).approve(witness(&[Read]), 1, at(5)).unwrap();
+            let approved = pending(&[Write]).approve(witness(&[Read]), 1, ScopeSet::EMPTY, at(5)).unwrap();
             format!("Approved {}", approved.granted().reduced())
         }),
         ("Pending", "approve another revision", refuse(&[Read], 2, at(5)).to_string()),
         ("Pending", "approve more", refuse(&[Write], 1, at(5)).to_string()),
         ("Pending", "approve nothing", refuse(&[], 1, at(5)).to_string()),
+        ("Pending", "approve what is held", {
+            let held = ScopeSet::from(Read);
+            let refused = pending(&[Write]).approve(witness(&[Read]), 1, held, at(5));
+            refused.map(drop).unwrap_err().to_string()
+        }),
         ("Pending", "approve too late", refuse(&[Read], 1, late).to_string()),
         ("Pending", "reject", {
             let rejected = pending(&[Read]).reject(reject).unwrap();
@@ -112,7 +117,7 @@ fn retries_do_not_refresh() {
 fn a_witness_is_for_one_device() {
     let other = DeviceId::parse("d2").unwrap();
     let witness = authorize(&owner(), target(other, &[Scope::Read]), Some(EPOCH)).unwrap();
-    let refused = pending(&[Scope::Read]).approve(witness, 1, at(0)).map(drop);
+    let refused = pending(&[Scope::Read]).approve(witness, 1, ScopeSet::EMPTY, at(0)).map(drop);
     assert_eq!(refused, Err(ApproveError::OtherDevice));
 }
 

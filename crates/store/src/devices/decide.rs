@@ -65,12 +65,6 @@ impl Ask for ApproveRequest {
                 return Ok(Applied::Unchanged(known));
             }
         }
-        let approved = view
-            .pending
-            .clone()
-            .approve(authorized, self.revision, now)
-            .map_err(|error| Fault::Domain(error.into()))?;
-        let by = approved.approved_by().to_string();
         let known = find(tx, &device, role)?.filter(|known| known.revoked_at.is_none());
         let baseline = match (view.pending.kind, &known) {
             (Kind::ScopeUpgrade | Kind::RoleUpgrade, Some(known)) => known.baseline,
@@ -81,6 +75,12 @@ impl Ask for ApproveRequest {
                 return Err(Fault::Domain(DeviceError::Decided("void")));
             }
         };
+        let approved = view
+            .pending
+            .clone()
+            .approve(authorized, self.revision, baseline.granted(), now)
+            .map_err(|error| Fault::Domain(error.into()))?;
+        let by = approved.approved_by().to_string();
         admit(tx, &view, baseline.admit(approved.granted()), (&by, Via::Request), now)?;
         request::decide(tx, &self.id, State::Approved, &by, approved.granted(), now)?;
         let admitted = find(tx, &device, role)?;

@@ -147,7 +147,7 @@ fn file(
     let baseline = live.map_or(Baseline::NONE, |device| device.baseline);
     let held = baseline.approved();
     if ask.wish.closed().is_subset(held) {
-        return Err(Fault::Domain(DeviceError::AlreadyApproved(ask.wish.reduced())));
+        return Err(Fault::Domain(already(&ask.device, baseline, ask.wish)));
     }
     // The whole that the device would have afterwards: what people are shown is what they get. What a
     // rotation took is not in it, unless it is asked for.
@@ -183,6 +183,18 @@ fn file(
             request::insert(connection, &view)?;
             Ok(Applied::Changed(Filed { view, novelty: Novelty::New }))
         }
+    }
+}
+
+/// There is nothing to approve: the device may it already, or a rotation took it and another gives it back.
+fn already(device: &DeviceId, baseline: Baseline, wish: ScopeSet) -> DeviceError {
+    if wish.closed().is_subset(baseline.granted()) {
+        return DeviceError::AlreadyApproved(wish.reduced());
+    }
+    DeviceError::RotatedAway {
+        device: device.clone(),
+        taken: wish.closed().without(baseline.granted()).reduced(),
+        whole: baseline.granted().union(wish).reduced(),
     }
 }
 

@@ -128,3 +128,79 @@ async fn revocation_ends_open_streams() {
     let refusal = device.connect(&gateway, &Attempt::default()).await.unwrap_err();
     assert_eq!(refusal.kind(), (Code::PermissionDenied, "DEVICE_REVOKED"));
 }
+
+/// What a rotation took, a rotation gives back: no request can, and whoever meets it is told so.
+#[tokio::test]
+async fn a_device_that_was_rotated_down_is_told_the_way_back() {
+    let gateway = gateway().await;
+    let device = Device::new(1);
+    device.paired(&gateway, &[Scope::Write]).await;
+    let owner = gateway.owner().await;
+    let rotate = |scopes: &[Scope]| v1::RotateDeviceRequest {
+        device: device.id().to_string(),
+        role: "operator".into(),
+        scopes: names(scopes),
+        keep: false,
+    };
+    owner.devices().rotate(rotate(&[Scope::Read])).await.unwrap();
+    let connected = device.connect(&gateway, &Attempt::default()).await.unwrap();
+    let id = device.id().to_string();
+    let way = format!(
+        "on the gateway's machine: openclaw devices rotate {} --scopes operator.write",
+        &id[..12]
+    );
+
+    let client = connected.client.with("openclaw-request-access", "1");
+    let refusal = ask(&client, request("r", "main", "Hello.")).await.unwrap_err();
+    assert_eq!(refusal.kind(), (Code::PermissionDenied, "MISSING_SCOPE"));
+    assert_eq!((refusal.message.as_str(), &refusal.next), ("missing scope: operator.write", &way));
+    let wish = v1::RequestUpgradeRequest { scopes: names(&[Scope::Write]) };
+    let refusal = client.devices().request_upgrade(wish).await.unwrap_err();
+    let refusal = Refusal::from(refusal);
+    assert_eq!(refusal.kind(), (Code::PermissionDenied, "MISSING_SCOPE"));
+    assert_eq!((refusal.fact("missingScopes"), &refusal.next), ("operator.write", &way));
+    let explain = async |method: &str| {
+        let method = method.into();
+        let about = v1::ExplainRequest { method, principal: String::new(), target: String::new() };
+        let explained = client.access().explain(about).await.unwrap().into_inner();
+        explained.verdicts.into_iter().map(|verdict| verdict.next).collect::<Vec<_>>()
+    };
+    assert_eq!(explain("agent").await, [way]);
+    assert_eq!(
+        explain("agents.create").await,
+        ["on the device: openclaw devices upgrade --scopes operator.admin --wait"]
+    );
+    assert_eq!(explain("status").await, [""]);
+    let own = v1::ListDevicesRequest { own: false };
+    let listed = owner.devices().list(own).await.unwrap().into_inner();
+    assert!(listed.pending.is_empty(), "nothing to approve: {listed:?}");
+
+    owner.devices().rotate(rotate(&[Scope::Write])).await.unwrap();
+    let again = device.connect(&gateway, &Attempt::default()).await.unwrap();
+    ask(&again.client, request("r2", "main", "Hello.")).await.unwrap();
+}
+
+/// An approval that changes nothing would tell whoever waits that it was granted.
+#[tokio::test]
+async fn an_approval_adds_something() {
+    let gateway = gateway().await;
+    let device = Device::new(1);
+    let connected = device.paired(&gateway, &[Scope::Read]).await;
+    let wish = v1::RequestUpgradeRequest { scopes: names(&[Scope::Write]) };
+    let filed = connected.client.devices().request_upgrade(wish).await.unwrap().into_inner();
+    let owner = gateway.owner().await;
+    let before = owner.devices().list(v1::ListDevicesRequest { own: false }).await.unwrap();
+    let named = format!("{}@{}", filed.id, filed.revision);
+    let approve = |scopes: &[Scope]| {
+        let scopes = names(scopes);
+        v1::ApproveDeviceRequest { request: named.clone(), scopes }
+    };
+    let refusal = owner.devices().approve(approve(&[Scope::Read])).await.unwrap_err();
+    let refusal = Refusal::from(refusal);
+    assert_eq!(refusal.code, Code::InvalidArgument);
+    assert_eq!(refusal.message, "the device has it already: operator.read");
+    assert!(refusal.next.contains("openclaw devices reject"), "{refusal:?}");
+    let after = owner.devices().list(v1::ListDevicesRequest { own: false }).await.unwrap();
+    assert_eq!(after.into_inner(), before.into_inner(), "it waits as it did");
+    owner.devices().approve(approve(&[Scope::Write])).await.unwrap();
+}

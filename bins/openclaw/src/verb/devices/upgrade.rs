@@ -13,7 +13,7 @@ use crate::json;
 use crate::output::{Format, Output};
 use crate::place::Place;
 use crate::verb::access::or_nothing;
-use crate::verb::names;
+use crate::verb::{named, names};
 
 pub(super) async fn run(
     scopes: Option<ScopeSet>,
@@ -35,12 +35,12 @@ pub(super) async fn run(
         if asked.state() == State::Pending && output.format() == Format::Human {
             output.note(&format!("to be approved on the gateway's machine: {command}"))?;
         }
-        return verdict(&asked, Exit::Ok, &command);
+        return verdict(&asked, scopes, Exit::Ok, &command);
     };
     output.note(&format!("waiting for: {command}"))?;
     let decided = client.wait_upgrade(&asked.id, limit).await?;
     tell(&decided, output)?;
-    verdict(&decided, Exit::Retry, &command)
+    verdict(&decided, scopes, Exit::Retry, &command)
 }
 
 /// Returns the command that approves a request as it is.
@@ -69,17 +69,35 @@ fn tell(request: &PairingRequest, output: &mut Output) -> Result<(), Failure> {
     }
 }
 
-/// Decides how the program ends; `waiting` when nobody has decided.
-fn verdict(request: &PairingRequest, waiting: Exit, command: &str) -> Result<Exit, Failure> {
+/// Decides how the program ends: well with all that is wanted, and by `waiting` when nobody has decided.
+fn verdict(
+    request: &PairingRequest,
+    wanted: ScopeSet,
+    waiting: Exit,
+    command: &str,
+) -> Result<Exit, Failure> {
     let id = &request.id;
     match request.state() {
-        State::Approved => Ok(Exit::Ok),
+        State::Approved => {
+            let held = named(&request.granted_scopes)
+                .union(named(&request.approved_scopes))
+                .closed();
+            let lacking = wanted.closed().without(held).reduced();
+            if lacking.is_empty() {
+                return Ok(Exit::Ok);
+            }
+            let cause = format!("request `{id}` was approved in part, without {lacking}");
+            Err(Failure::advised(Exit::Denied, cause, "talk to whoever approved it"))
+        }
         State::Pending if waiting == Exit::Ok => Ok(Exit::Ok),
         State::Pending | State::Unspecified => {
             let cause = format!("nobody has decided about request `{id}`");
             Err(Failure::advised(Exit::Retry, cause, command))
         }
-        State::Rejected => Err(Failure::told(Exit::Denied, format!("request `{id}` was rejected"))),
+        State::Rejected => {
+            let cause = format!("request `{id}` was rejected");
+            Err(Failure::advised(Exit::Denied, cause, "talk to whoever rejected it"))
+        }
         State::Expired => {
             let cause = format!("nobody decided about request `{id}` in time");
             Err(Failure::advised(Exit::Denied, cause, "openclaw devices upgrade --scopes SCOPES"))

@@ -36,7 +36,7 @@ impl Model {
             return only_if(granted == scopes && it.revision == named.1 && device.is_known);
         }
         only_if(it.waits(self.now) && it.revision == named.1 && it.is_upgrade == device.is_live)?;
-        only_if(!scopes.is_empty() && scopes.is_subset(&it.wish))?;
+        only_if(scopes.is_subset(&it.wish) && !scopes.is_subset(&device.granted))?;
         it.state = State::Approved(scopes.clone());
         self.admit(at, scopes);
         Ok(())
