@@ -43,7 +43,7 @@ enum Done {
 fn told(done: Result<Done, OfflineError>, is_json: bool) -> ExitCode {
     let done = match done {
         Ok(done) => done,
-        Err(error) => return refused(&error),
+        Err(error) => return refused(&error, is_json),
     };
     let text = match (&done, is_json) {
         (Done::Approved(found) | Done::Revoked(found), true) => device(found).to_string(),

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use openclaw_gateway::offline::{self, OfflineError};
 use openclaw_gateway::{AuditHead, Environment, Settings, Verification};
+use serde::Serialize;
 use serde_json::json;
 
 use crate::devices;
@@ -26,7 +27,7 @@ pub(crate) fn run(flags: &Flags, verb: &OfflineVerb) -> ExitCode {
             block_on(async {
                 match offline::verify_audit(&state_dir, known).await {
                     Ok(verification) => verified(&verification, *json),
-                    Err(error) => refused(&error),
+                    Err(error) => refused(&error, *json),
                 }
             })
         }
@@ -38,13 +39,16 @@ pub(crate) fn run(flags: &Flags, verb: &OfflineVerb) -> ExitCode {
                     print(&json!({ "fingerprint": fingerprint.to_string() }).to_string())
                 }
                 Ok(fingerprint) => print(&fingerprint.to_string()),
-                Err(error) => refused(&error),
+                Err(error) => refused(&error, *json),
             }
         }
         OfflineVerb::Config(verb) => {
             match offline::check_config(&state_dir, flags.config.as_deref()) {
                 Ok(settings) => config(verb, &settings),
-                Err(error) => refused(&error),
+                Err(error) => {
+                    let (ConfigVerb::Check { json } | ConfigVerb::Show { json }) = verb;
+                    refused(&error, *json)
+                }
             }
         }
     }
@@ -114,19 +118,57 @@ fn head(head: &AuditHead) -> serde_json::Value {
     json!({ "sequence": head.seq, "digest": head.digest.to_string() })
 }
 
-pub(crate) fn refused(error: &OfflineError) -> ExitCode {
-    let code = match error {
+/// Says why, with what to do next: as lines, or as the document that `openclaw --json` shows.
+pub(crate) fn refused(error: &OfflineError, is_json: bool) -> ExitCode {
+    let (code, name) = match error {
         OfflineError::Certificate(_)
         | OfflineError::NoStore(_)
         | OfflineError::NotListening
         | OfflineError::Settings(_)
         | OfflineError::StateDir(_)
-        | OfflineError::Open(_) => CONFIGURATION,
-        OfflineError::Denied { .. } => 77,
-        OfflineError::Request(_) => 2,
-        OfflineError::Device(_) | OfflineError::Store(_) => 1,
+        | OfflineError::Open(_) => (CONFIGURATION, "CONFIGURATION"),
+        OfflineError::Denied { .. } => (77, "PERMISSION_DENIED"),
+        OfflineError::Request(_) => (2, "USAGE"),
+        OfflineError::Device(_) | OfflineError::Store(_) => (1, "FAILED"),
     };
-    fail(code, &error.to_string())
+    let next = error.next();
+    if !is_json {
+        let next = next.map(|next| format!("\nnext: {next}")).unwrap_or_default();
+        return fail(code, &format!("{error}{next}"));
+    }
+    let report = Report {
+        error: Body {
+            code: name,
+            reason: error.reason(),
+            message: error.to_string(),
+            missing_scopes: [],
+            request_id: "",
+            grant: "",
+            next: next.unwrap_or_default(),
+        },
+    };
+    let text = serde_json::to_string(&report).unwrap_or_default();
+    // Standard error may be gone; the exit code tells all the same.
+    drop(writeln!(std::io::stderr(), "{text}"));
+    ExitCode::from(code)
+}
+
+/// A refusal, as `openclaw --json` shows it.
+#[derive(Serialize)]
+struct Report {
+    error: Body,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Body {
+    code: &'static str,
+    reason: &'static str,
+    message: String,
+    missing_scopes: [&'static str; 0],
+    request_id: &'static str,
+    grant: &'static str,
+    next: String,
 }
 
 pub(crate) fn print(text: &str) -> ExitCode {

@@ -5,10 +5,12 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
+use openclaw_client::{Address, Fingerprint, Target};
 use serde::{Deserialize, Serialize};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::reach::unusable;
 
 /// The named gateways, and which of them is used when none is named.
 #[derive(Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -34,6 +36,13 @@ pub(crate) struct Context {
     /// The fingerprint that it must have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) fingerprint: Option<String>,
+}
+
+impl Context {
+    /// Returns the fingerprint that the gateway must have, if one is known.
+    pub(crate) fn fingerprint(&self) -> Result<Option<Fingerprint>, Failure> {
+        self.fingerprint.as_deref().map(str::parse).transpose().map_err(unusable)
+    }
 }
 
 fn file(state_dir: &Path) -> PathBuf {
@@ -74,6 +83,17 @@ impl Contexts {
         new.as_file().sync_all()?;
         new.persist(path)?;
         Ok(())
+    }
+
+    /// Returns the gateway that is reached at `address`, with its name: the one in use before others.
+    pub(crate) fn of(&self, address: &Address) -> Option<(&String, &Context)> {
+        let target = Target::Https(address.clone()).to_string();
+        let is_there = |context: &Context| {
+            context.gateway == target || context.addresses.contains(&address.to_string())
+        };
+        let current = self.current.as_ref().and_then(|name| self.contexts.get_key_value(name));
+        let mut all = current.into_iter().chain(&self.contexts);
+        all.find(|(_, context)| is_there(context))
     }
 
     /// Returns the gateway called `name`.

@@ -4,7 +4,7 @@ mod refusal;
 
 use std::io;
 
-use openclaw_client::{CallError, ConnectError, DeviceKeyError, KeyError};
+use openclaw_client::{CallError, ConnectError, DeviceKeyError, KeyError, Origin};
 use serde::Serialize;
 
 use crate::exit::Exit;
@@ -70,6 +70,21 @@ impl Failure {
         Self::Told { exit, cause: cause.into(), next: Some(next.into()) }
     }
 
+    /// The same, where the connection broke before the answer came: then nobody knows whether it was done,
+    /// and `look` is the command that shows it.
+    pub(crate) fn or_look(self, look: impl FnOnce() -> String) -> Self {
+        match self {
+            Self::Call(error)
+                if error.origin() == Origin::Transport && error.reason().is_none() =>
+            {
+                let cause = format!("the connection broke before the gateway answered: {error}");
+                let next = format!("{}, which shows whether it was done", look());
+                Self::advised(Exit::Unreachable, cause, next)
+            }
+            other => other,
+        }
+    }
+
     /// Returns whether the reader of the output went away, which is no failure.
     pub(crate) fn is_closed_pipe(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
@@ -128,12 +143,15 @@ impl Failure {
                 ),
                 ConnectError::NoTrust { .. } => Some("openclaw connect LINK".to_owned()),
                 ConnectError::Identity { .. } | ConnectError::Refused(_) => None,
+                ConnectError::Unreachable { .. } => Some(
+                    "is the gateway running there, does [listen] tcp name this port, and is it open?"
+                        .to_owned(),
+                ),
                 ConnectError::Io { .. }
                 | ConnectError::Lost { .. }
                 | ConnectError::TimedOut { .. }
                 | ConnectError::Tls { .. }
-                | ConnectError::Transport(_)
-                | ConnectError::Unreachable { .. } => Some("openclaw health".to_owned()),
+                | ConnectError::Transport(_) => Some("openclaw health".to_owned()),
             },
             Self::Device(_) | Self::Key(_) | Self::Output(_) | Self::Render(_) => None,
             Self::Told { next, .. } => next.clone(),

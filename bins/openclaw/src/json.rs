@@ -30,7 +30,7 @@ macro_rules! named {
 named! {
     Agent AuditRecord CreateTokenResponse DeleteAgentResponse Device ExplainResponse
     GetConfigResponse Invitation ListAgentsResponse ListAuditResponse ListDevicesResponse
-    ListModelsResponse ListRunsResponse ListSessionsResponse ListTokensResponse PairingRequest
+    ListInvitationsResponse ListModelsResponse ListRunsResponse ListSessionsResponse ListTokensResponse PairingRequest
     ProbeModelResponse RevokeAllResponse Run RunEvent SecurityAuditResponse Session
     SessionHistoryResponse ShowAccessResponse StatusResponse Token VerifyAuditResponse
 }

@@ -24,6 +24,8 @@ pub(crate) enum Reached {
         targets: Vec<Target>,
         /// The fingerprint that the context remembers.
         fingerprint: Option<Fingerprint>,
+        /// The context's name, if it was one.
+        context: Option<String>,
     },
 }
 
@@ -41,20 +43,18 @@ impl Place {
     /// Decides where the gateway is reached: by flag, environment, current context, or here.
     pub(crate) fn reached(&self) -> Result<Reached, Failure> {
         let contexts = || Contexts::read(self.state_dir());
-        let context = match self.gateway() {
+        let name = match self.gateway() {
             Some(text) if text.contains(':') => {
                 let targets = vec![text.parse().map_err(unusable)?];
-                return Ok(Reached::There { targets, fingerprint: None });
+                return Ok(Reached::There { targets, fingerprint: None, context: None });
             }
-            Some(name) => contexts()?.context(name)?.clone(),
-            None => {
-                let contexts = contexts()?;
-                match &contexts.current {
-                    Some(name) => contexts.context(name)?.clone(),
-                    None => return Ok(Reached::Here(Target::in_state_dir(self.state_dir()))),
-                }
-            }
+            Some(name) => Some(name.to_owned()),
+            None => contexts()?.current,
         };
+        let Some(name) = name else {
+            return Ok(Reached::Here(Target::in_state_dir(self.state_dir())));
+        };
+        let context = contexts()?.context(&name)?.clone();
         let mut targets = vec![context.gateway.parse().map_err(unusable)?];
         for address in &context.addresses {
             let target = format!("https://{address}").parse().map_err(unusable)?;
@@ -62,9 +62,8 @@ impl Place {
                 targets.push(target);
             }
         }
-        let fingerprint = context.fingerprint.as_deref().map(str::parse).transpose();
-        let fingerprint = fingerprint.map_err(unusable)?;
-        Ok(Reached::There { targets, fingerprint })
+        let fingerprint = context.fingerprint()?;
+        Ok(Reached::There { targets, fingerprint, context: Some(name) })
     }
 
     /// Connects to the gateway, with no more authority than `wish` over the network.
@@ -132,7 +131,7 @@ impl Place {
     }
 }
 
-fn unusable(error: impl std::fmt::Display) -> Failure {
+pub(crate) fn unusable(error: impl std::fmt::Display) -> Failure {
     Failure::advised(Exit::Configuration, error.to_string(), "openclaw context list")
 }
 

@@ -34,6 +34,23 @@ pub(crate) fn run(verb: Verb, place: &Place, output: &mut Output) -> Result<Exit
         return Ok(Exit::Ok);
     }
     place.refuse_foreign()?;
+    let look = look(&verb);
+    of_group(verb, place, output).map_err(|failure| failure.or_look(|| place.command(look)))
+}
+
+/// Returns the verb that shows what became of the others of a group.
+fn look(verb: &Verb) -> &'static str {
+    match verb {
+        Verb::Agents(_) => "agents list",
+        Verb::Devices(_) => "devices list",
+        Verb::Runs(_) => "runs list",
+        Verb::Sessions(_) => "sessions list",
+        Verb::Tokens(_) => "tokens list",
+        _ => "status",
+    }
+}
+
+fn of_group(verb: Verb, place: &Place, output: &mut Output) -> Result<Exit, Failure> {
     match verb {
         Verb::Access(verb) => block_on(access::run(verb, place, output)),
         Verb::Agent(args) => block_on(ask::agent(args, place, output)),

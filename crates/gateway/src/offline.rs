@@ -16,6 +16,7 @@ use openclaw_store::{
 use crate::certificate::{Certificate, CertificateError};
 use crate::clock;
 use crate::identity::Identity;
+use crate::respond;
 use crate::settings::{Environment, Presence, Settings, SettingsError};
 use crate::state_dir::{StateDir, StateDirError};
 
@@ -57,6 +58,36 @@ pub enum OfflineError {
     /// The storage failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl OfflineError {
+    /// Returns what to do about it, where the words do not say so themselves.
+    pub fn next(&self) -> Option<String> {
+        match self {
+            Self::Device(DeviceError::Unknown(_) | DeviceError::UnknownRequest(_))
+            | Self::Request(_) => Some("openclaw devices list --offline".into()),
+            Self::Device(error) => respond::device(error).advice(),
+            Self::StateDir(StateDirError::Locked { .. }) => {
+                Some("leave out --offline while a gateway runs, or stop it".into())
+            }
+            Self::Certificate(_)
+            | Self::Denied { .. }
+            | Self::NoStore(_)
+            | Self::NotListening
+            | Self::Open(_)
+            | Self::Settings(_)
+            | Self::StateDir(_)
+            | Self::Store(_) => None,
+        }
+    }
+
+    /// Returns the stable reason; empty where none fits.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Device(error) => respond::device(error).reason(),
+            _ => "",
+        }
+    }
 }
 
 /// A state directory that no gateway works on, opened as its owner.

@@ -82,7 +82,7 @@ pub(crate) fn look(
             id: "invitations.open",
             severity: Severity::Info,
             message: format!("an invitation with {} is still good", invitation.scopes.reduced()),
-            fix: String::new(),
+            fix: format!("openclaw devices uninvite {} --yes", invitation.id),
             subject: format!("invitation:{}", invitation.id),
         });
     }
@@ -143,7 +143,13 @@ fn about_device(device: &Device, now: Timestamp, findings: &mut Vec<Finding>) {
         found("devices.admin_scope", Severity::Warn, message, fix);
     } else if granted.satisfies(Scope::Pairing) {
         let message = "the device may let other devices in";
-        found("devices.pairing_scope", Severity::Info, message, String::new());
+        let rest = granted.without(Scope::Pairing.into()).reduced();
+        let rest = match rest.is_empty() {
+            true => "--no-scopes".to_owned(),
+            false => format!("--scopes {}", rest.to_string().replace(' ', ",")),
+        };
+        let fix = format!("openclaw devices rotate {id} {rest}");
+        found("devices.pairing_scope", Severity::Info, message, fix);
     }
 }
 
@@ -231,8 +237,11 @@ fn about_files(around: &Around, findings: &mut Vec<Finding>) {
     for name in PRIVATE {
         open("fs.key_mode", Severity::Critical, &dir.join(name), 0o077, "600");
     }
+    // Whoever writes them in a directory that lets others in decides what the gateway runs.
+    let lets_in = std::fs::metadata(dir).is_ok_and(|dir| dir.permissions().mode() & 0o011 != 0);
+    let severity = if lets_in { Severity::Critical } else { Severity::Info };
     for name in SETTINGS {
-        open("fs.settings_mode", Severity::Info, &dir.join(name), 0o022, "go-w");
+        open("fs.settings_mode", severity, &dir.join(name), 0o022, "go-w");
     }
 }
 

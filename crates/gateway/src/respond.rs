@@ -20,6 +20,10 @@ const DOMAIN: &str = "openclaw";
 /// Where the words of errors are explained.
 const HELP: &str = "https://github.com/openclaw/openclaw-gateway-rs/blob/main/docs/cli.md#errors";
 
+/// What a device does whose authority was withdrawn.
+pub(crate) const ASK_ANEW: &str = "openclaw connect on the device asks for a new approval, or openclaw connect LINK with an \
+     invitation";
+
 /// The public face of a failure.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Reply {
@@ -94,9 +98,7 @@ impl Reply {
         match denial {
             Denial::MissingScope(scopes) => lacking("MISSING_SCOPE", scopes),
             Denial::TooNarrow(scopes) => lacking("APPROVER_TOO_NARROW", scopes),
-            Denial::GrantEnded => {
-                reply("DEVICE_REVOKED").next("ask the gateway's owner to approve the device again")
-            }
+            Denial::GrantEnded => reply("DEVICE_REVOKED").next(ASK_ANEW),
             Denial::GrantReplaced => {
                 Self::new(Code::Unauthenticated, "TOKEN_REVOKED", denial.to_string())
                     .next("connect again")
@@ -116,6 +118,10 @@ impl Reply {
 
     pub(crate) fn message(&self) -> &str {
         &self.message
+    }
+
+    pub(crate) fn advice(self) -> Option<String> {
+        self.next
     }
 
     pub(crate) const fn reason(&self) -> &'static str {
@@ -255,10 +261,14 @@ pub(crate) fn device(error: &DeviceError) -> Reply {
         DeviceError::NotPaired => Reply::new(Code::Unauthenticated, "PAIRING_REQUIRED", said())
             .with("kind", "not-paired")
             .next("openclaw connect, with a link from `openclaw devices invite`"),
+        DeviceError::OtherRole(_) => {
+            Reply::new(Code::NotFound, "", said()).next("openclaw devices list")
+        }
         DeviceError::Rejected => Reply::new(Code::PermissionDenied, "PAIRING_REJECTED", said())
             .next("talk to whoever owns the gateway"),
-        DeviceError::Revoked => Reply::new(Code::PermissionDenied, "DEVICE_REVOKED", said())
-            .next("ask the gateway's owner to approve the device again"),
+        DeviceError::Revoked => {
+            Reply::new(Code::PermissionDenied, "DEVICE_REVOKED", said()).next(ASK_ANEW)
+        }
         DeviceError::RotatedAway { device, taken, whole } => {
             Reply::new(Code::PermissionDenied, "MISSING_SCOPE", said())
                 .with("missingScopes", taken.to_string())
@@ -281,6 +291,12 @@ pub(crate) fn device(error: &DeviceError) -> Reply {
             .next("openclaw devices pending, on the gateway's machine"),
         DeviceError::Unknown(_) => {
             Reply::new(Code::NotFound, "", said()).next("openclaw devices list")
+        }
+        DeviceError::UnknownToken(_) => {
+            Reply::new(Code::NotFound, "", said()).next("openclaw tokens list")
+        }
+        DeviceError::UnknownInvitation(_) => {
+            Reply::new(Code::NotFound, "", said()).next("openclaw devices invitations")
         }
         DeviceError::UnknownRequest(_) => Reply::new(Code::NotFound, "", said()).next(pending),
     }

@@ -81,7 +81,7 @@ fn held(
         Whose::Owner => GrantHolder::Owner,
         Whose::Device(name) => name.find(connection, DeviceRole::Operator)?.holder(),
         Whose::Token(name) => tokens::find(connection, name)?
-            .ok_or_else(|| Fault::Domain(DeviceError::Unknown(format!("token:{name}"))))?
+            .ok_or_else(|| Fault::Domain(DeviceError::UnknownToken(name.clone())))?
             .holder(),
     };
     let device = match &holder {

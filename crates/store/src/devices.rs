@@ -197,7 +197,14 @@ impl DeviceRef {
         let mut found = rows.collect::<Result<Vec<_>, _>>()?;
         match (found.pop(), found.is_empty()) {
             (Some(device), true) => Ok(device),
-            (None, _) => Err(Fault::Domain(DeviceError::Unknown(self.0.clone()))),
+            (None, _) => {
+                let sql = "SELECT EXISTS (SELECT 1 FROM devices WHERE id >= ?1 AND id < ?1 || 'g')";
+                let is_known =
+                    connection.prepare_cached(sql)?.query_row([&self.0], |row| row.get(0))?;
+                let unknown = || DeviceError::Unknown(self.0.clone());
+                let error = if is_known { DeviceError::OtherRole(role) } else { unknown() };
+                Err(Fault::Domain(error))
+            }
             (Some(_), false) => Err(Fault::Domain(DeviceError::Ambiguous(self.0.clone()))),
         }
     }
@@ -246,6 +253,9 @@ pub enum DeviceError {
     /// The device was never approved, or was removed.
     #[error("device is not approved yet")]
     NotPaired,
+    /// The device was approved, and not in this role.
+    #[error("the device has no role `{0}`")]
+    OtherRole(DeviceRole),
     /// Its request was turned down.
     #[error("the device's request was rejected")]
     Rejected,
@@ -271,6 +281,12 @@ pub enum DeviceError {
     /// There is no such device.
     #[error("no device `{0}`")]
     Unknown(String),
+    /// There is no such invitation, or it is good no more.
+    #[error("no invitation `{0}` is open")]
+    UnknownInvitation(String),
+    /// There is no such token.
+    #[error("no token `{0}`")]
+    UnknownToken(String),
     /// There is no such request.
     #[error("no pairing request `{0}`")]
     UnknownRequest(String),
@@ -294,6 +310,7 @@ impl Failure for DeviceError {
             Self::Node => "node-not-available",
             Self::NotADevice => "not-a-device",
             Self::NotPaired => "not-paired",
+            Self::OtherRole(_) => "other-role",
             Self::Rejected => "rejected",
             Self::Revoked => "revoked",
             Self::RotatedAway { .. } => "rotated-away",
@@ -301,6 +318,8 @@ impl Failure for DeviceError {
             Self::Rotate(RotateError::TooNarrow(_)) => "too-narrow",
             Self::TooMany => "too-many-requests",
             Self::Unknown(_) => "unknown-device",
+            Self::UnknownInvitation(_) => "unknown-invitation",
+            Self::UnknownToken(_) => "unknown-token",
             Self::UnknownRequest(_) => "unknown-request",
         }
     }

@@ -1,15 +1,18 @@
 //! Invitations: made once, redeemed once, never more than whoever made them.
 
 use openclaw_pairing::{Baseline, Hashed, Kind, Pending, Proven, State};
-use openclaw_scopes::method::{InviteDevice, RedeemInvitation as RedeemMethod};
-use openclaw_scopes::target::Authority;
+use openclaw_scopes::method::{
+    InviteDevice, ListInvitations as ListMethod, RedeemInvitation as RedeemMethod,
+    RevokeInvitation as RevokeMethod,
+};
+use openclaw_scopes::target::{Authority, Whole};
 use openclaw_scopes::{
     Authorized, DeviceId, DeviceRole, GrantHolder, InvitationId, PairingId, Scope, ScopeSet,
     Timestamp,
 };
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use crate::act::{Applied, Ask, Failures, Transaction};
+use crate::act::{Applied, Ask, Failures, Query, Transaction};
 use crate::devices::{self, DeviceError, PairingView, Via};
 use crate::error::{Fault, damaged};
 use crate::grants::{self, scopes, stored};
@@ -198,16 +201,81 @@ impl Ask for RedeemInvitation {
     }
 }
 
-/// Withdraws the invitations of an issuer, or all; returns how many that were still good.
+/// Asks for the invitations that are open at an instant, the oldest first.
+#[derive(Clone, Copy, Debug)]
+pub struct ListInvitations(pub Timestamp);
+
+impl Query for ListInvitations {
+    type Method = ListMethod;
+    type Output = Vec<Invitation>;
+    type Error = DeviceError;
+
+    fn target(&self, _: &Connection) -> Result<Whole, Fault<DeviceError>> {
+        Ok(Whole)
+    }
+
+    fn read(
+        &self,
+        connection: &Connection,
+        authorized: Authorized<ListMethod>,
+    ) -> Result<Vec<Invitation>, Fault<DeviceError>> {
+        let (_, Whole) = authorized.into_parts();
+        Ok(open(connection, self.0)?)
+    }
+}
+
+/// Withdraws an invitation that nobody has used.
+#[derive(Clone, Debug)]
+pub struct RevokeInvitation(pub InvitationId);
+
+impl Ask for RevokeInvitation {
+    type Method = RevokeMethod;
+    type Output = Invitation;
+    type Error = DeviceError;
+
+    fn target(&self, tx: &Transaction<'_>) -> Result<Authority, Fault<DeviceError>> {
+        let scopes = find(tx, &self.0)?.map_or(ScopeSet::EMPTY, |found| found.scopes);
+        Ok(Authority::named(format!("invitation {}", self.0)).holding(scopes))
+    }
+
+    fn apply(
+        &self,
+        tx: &Transaction<'_>,
+        authorized: Authorized<RevokeMethod>,
+        now: Timestamp,
+    ) -> Result<Applied<Invitation>, Fault<DeviceError>> {
+        let (_, _) = authorized.into_parts();
+        let unknown = || Fault::Domain(DeviceError::UnknownInvitation(self.0.to_string()));
+        let found = find(tx, &self.0)?.ok_or_else(unknown)?;
+        if found.revoked_at.is_some() {
+            return Ok(Applied::Unchanged(found));
+        }
+        if found.redeemed_by.is_some() || now >= found.expires_at {
+            return Err(unknown());
+        }
+        let sql = "UPDATE invitations SET revoked_at = ?2 WHERE id = ?1";
+        tx.prepare_cached(sql)?.execute(params![self.0.as_str(), now.as_millis()])?;
+        Ok(Applied::Changed(Invitation { revoked_at: Some(now), ..found }))
+    }
+}
+
+fn find(connection: &Connection, id: &InvitationId) -> rusqlite::Result<Option<Invitation>> {
+    let sql = format!("{SELECT} WHERE id = ?1");
+    let mut statement = connection.prepare_cached(&sql)?;
+    statement.query_row([id.as_str()], Invitation::from_row).optional()
+}
+
+/// Withdraws the invitations of an issuer that are still good, or of all.
 pub(crate) fn withdraw(
     connection: &Connection,
     issuer: Option<&GrantHolder>,
     now: Timestamp,
-) -> rusqlite::Result<usize> {
+) -> rusqlite::Result<()> {
     let sql = "UPDATE invitations SET revoked_at = ?2 WHERE revoked_at IS NULL
                AND redeemed_at IS NULL AND expires_at > ?2 AND (?1 IS NULL OR issuer = ?1)";
     let issuer = issuer.map(ToString::to_string);
-    connection.prepare_cached(sql)?.execute(params![issuer, now.as_millis()])
+    connection.prepare_cached(sql)?.execute(params![issuer, now.as_millis()])?;
+    Ok(())
 }
 
 /// Returns the invitations that are still good.

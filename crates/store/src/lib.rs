@@ -45,7 +45,9 @@ pub use devices::{
 pub use error::{Fault, StoreError};
 pub use grants::{End, Ended};
 pub use handle::Store;
-pub use invitations::{CreateInvitation, Invitation, RedeemInvitation};
+pub use invitations::{
+    CreateInvitation, Invitation, ListInvitations, RedeemInvitation, RevokeInvitation,
+};
 pub use journal::{History, HistoryPage, JournalEntry};
 pub use lock::{LockError, StateLock};
 pub use migrate::MigrateError;

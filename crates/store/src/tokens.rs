@@ -68,10 +68,11 @@ impl ApiToken {
     }
 }
 
-/// Finds a token by its id, or by the name that a live one has.
+/// Finds a token by its id, or by its name: the one that has it now before those that had it.
 pub(crate) fn find(connection: &Connection, name: &str) -> rusqlite::Result<Option<ApiToken>> {
     let sql = format!(
-        "{SELECT} WHERE id = ?1 OR (name = ?1 AND revoked_at IS NULL) ORDER BY id <> ?1 LIMIT 1"
+        "{SELECT} WHERE id = ?1 OR name = ?1
+         ORDER BY id <> ?1, revoked_at IS NOT NULL, created_at DESC LIMIT 1"
     );
     connection.prepare_cached(&sql)?.query_row([name], ApiToken::from_row).optional()
 }
@@ -151,7 +152,7 @@ impl Ask for CreateToken {
             Recorded::Same(_) => return Err(Fault::Domain(TokenError::Issued)),
             Recorded::None => {}
         }
-        if find(tx, &self.name)?.is_some() {
+        if find(tx, &self.name)?.is_some_and(|token| token.revoked_at.is_none()) {
             return Err(Fault::Domain(TokenError::NameTaken(self.name.clone())));
         }
         idempotency::record(tx, &request, self.id.as_str(), now)?;
@@ -252,15 +253,14 @@ fn revoke(tx: &Transaction<'_>, holder: &GrantHolder, now: Timestamp) -> rusqlit
     grants::end(tx, holder, End::Withdrawn, now)
 }
 
-/// Withdraws the tokens of an issuer, or all; returns how many.
+/// Withdraws the tokens of an issuer, or all.
 pub(crate) fn withdraw(
     tx: &Transaction<'_>,
     issuer: Option<&GrantHolder>,
     now: Timestamp,
-) -> rusqlite::Result<usize> {
+) -> rusqlite::Result<()> {
     let holders = issued(tx, issuer)?;
-    holders.iter().try_for_each(|holder| revoke(tx, holder, now))?;
-    Ok(holders.len())
+    holders.iter().try_for_each(|holder| revoke(tx, holder, now))
 }
 
 /// Voids what was told to whoever showed a token of an issuer that has less now: the token stands for

@@ -119,8 +119,15 @@ impl Stage {
         About {
             device: self.approved(HELD.into()).await.id().to_string(),
             request: self.asks(&self.device(), HELD.into()).await,
+            invitation: self.invitation().await,
             token: self.token(&self.owner, HELD.into()).await.0,
         }
+    }
+
+    async fn invitation(&self) -> String {
+        let scopes = openclaw_tests::names(&[HELD]);
+        let request = v1::InviteRequest { scopes, ..v1::InviteRequest::default() };
+        self.owner.devices().invite(request).await.unwrap().into_inner().id
     }
 
     /// The same, with new ones of what a call of this method uses up.
@@ -133,6 +140,7 @@ impl Stage {
             "device.pair.approve" | "device.pair.reject" => {
                 about.request = self.asks(&self.device(), HELD.into()).await;
             }
+            "device.invite.revoke" => about.invitation = self.invitation().await,
             "tokens.revoke" => about.token = self.token(&self.owner, HELD.into()).await.0,
             _ => {}
         }

@@ -180,6 +180,15 @@ Without scopes the next tokens carry what the former did. More than was approved
         #[arg(long = "address", value_name = "HOST:PORT")]
         addresses: Vec<Address>,
     },
+    /// List the invitations that nobody has used yet.
+    Invitations,
+    /// Withdraw an invitation that nobody has used yet.
+    Uninvite {
+        /// The invitation's id, as `devices invitations` shows it.
+        invitation: String,
+        #[command(flatten)]
+        removal: Removal,
+    },
     /// Ask to have more approved for the own device.
     Upgrade {
         #[command(flatten)]

@@ -1,5 +1,7 @@
 //! What a refusal of the gateway means to the caller of the program.
 
+use std::time::Duration;
+
 use openclaw_client::{CallError, Code, Origin};
 
 use crate::exit::Exit;
@@ -36,23 +38,27 @@ pub(super) fn of_call(code: Code, origin: Origin, reason: Option<&str>) -> Exit 
 
 /// Returns what to do about a refusal: what the gateway says, else what follows from its facts.
 pub(super) fn of_refusal(error: &CallError, exit: Exit) -> Option<String> {
-    match (error.next(), error.server_time()) {
-        // The gateway knows the remedy, and its time beside it.
-        (Some(next), Some(time)) => return Some(format!("{next}; the gateway's says {time}")),
-        (Some(next), None) => return Some(next.to_owned()),
-        (None, _) => {}
+    let delay = error.retry_after().filter(|_| exit == Exit::Retry);
+    let again = delay.map(|delay| format!("try again in {}", length::show(whole(delay))));
+    let time = error.server_time().map(|time| format!("the gateway's says {time}"));
+    let remedy = match (error.next(), error.reason(), error.request_id()) {
+        (Some(next), _, _) => Some(next.to_owned()),
+        (None, _, Some(id)) => Some(format!("openclaw devices approve {id}")),
+        (None, Some("CLOCK_SKEW"), None) => Some("set this machine's clock".to_owned()),
+        (None, Some("PAIRING_REQUIRED"), None) => Some("openclaw connect LINK".to_owned()),
+        (None, _, None) => None,
+    };
+    let parts: Vec<_> = [remedy, time, again].into_iter().flatten().collect();
+    match (parts.is_empty(), exit) {
+        (false, _) => Some(parts.join("; ")),
+        (true, Exit::Retry) => Some("try again later".to_owned()),
+        (true, _) => None,
     }
-    match (error.reason(), error.request_id(), error.retry_after()) {
-        (_, Some(id), _) => Some(format!("openclaw devices approve {id}")),
-        (Some("CLOCK_SKEW"), _, _) => {
-            let time = error.server_time().unwrap_or("another time");
-            Some(format!("set this machine's clock; the gateway's says {time}"))
-        }
-        (Some("PAIRING_REQUIRED"), _, _) => Some("openclaw connect LINK".to_owned()),
-        (_, _, Some(delay)) => Some(format!("try again in {}", length::show(delay))),
-        _ if exit == Exit::Retry => Some("try again later".to_owned()),
-        _ => None,
-    }
+}
+
+/// Rounds up to what a person waits for.
+fn whole(delay: Duration) -> Duration {
+    Duration::from_secs(delay.as_secs() + u64::from(delay.subsec_nanos() > 0))
 }
 
 pub(super) fn code_name(code: Code) -> &'static str {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use openclaw_client::{Code, Fingerprint, Origin, Target, Trust};
+use openclaw_client::{Code, Fingerprint, Target, Trust};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::*;
@@ -57,7 +57,11 @@ fn exit_codes_of_connections() {
             "run it as the user who owns the state directory",
         ),
         (ConnectError::PathTooLong { path: path() }, 78, "choose a shorter path with --state-dir"),
-        (ConnectError::Unreachable { address: address(), source: source() }, 69, "openclaw health"),
+        (
+            ConnectError::Unreachable { address: address(), source: source() },
+            69,
+            "is the gateway running there, does [listen] tcp name this port, and is it open?",
+        ),
         (ConnectError::NoTrust { address: address() }, 78, "openclaw connect LINK"),
     ] {
         let failure = Failure::from(error);
@@ -102,4 +106,29 @@ fn another_gateway_is_a_refusal_with_a_reason() {
     assert_eq!(json["error"]["reason"], "FINGERPRINT_MISMATCH");
     let message = json["error"]["message"].as_str().unwrap();
     assert!(message.contains(&of(1).to_string()) && message.contains(&of(2).to_string()));
+}
+
+#[test]
+fn a_lock_names_its_time() {
+    let mut details = ErrorDetails::with_error_info("RATE_LIMITED", "openclaw", []);
+    details.add_help_link("wait, and check the credential", "");
+    details.set_retry_info(Some(std::time::Duration::from_millis(119_200)));
+    let status = tonic::Status::with_error_details(Code::ResourceExhausted, "too many", details);
+    let failure = Failure::from(status);
+    let expected = "wait, and check the credential; try again in 2m";
+    assert_eq!((failure.exit(), failure.next("").as_deref()), (Exit::Retry, Some(expected)));
+}
+
+/// What was refused was not done; what was never answered may have been.
+#[test]
+fn a_connection_that_broke_leaves_a_question() {
+    let look = || "openclaw devices list".to_owned();
+    let broken = tonic::Status::from_error(io::Error::from(io::ErrorKind::ConnectionReset).into());
+    let failure = Failure::from(broken).or_look(look);
+    assert_eq!(failure.exit(), Exit::Unreachable);
+    assert!(failure.to_string().starts_with("the connection broke before the gateway answered"));
+    let next = failure.next("");
+    assert_eq!(next.as_deref(), Some("openclaw devices list, which shows whether it was done"));
+    let refused = Failure::from(tonic::Status::not_found("no run `x`")).or_look(look);
+    assert!(matches!(refused, Failure::Call(_)), "{refused:?}");
 }

@@ -38,6 +38,7 @@ fn every_named_message_is_defined() {
     definitions.describe(&v1::Device::default()).unwrap();
     definitions.describe(&v1::Invitation::default()).unwrap();
     definitions.describe(&v1::ListDevicesResponse::default()).unwrap();
+    definitions.describe(&v1::ListInvitationsResponse::default()).unwrap();
     definitions.describe(&v1::ListTokensResponse::default()).unwrap();
     definitions.describe(&v1::PairingRequest::default()).unwrap();
     definitions.describe(&v1::RevokeAllResponse::default()).unwrap();

@@ -20,7 +20,7 @@ use crate::failure::Failure;
 use crate::length;
 use crate::output::{Format, Output};
 use crate::place::Place;
-use crate::reach::no_trust;
+use crate::reach::{Reached, no_trust};
 use crate::table;
 
 /// The pause between two questions whether the device was approved.
@@ -31,8 +31,8 @@ const POLL: Duration = Duration::from_secs(2);
 enum Way {
     /// An invitation, with the addresses of its gateway.
     Invited(Link),
-    /// The gateway is known; whether the device is, will be seen.
-    Known(Vec<Address>, Trust),
+    /// The gateway is known, perhaps by a context of this name; whether the device is, will be seen.
+    Known(Vec<Address>, Trust, Option<String>),
 }
 
 pub(super) async fn run(
@@ -44,6 +44,11 @@ pub(super) async fn run(
         let next = "choose another with --name";
         return Err(Failure::advised(Exit::Usage, "a name has no colon, and is not empty", next));
     }
+    if place.environment().token.is_some() {
+        let cause = "OPENCLAW_GATEWAY_TOKEN is set: commands use the token, and not this device";
+        let next = "unset OPENCLAW_GATEWAY_TOKEN, or do without `connect`";
+        return Err(Failure::advised(Exit::Usage, cause, next));
+    }
     let way = way(&args, place)?;
     let identity = place.device()?;
     let mut options = Options::default();
@@ -53,22 +58,28 @@ pub(super) async fn run(
     if let Some(scopes) = args.scopes.chosen() {
         options.wish = scopes;
     }
-    let (client, first, addresses) = match way {
+    let (client, first, mut addresses, context) = match way {
         Way::Invited(link) => {
             let (client, address) = Box::pin(Client::redeem(&link, &identity, &options)).await?;
-            (client, address, link.addresses)
+            (client, address, link.addresses, None)
         }
-        Way::Known(addresses, trust) => {
+        Way::Known(addresses, trust, context) => {
             options.trust = Some(trust);
             let wish = args.scopes.chosen().unwrap_or(PROPOSED);
             let waiting = Waiting { addresses: &addresses, identity: &identity, limit: args.wait };
             let (client, index) = Box::pin(waiting.admitted(options, wish, output)).await?;
             let first = addresses.get(index).cloned();
-            (client, first.ok_or_else(nowhere)?, addresses)
+            (client, first.ok_or_else(nowhere)?, addresses, context)
         }
     };
     // A colon would make a target of the name.
-    let name = args.name.unwrap_or_else(|| first.host().replace(':', "-"));
+    if let Some(context) = &context {
+        let contexts = Contexts::read(place.state_dir())?;
+        let more = contexts.context(context)?.addresses.iter().filter_map(|text| text.parse().ok());
+        let more: Vec<_> = more.filter(|address| !addresses.contains(address)).collect();
+        addresses.extend(more);
+    }
+    let name = args.name.or(context).unwrap_or_else(|| first.host().replace(':', "-"));
     keep(&client, &name, &first, &addresses, place)?;
     tell(&client, &name, &first, output)
 }
@@ -90,6 +101,7 @@ fn way(args: &ConnectArgs, place: &Place) -> Result<Way, Failure> {
         return Ok(Way::Invited(Link { code, addresses: instead(link.addresses) }));
     }
     let addresses = match (place_text, args.addresses.as_slice()) {
+        ("", []) if args.code.is_none() => return again(place),
         ("", []) => return Err(nowhere()),
         ("", _) => args.addresses.clone(),
         (text, _) => match text.parse() {
@@ -100,14 +112,37 @@ fn way(args: &ConnectArgs, place: &Place) -> Result<Way, Failure> {
             Err(error) => return Err(usage(format!("{error}"))),
         },
     };
-    match (&args.code, place.trust(None)?) {
-        (Some(code), _) => Ok(Way::Invited(Link { code: code.clone(), addresses })),
-        (None, Some(fingerprint)) => Ok(Way::Known(addresses, Trust::Fingerprint(fingerprint))),
-        (None, None) => {
+    if let Some(code) = &args.code {
+        return Ok(Way::Invited(Link { code: code.clone(), addresses }));
+    }
+    let contexts = Contexts::read(place.state_dir())?;
+    let known = addresses.first().and_then(|address| contexts.of(address));
+    let fingerprint = known.map(|(_, context)| context.fingerprint()).transpose()?.flatten();
+    let name = known.map(|(name, _)| name.clone());
+    match place.trust(fingerprint)? {
+        Some(fingerprint) => Ok(Way::Known(addresses, Trust::Fingerprint(fingerprint), name)),
+        None => {
             let address = addresses.first().map(ToString::to_string).unwrap_or_default();
             Err(no_trust(&address))
         }
     }
+}
+
+/// To the gateway that is used anyway: a device that was revoked asks there to be approved anew.
+fn again(place: &Place) -> Result<Way, Failure> {
+    let reached = place.reached()?;
+    let Reached::There { targets, fingerprint, context } = reached else { return Err(nowhere()) };
+    let addresses = targets.into_iter().map(|target| match target {
+        Target::Https(address) => Ok(address),
+        Target::Unix(path) => {
+            let cause = format!("the socket `{}` needs no `connect`", path.display());
+            Err(Failure::advised(Exit::Usage, cause, place.command("status")))
+        }
+    });
+    let addresses = addresses.collect::<Result<Vec<_>, _>>()?;
+    let address = addresses.first().map(ToString::to_string).unwrap_or_default();
+    let trust = place.trust(fingerprint)?.ok_or_else(|| no_trust(&address))?;
+    Ok(Way::Known(addresses, Trust::Fingerprint(trust), context))
 }
 
 /// A device that waits to be approved.

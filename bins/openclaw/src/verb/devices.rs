@@ -62,6 +62,10 @@ pub(super) fn run(verb: DevicesVerb, place: &Place, output: &mut Output) -> Resu
         DevicesVerb::Invite { scopes, ttl, addresses } => {
             block_on(invite::run(scopes.chosen(), ttl, &addresses, place, output))
         }
+        DevicesVerb::Invitations => block_on(invite::list(place, output)),
+        DevicesVerb::Uninvite { invitation, removal } => {
+            block_on(invite::withdraw(&invitation, &removal, place, output))
+        }
         DevicesVerb::Upgrade { scopes, wait } => {
             block_on(upgrade::run(scopes.chosen(), wait, place, output))
         }

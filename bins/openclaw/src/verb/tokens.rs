@@ -22,7 +22,8 @@ pub(super) async fn run(
     match verb {
         TokensVerb::Create { name, scopes, ttl } => {
             let Some(scopes) = scopes.chosen() else {
-                let next = format!("openclaw tokens create --name {name} --scopes operator.read …");
+                let next =
+                    place.command("tokens create --name NAME --scopes operator.read --ttl 30d");
                 return Err(Failure::advised(Exit::Usage, "a token needs scopes", next));
             };
             // Who hands out a scope holds it.

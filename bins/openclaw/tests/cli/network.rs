@@ -272,6 +272,23 @@ impl Devices for Fake {
         self.note(call, invitation)
     }
 
+    async fn list_invitations(
+        &self,
+        _: Request<ListInvitationsRequest>,
+    ) -> Result<Response<ListInvitationsResponse>, Status> {
+        let scopes = vec!["operator.read".into()];
+        let open = Invitation { id: "inv_1".into(), scopes, ..Invitation::default() };
+        Ok(Response::new(ListInvitationsResponse { invitations: vec![open] }))
+    }
+
+    async fn revoke_invitation(
+        &self,
+        asked: Request<RevokeInvitationRequest>,
+    ) -> Result<Response<Invitation>, Status> {
+        let id = asked.into_inner().invitation;
+        self.note(format!("uninvite {id}"), Invitation { id, ..Invitation::default() })
+    }
+
     async fn request_upgrade(
         &self,
         asked: Request<RequestUpgradeRequest>,

@@ -11,9 +11,11 @@ use openclaw_client::v1::gateway_server::{Gateway, GatewayServer};
 use openclaw_client::v1::{
     ApproveDeviceRequest, ChallengeRequest, ChallengeResponse, ConnectRequest, ConnectResponse,
     Device, GetConfigRequest, GetConfigResponse, Invitation, InviteRequest, ListDevicesRequest,
-    ListDevicesResponse, PairingRequest, RejectDeviceRequest, RemoveDeviceRequest,
-    RenameDeviceRequest, RenewRequest, RequestUpgradeRequest, RevokeAllRequest, RevokeAllResponse,
-    RevokeDeviceRequest, RotateDeviceRequest, StatusRequest, StatusResponse, WaitUpgradeRequest,
+    ListDevicesResponse, ListInvitationsRequest, ListInvitationsResponse, PairingRequest,
+    RejectDeviceRequest, RemoveDeviceRequest, RenameDeviceRequest, RenewRequest,
+    RequestUpgradeRequest, RevokeAllRequest, RevokeAllResponse, RevokeDeviceRequest,
+    RevokeInvitationRequest, RotateDeviceRequest, StatusRequest, StatusResponse,
+    WaitUpgradeRequest,
 };
 use openclaw_client::{Fingerprint, Target};
 use openclaw_pairing::{Asks, Expected, Nonce, verify};
@@ -278,6 +280,20 @@ impl Devices for Fake {
     }
 
     async fn invite(&self, _: Request<InviteRequest>) -> Result<Response<Invitation>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn list_invitations(
+        &self,
+        _: Request<ListInvitationsRequest>,
+    ) -> Result<Response<ListInvitationsResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn revoke_invitation(
+        &self,
+        _: Request<RevokeInvitationRequest>,
+    ) -> Result<Response<Invitation>, Status> {
         Err(Status::unimplemented(""))
     }
 }

@@ -66,7 +66,7 @@ pub(crate) fn ended(holder: &GrantHolder, how: End) -> Reply {
     match (holder, how) {
         (GrantHolder::Device(_), End::Withdrawn) => {
             Reply::new(Code::PermissionDenied, "DEVICE_REVOKED", "the device was revoked")
-                .next("ask the gateway's owner to approve the device again")
+                .next(respond::ASK_ANEW)
         }
         (GrantHolder::Device(_), End::Replaced) => {
             Reply::new(Code::Unauthenticated, "TOKEN_REVOKED", "the device's tokens were rotated")

@@ -192,8 +192,9 @@ fn the_gravest_come_first() {
     let findings = looked.look().0;
     let order: Vec<_> = findings.iter().map(|it| (it.severity, it.id, &it.subject)).collect();
     assert!(order.is_sorted(), "{order:?}");
-    let first = ["audit.chain", "fs.key_mode", "fs.key_mode", "fs.state_dir.mode"];
-    assert_eq!(ids(&findings)[..5], [first.as_slice(), &["devices.admin_scope"]].concat());
+    let first =
+        ["audit.chain", "fs.key_mode", "fs.key_mode", "fs.settings_mode", "fs.state_dir.mode"];
+    assert_eq!(ids(&findings)[..6], [first.as_slice(), &["devices.admin_scope"]].concat());
     assert_eq!(findings.last().unwrap().severity, Severity::Info);
 }
 

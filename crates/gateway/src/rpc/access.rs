@@ -275,11 +275,7 @@ fn find_case(row: &'static Row, target: &str) -> Result<&'static method::Case, R
     })
 }
 
-fn response(
-    about: &Caller,
-    explanation: &Explanation,
-    standing: &Standing,
-) -> v1::ExplainResponse {
+fn response(about: &Caller, explanation: &Explanation, standing: &Standing) -> v1::ExplainResponse {
     let row = explanation.row;
     let ended = standing.is_over.then_some(Denial::GrantEnded);
     let verdicts = explanation.verdicts.iter().map(|verdict| v1::ExplainVerdict {

@@ -5,9 +5,10 @@ use std::pin::Pin;
 use futures_util::{Stream, stream};
 use openclaw_proto::v1;
 use openclaw_proto::v1::audit_server::Audit;
-use openclaw_scopes::method::{ExportAudit, ListAudit, Method as _, VerifyAudit};
+use openclaw_scopes::Caller;
+use openclaw_scopes::method::{self, ExportAudit, ListAudit, Method as _, VerifyAudit};
 use openclaw_scopes::target::{AuditRange, Whole};
-use openclaw_store::{AuditFilter, Note, StoreError, Verification};
+use openclaw_store::{AuditFilter, Note, StoreError, Verification, Whose};
 use tonic::{Request, Response, Status};
 
 use crate::core::Core;
@@ -30,12 +31,18 @@ impl Audit for Core {
             "" => None,
             token => Some(token.parse().map_err(|_error| convert::bad_token())?),
         };
+        // A name that no method has finds nothing, which would look like an answer.
+        if !message.method.is_empty() && method::find(&message.method).is_none() {
+            return Err(Reply::unknown_method(&message.method).into());
+        }
+        let range = if message.all { AuditRange::All } else { AuditRange::Own };
+        let principal = self.acting(&caller, range, message.principal).await?;
         let filter = AuditFilter {
-            range: if message.all { AuditRange::All } else { AuditRange::Own },
+            range,
             before,
             limit: convert::page_size(message.page_size)?,
             method: message.method,
-            principal: message.principal,
+            principal,
             decision: convert::parse_decision(message.decision)?,
         };
         let listed = self.store.scan(&caller, filter, clock::now()).await;
@@ -92,6 +99,27 @@ impl Audit for Core {
                 Ok::<_, Status>(next.map(|next| (rows, (store, next))))
             });
         Ok(Response::new(Box::pin(futures_util::TryStreamExt::try_flatten(pages))))
+    }
+}
+
+impl Core {
+    /// Returns how the log names a principal: it knows tokens by their ids, people by their names.
+    async fn acting(
+        &self,
+        caller: &Caller,
+        range: AuditRange,
+        principal: String,
+    ) -> Result<String, Reply> {
+        let Some(name) = principal.strip_prefix("token:") else { return Ok(principal) };
+        // Which tokens there are is told to nobody who may not read the whole log.
+        if range == AuditRange::All {
+            drop(self.peek::<ListAudit>(caller, range).await?);
+            let held = self.store.held(caller, &Whose::Token(name.to_owned()));
+            let held =
+                held.map_err(|error| respond::act(error, ListAudit::ROW, respond::device))?;
+            return Ok(held.holder.to_string());
+        }
+        Ok(principal)
     }
 }
 

@@ -9,8 +9,9 @@ use openclaw_scopes::method::{self, Method as _};
 use openclaw_scopes::target::Listed;
 use openclaw_scopes::{InvitationId, PairingId};
 use openclaw_store::{
-    ApproveRequest, CreateInvitation, Device, DeviceRef, GetRequest, ListDevices, PairingView,
-    RejectRequest, RemoveDevice, RenameDevice, RenewDevice, RevokeAll, RevokeDevice, RotateDevice,
+    ApproveRequest, CreateInvitation, Device, DeviceRef, GetRequest, Invitation, ListDevices,
+    ListInvitations, PairingView, RejectRequest, RemoveDevice, RenameDevice, RenewDevice,
+    RevokeAll, RevokeDevice, RevokeInvitation, RotateDevice,
 };
 use tonic::{Code, Request, Response, Status};
 
@@ -166,7 +167,7 @@ impl Devices for Core {
                 "a label has at most {MAX_LABEL} characters, none of which steer a terminal, and \
                  no space at its ends"
             );
-            return Err(Reply::invalid(text).into());
+            return Err(Reply::invalid(text).next("openclaw devices rename DEVICE LABEL").into());
         }
         let ask = RenameDevice { device: device_ref(&message.device)?, label };
         let renamed = self.perform(&caller, ask, clock::now(), respond::device).await?;
@@ -231,7 +232,10 @@ impl Devices for Core {
         let ttl = message.ttl.as_ref().map(from_duration);
         let ttl = ttl.unwrap_or(Some(INVITATION_TIME));
         let ttl = ttl.filter(|ttl| ttl.as_millis() > 0 && *ttl <= MAX_INVITATION_TIME);
-        let ttl = ttl.ok_or_else(|| Reply::invalid("an invitation is good for a day at most"))?;
+        let ttl = ttl.ok_or_else(|| {
+            Reply::invalid("an invitation is good for a day at most")
+                .next("name a time with --ttl, for example 10m")
+        })?;
         let id = secrets::id("inv_", InvitationId::parse)?;
         let (secret, now) = (InvitationSecret(secrets::random()?), clock::now());
         let hash = secret.hash(self.store.hash_key());
@@ -265,14 +269,50 @@ impl Devices for Core {
         let code = InvitationCode::new(secret, &network.fingerprint);
         let told = addresses.iter().map(ToString::to_string).collect();
         Ok(Response::new(v1::Invitation {
-            id: made.id.to_string(),
             code: code.to_string(),
             link: Link { code, addresses }.to_string(),
-            scopes: scope_names(made.scopes),
-            expires_at: Some(to_timestamp(made.expires_at)),
             addresses: told,
             fingerprint: network.fingerprint.to_string(),
+            ..invitation(&made)
         }))
+    }
+
+    async fn list_invitations(
+        &self,
+        request: Request<v1::ListInvitationsRequest>,
+    ) -> Result<Response<v1::ListInvitationsResponse>, Status> {
+        let (caller, v1::ListInvitationsRequest {}) = gate::admit(request)?;
+        let now = clock::now();
+        let listed = self.store.view(&caller, &ListInvitations(now), now).await;
+        let listed = listed
+            .map_err(|error| respond::act(error, method::ListInvitations::ROW, respond::device))?;
+        let invitations = listed.iter().map(invitation).collect();
+        Ok(Response::new(v1::ListInvitationsResponse { invitations }))
+    }
+
+    async fn revoke_invitation(
+        &self,
+        request: Request<v1::RevokeInvitationRequest>,
+    ) -> Result<Response<v1::Invitation>, Status> {
+        let (caller, message) = gate::admit(request)?;
+        let id = InvitationId::parse(&message.invitation).map_err(|error| {
+            Reply::invalid(error.to_string()).next("openclaw devices invitations")
+        })?;
+        let ask = RevokeInvitation(id);
+        let revoked = self.perform(&caller, ask, clock::now(), respond::device).await?;
+        Ok(Response::new(invitation(&revoked)))
+    }
+}
+
+/// Returns an invitation as the wire writes it, without what only its making tells.
+fn invitation(made: &Invitation) -> v1::Invitation {
+    v1::Invitation {
+        id: made.id.to_string(),
+        scopes: scope_names(made.scopes),
+        expires_at: Some(to_timestamp(made.expires_at)),
+        issuer: made.issuer.to_string(),
+        created_at: Some(to_timestamp(made.created_at)),
+        ..v1::Invitation::default()
     }
 }
 

@@ -27,6 +27,7 @@ impl Tokens for Core {
         let now = clock::now();
         let name = TokenId::parse(&message.name).map_err(|_slug| {
             Reply::invalid("a token's name has 1 to 64 of a-z, 0-9, `-` and `_`")
+                .next("choose another with --name")
         })?;
         let scopes = convert::some_scopes(&message.scopes)?;
         let ttl = message.ttl.as_ref().and_then(from_duration);

@@ -43,7 +43,10 @@ fn transitions_are_as_reviewed() {
     let changed = pending(&[Read]).ask(Write.into(), at(1));
     let late = at(3_600_000);
     let refuse = |granted: &[Scope], revision, now| {
-        pending(&[Read]).approve(witness(granted), revision, ScopeSet::EMPTY, now).map(drop).unwrap_err()
+        pending(&[Read])
+            .approve(witness(granted), revision, ScopeSet::EMPTY, now)
+            .map(drop)
+            .unwrap_err()
     };
     let reject = authorize::<RejectDevice>(&owner(), target(device(), &[]), Some(EPOCH)).unwrap();
     let lines = [
@@ -54,11 +57,13 @@ fn transitions_are_as_reviewed() {
             format!("Pending, revision {}, after {}", next.wish.revision, former.scopes)
         }),
         ("Pending", "approve all", {
-            let approved = pending(&[Read]).approve(witness(&[Read]), 1, ScopeSet::EMPTY, at(5)).unwrap();
+            let approved =
+                pending(&[Read]).approve(witness(&[Read]), 1, ScopeSet::EMPTY, at(5)).unwrap();
             format!("Approved {} by {}", approved.granted().reduced(), approved.approved_by())
         }),
         ("Pending", "approve a part", {
-            let approved = pending(&[Write]).approve(witness(&[Read]), 1, ScopeSet::EMPTY, at(5)).unwrap();
+            let approved =
+                pending(&[Write]).approve(witness(&[Read]), 1, ScopeSet::EMPTY, at(5)).unwrap();
             format!("Approved {}", approved.granted().reduced())
         }),
         ("Pending", "approve another revision", refuse(&[Read], 2, at(5)).to_string()),

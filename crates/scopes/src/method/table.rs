@@ -122,10 +122,14 @@ methods! {
     RevokeAll(Whole) = "device.revokeAll", "/openclaw.v1.Devices/RevokeAll": [ADMIN_HANDS_OUT] by admin_hands_out;
     /// Makes an invitation, with which one device pairs once.
     InviteDevice(Authority) = "device.invite", "/openclaw.v1.Devices/Invite": [MANAGE] by manage, touches both;
+    /// Lists the invitations that are open, without their secrets.
+    ListInvitations(Whole) = "device.invite.list", "/openclaw.v1.Devices/ListInvitations": [LIST_HANDED_OUT] by list_handed_out;
+    /// Withdraws an invitation that nobody has used.
+    RevokeInvitation(Authority) = "device.invite.revoke", "/openclaw.v1.Devices/RevokeInvitation": [MANAGE] by manage, touches both;
     /// Issues an API token.
     CreateToken(Authority) = "tokens.create", "/openclaw.v1.Tokens/Create": [MANAGE] by manage, touches both;
     /// Lists API tokens, without their secrets.
-    ListTokens(Whole) = "tokens.list", "/openclaw.v1.Tokens/List": [LIST_TOKENS] by list_tokens;
+    ListTokens(Whole) = "tokens.list", "/openclaw.v1.Tokens/List": [LIST_HANDED_OUT] by list_handed_out;
     /// Withdraws an API token at once.
     RevokeToken(Authority) = "tokens.revoke", "/openclaw.v1.Tokens/Revoke": [MANAGE] by manage, touches both;
     /// Lists the configured agents.
@@ -195,7 +199,7 @@ const ADMIT: Case = Case::internal(Capability::DevicesAdmit, Requirement::Nothin
 const DEVICE: Case = Case::hands_out(Requirement::Nothing);
 const OWN_LIST: Case = Case::hands_out(Requirement::Nothing).when("own device");
 const LIST: Case = Case::hands_out(Requirement::Scope(Scope::Pairing)).when("all devices");
-const LIST_TOKENS: Case = Case::hands_out(Requirement::Scope(Scope::Pairing));
+const LIST_HANDED_OUT: Case = Case::hands_out(Requirement::Scope(Scope::Pairing));
 /// Whoever manages others must hold what is handed out or taken away (`access.md` §5.6, §5.8).
 const MANAGE: Case = Case::hands_out(Requirement::ScopeAndTouched(Scope::Pairing));
 const OWN_DEVICE: Case = Case::hands_out(Requirement::Touched).when("own device");
@@ -213,8 +217,8 @@ fn manage<T>(_: &T, _: &GrantHolder) -> &'static Case {
     &MANAGE
 }
 
-fn list_tokens<T>(_: &T, _: &GrantHolder) -> &'static Case {
-    &LIST_TOKENS
+fn list_handed_out<T>(_: &T, _: &GrantHolder) -> &'static Case {
+    &LIST_HANDED_OUT
 }
 
 fn admin_hands_out<T>(_: &T, _: &GrantHolder) -> &'static Case {

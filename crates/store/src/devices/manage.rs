@@ -3,7 +3,7 @@
 use openclaw_scopes::method;
 use openclaw_scopes::target::{Authority, Whole};
 use openclaw_scopes::{Authorized, DeviceRole, GrantHolder, ScopeSet, Timestamp};
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
 use super::request;
 use super::{Device, DeviceError, DeviceRef, find};
@@ -218,9 +218,10 @@ impl Ask for RevokeAll {
     ) -> Result<Applied<Revoked>, Fault<DeviceError>> {
         let (caller, Whole) = authorized.into_parts();
         let by = caller.actor().to_string();
-        let requests = request::reject_all(tx, None, &by, now)?;
-        let tokens = tokens::withdraw(tx, None, now)?;
-        let invitations = invitations::withdraw(tx, None, now)?;
+        let revoked = revocable(tx, now)?;
+        request::reject_all(tx, None, &by, now)?;
+        tokens::withdraw(tx, None, now)?;
+        invitations::withdraw(tx, None, now)?;
         let sql = "SELECT holder FROM grants WHERE ended_at IS NULL AND holder LIKE 'device:%'";
         let holders = tx
             .prepare_cached(sql)?
@@ -233,6 +234,18 @@ impl Ask for RevokeAll {
             let holder: GrantHolder = holder.parse().map_err(|error| damaged(0, error))?;
             grants::end(tx, &holder, End::Withdrawn, now)?;
         }
-        Ok(Applied::Changed(Revoked { devices: holders.len(), tokens, invitations, requests }))
+        Ok(Applied::Changed(revoked))
     }
+}
+
+/// Counts what is good at an instant: what has lapsed by then is not among it.
+fn revocable(connection: &Connection, now: Timestamp) -> rusqlite::Result<Revoked> {
+    let is_good = |token: &tokens::ApiToken| token.revoked_at.is_none() && now < token.expires_at;
+    let devices = super::all(connection)?;
+    Ok(Revoked {
+        devices: devices.iter().filter(|device| device.revoked_at.is_none()).count(),
+        tokens: tokens::all(connection)?.iter().filter(|token| is_good(token)).count(),
+        invitations: invitations::open(connection, now)?.len(),
+        requests: super::waiting(connection, None, now)?.len(),
+    })
 }

@@ -220,17 +220,17 @@ pub(super) fn decide(
     connection.prepare_cached(sql)?.execute(values)
 }
 
-/// Turns down what waits for a device, or for all; returns how many requests. What has lapsed waits no
-/// longer, and stays as it is.
+/// Turns down what waits for a device, or for all. What has lapsed waits no longer, and stays as it is.
 pub(super) fn reject_all(
     connection: &Connection,
     device: Option<&DeviceId>,
     by: &str,
     now: Timestamp,
-) -> rusqlite::Result<usize> {
+) -> rusqlite::Result<()> {
     let sql = "UPDATE pairing_requests SET state = 'rejected', decided_at = ?2, decided_by = ?3
                WHERE state = 'pending' AND created_at > ?4 AND (?1 IS NULL OR device = ?1)";
     let device = device.map(DeviceId::as_str);
     let lapsed = now.saturating_sub(Pending::LIFETIME).as_millis();
-    connection.prepare_cached(sql)?.execute(params![device, now.as_millis(), by, lapsed])
+    connection.prepare_cached(sql)?.execute(params![device, now.as_millis(), by, lapsed])?;
+    Ok(())
 }

@@ -21,7 +21,7 @@ use crate::{
     ActError, AdmitDevice, ApproveRequest, CreateInvitation, CreateToken, Decision, Device,
     DeviceError, DeviceRef, FileRequest, Filed, GetRequest, ListDevices, ListTokens, ReadFacts,
     RedeemInvitation, RejectRequest, RemoveDevice, RenameDevice, RenewDevice, RequestUpgrade,
-    RevokeAll, RevokeDevice, RevokeToken, RotateDevice, ShowAccess, Store, Whose,
+    RevokeAll, RevokeDevice, RevokeInvitation, RevokeToken, RotateDevice, ShowAccess, Store, Whose,
 };
 
 const HOUR: i64 = 3_600_000;
@@ -172,6 +172,7 @@ async fn denied_means_untouched() {
     s.act(&owner(), token("ci", Scope::Admin.into(), s), bed.now()).await.unwrap();
     let far = Timestamp::from_millis(i64::MAX);
     s.act(&owner(), invitation("here", read, far, s), bed.now()).await.unwrap();
+    s.act(&owner(), invitation("wide", Scope::Write.into(), far, s), bed.now()).await.unwrap();
     let (old, all) = (caller(s, 3, ScopeSet::ALL), ScopeSet::ALL);
     let keep = RotateDevice { device: named(3), role: OPERATOR, scopes: None };
     s.act(&owner(), keep.clone(), bed.now()).await.unwrap();
@@ -191,6 +192,7 @@ async fn denied_means_untouched() {
         denied(b, s, who, invitation("more", write, far, s)).await;
         denied(b, s, who, token("more", write, s)).await;
         denied(b, s, who, RevokeToken("ci".into())).await;
+        denied(b, s, who, RevokeInvitation(InvitationId::parse("inv_wide").unwrap())).await;
         bed.advance(60_000);
     }
     for who in strange[..4].iter().chain(&narrow) {

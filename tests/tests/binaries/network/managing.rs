@@ -94,18 +94,44 @@ async fn a_device_manages_itself() {
     assert!(
         laptop.run(&format!("devices revoke {id} --yes")).await.ok().starts_with("revoked device")
     );
-    assert_eq!(laptop.run("status --json").await.error(77)["reason"], "DEVICE_REVOKED");
-    // It can ask again, as if it had never been approved; of a changed wish both are shown.
-    let (url, fingerprint) = reached(&home).await;
-    let connect = format!("connect {url} --fingerprint {fingerprint} --wait 0s");
-    assert_eq!(laptop.run(&connect).await.code, 75);
-    assert_eq!(laptop.run(&format!("{connect} --scopes operator.admin")).await.code, 75);
+    let refused = laptop.run("status --json").await.error(77);
+    assert_eq!(refused["reason"], "DEVICE_REVOKED");
+    assert!(refused["next"].as_str().unwrap().starts_with("openclaw connect on the device"));
+    // It can ask again, as if it had never been approved; of a changed wish both are shown. The gateway
+    // is the one that the device knows, whether it is named again or not.
+    let (url, _) = reached(&home).await;
+    assert_eq!(laptop.run("connect --wait 0s").await.code, 75);
+    let changed = format!("connect {url} --wait 0s --scopes operator.admin");
+    assert_eq!(laptop.run(&changed).await.code, 75);
     let (named, request) = waits(&home).await;
     assert_eq!((&request["kind"], &request["approvedScopes"]), (&json!("not-paired"), &json!([])));
     let pending = home.run("devices pending").await.ok();
     for part in [&named, "operator.admin", "revision 1: operator.write", "127.0.0.1"] {
         assert!(pending.contains(part), "{part}: {pending}");
     }
+    home.run(&format!("devices approve {named} --scopes operator.admin")).await.ok();
+    let connected = laptop.run("connect --json").await.json();
+    assert_eq!(connected["context"], "127.0.0.1", "its context is the same as before");
+    laptop.run("agents list").await.ok();
+    assert_eq!(daemon.stop(Signal::Terminate).await, 0);
+}
+
+/// A part of what was wanted is an answer, and not success.
+#[tokio::test]
+async fn an_upgrade_in_part_is_told() {
+    let (home, laptop) = (gateway_home(), Home::new());
+    let daemon = home.start().await;
+    join(&home, &laptop, "operator.read").await;
+    let upgrade = "devices upgrade --scopes operator.write,operator.admin --wait=30s";
+    let (told, ()) = tokio::join!(laptop.run(upgrade), async {
+        let (named, _) = waits(&home).await;
+        let nothing = home.run(&format!("devices approve {named} --scopes operator.read")).await;
+        assert!(nothing.err.contains("the device has it already: operator.read"), "{nothing}");
+        home.run(&format!("devices approve {named} --scopes operator.write")).await.ok();
+    });
+    assert!(told.code == 77 && told.out.contains("operator.write: approved"), "{told}");
+    assert!(told.err.contains("approved in part, without operator.admin"), "{told}");
+    laptop.run("agent -m hello").await.ok();
     assert_eq!(daemon.stop(Signal::Terminate).await, 0);
 }
 
@@ -123,10 +149,9 @@ async fn everything_ends_in_one_step() {
 
     let vague = home.run("devices revoke --all").await;
     assert!(vague.code == 2 && vague.err.contains("--all --yes"), "{vague}");
-    let counts = json!({"devices": 1, "tokens": 1, "requests": 1});
-    assert_eq!(home.run("devices revoke --all --dry-run --json").await.json(), counts);
-    laptop.run("status").await.ok();
     let gone = json!({"devices": 1, "tokens": 1, "invitations": 1, "requests": 1});
+    assert_eq!(home.run("devices revoke --all --dry-run --json").await.json(), gone);
+    laptop.run("status").await.ok();
     assert_eq!(home.run("devices revoke --all --yes --json").await.json(), gone);
     assert_eq!(laptop.run("status --json").await.error(77)["reason"], "DEVICE_REVOKED");
     assert_eq!(Home::new().run(&format!("connect {open}")).await.code, 77);

@@ -51,6 +51,11 @@ async fn a_program_works_with_a_token_until_it_is_revoked() {
             assert_eq!(told.error(77)["missingScopes"], json!(["operator.admin"]), "{line}");
         }
     }
+    let connect = over_network(&format!("connect {url}")).await;
+    assert!(
+        connect.code == 2 && connect.err.contains("OPENCLAW_GATEWAY_TOKEN is set"),
+        "{connect}"
+    );
     let unknown = format!("oct_{}", "A".repeat(43));
     let refused = over_socket(&unknown, "status --json").await.error(77);
     assert_eq!(refused["reason"], "TOKEN_REVOKED");

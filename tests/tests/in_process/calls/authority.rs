@@ -15,6 +15,8 @@ pub(crate) struct About {
     pub(crate) device: String,
     /// A request for it that waits, as `ID@REVISION`.
     pub(crate) request: String,
+    /// An open invitation with it.
+    pub(crate) invitation: String,
     /// The name of a token with it.
     pub(crate) token: String,
 }
@@ -30,6 +32,7 @@ pub(crate) fn touched(name: &str, when: &str) -> ScopeSet {
             | "device.token.rotate"
             | "device.token.revoke"
             | "device.invite"
+            | "device.invite.revoke"
             | "tokens.create"
             | "tokens.revoke",
             _,
@@ -96,6 +99,13 @@ pub(super) async fn call(
         ("device.invite", "") => {
             let request = v1::InviteRequest { scopes, ..v1::InviteRequest::default() };
             devices.invite(request).await.map(drop)
+        }
+        ("device.invite.list", "") => {
+            devices.list_invitations(v1::ListInvitationsRequest {}).await.map(drop)
+        }
+        ("device.invite.revoke", "") => {
+            let request = v1::RevokeInvitationRequest { invitation: about.invitation.clone() };
+            devices.revoke_invitation(request).await.map(drop)
         }
         ("tokens.create", "") => {
             let request = v1::CreateTokenRequest {

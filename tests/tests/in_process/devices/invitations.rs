@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use openclaw_pairing::{InvitationCode, InvitationSecret, Link};
 use openclaw_proto::v1;
+use openclaw_proto::v1::audit_record::Decision;
 use openclaw_scopes::{Scope, ScopeSet};
 use openclaw_tests::{Attempt, Client, Refusal, TestGateway, loopback, names};
 use tonic::Code;
@@ -266,4 +267,68 @@ async fn without_a_listener_there_is_nothing_to_invite_to() {
     let refusal =
         invite(&gateway.narrowed(&[Scope::Write]).await, &[Scope::Read]).await.unwrap_err();
     assert_eq!(refusal.reason, "MISSING_SCOPE", "{refusal:?}");
+}
+
+/// An invitation that went to the wrong place is withdrawn by whoever could have made it.
+#[tokio::test]
+//= docs/threat-model.md#T31
+//= docs/threat-model.md#T32
+async fn an_invitation_is_withdrawn() {
+    let stage = Stage::new().await;
+    let owner = &stage.owner;
+    let list = async |client: &Client| {
+        let listed = client.devices().list_invitations(v1::ListInvitationsRequest {}).await;
+        listed.map(|listed| listed.into_inner().invitations).map_err(Refusal::from)
+    };
+    let withdraw = async |client: &Client, invitation: &str| {
+        let request = v1::RevokeInvitationRequest { invitation: invitation.into() };
+        let gone = client.devices().revoke_invitation(request).await;
+        gone.map(tonic::Response::into_inner).map_err(Refusal::from)
+    };
+    let (kept, made) = (
+        invite(owner, &[Scope::Read]).await.unwrap(),
+        invite(owner, &[Scope::Approvals]).await.unwrap(),
+    );
+    let listed = list(owner).await.unwrap();
+    let ids: Vec<_> = listed.iter().map(|it| it.id.as_str()).collect();
+    assert_eq!(ids, [kept.id.as_str(), made.id.as_str()]);
+    for open in &listed {
+        assert_eq!((open.link.as_str(), open.code.as_str()), ("", ""), "the secret was told once");
+        assert!(open.issuer == "owner" && open.created_at.is_some(), "{open:?}");
+    }
+
+    let manager = stage.gateway.narrowed(&[Scope::Pairing, Scope::Read]).await;
+    let reader = stage.gateway.narrowed(&[Scope::Read]).await;
+    assert_eq!(list(&manager).await.unwrap().len(), 2);
+    for refusal in
+        [list(&reader).await.unwrap_err(), withdraw(&reader, &kept.id).await.unwrap_err()]
+    {
+        assert_eq!(refusal.reason, "MISSING_SCOPE", "{refusal:?}");
+    }
+    let refusal = withdraw(&manager, &made.id).await.unwrap_err();
+    assert_eq!(refusal.reason, "APPROVER_TOO_NARROW", "it holds less than is in it: {refusal:?}");
+    assert_eq!(withdraw(&reader, "inv_none").await.unwrap_err().reason, "MISSING_SCOPE");
+    let unknown = withdraw(owner, "inv_none").await.unwrap_err();
+    assert_eq!(
+        (unknown.code, unknown.next.as_str()),
+        (Code::NotFound, "openclaw devices invitations")
+    );
+    assert_eq!(list(owner).await.unwrap(), listed, "nothing has changed");
+
+    assert_eq!(withdraw(owner, &made.id).await.unwrap().id, made.id);
+    withdraw(owner, &made.id).await.unwrap();
+    is_not_good(
+        &stage.device().connect(&stage.gateway, &Attempt::invited(&made.code)).await.unwrap_err(),
+    );
+    // What was used is a device by now, and is revoked as one.
+    let device = stage.device();
+    device.connect(&stage.gateway, &Attempt::invited(&kept.code)).await.unwrap();
+    assert_eq!(withdraw(owner, &kept.id).await.unwrap_err().code, Code::NotFound);
+    device.connect(&stage.gateway, &Attempt::default()).await.unwrap();
+    assert_eq!(list(owner).await.unwrap(), []);
+    let method = "device.invite.revoke".into();
+    let log = records(owner, v1::ListAuditRequest { method, ..Default::default() }).await;
+    let withdrawn = format!("invitation {}", made.id);
+    let done = |it: &&v1::AuditRecord| it.target == withdrawn && it.decision() == Decision::Allowed;
+    assert_eq!(log.iter().filter(done).count(), 1, "{log:?}");
 }

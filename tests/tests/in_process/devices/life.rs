@@ -144,10 +144,9 @@ async fn a_device_that_was_rotated_down_is_told_the_way_back() {
     };
     owner.devices().rotate(rotate(&[Scope::Read])).await.unwrap();
     let connected = device.connect(&gateway, &Attempt::default()).await.unwrap();
-    let id = device.id().to_string();
     let way = format!(
         "on the gateway's machine: openclaw devices rotate {} --scopes operator.write",
-        &id[..12]
+        device.beginning(12)
     );
 
     let client = connected.client.with("openclaw-request-access", "1");

@@ -156,11 +156,17 @@ async fn a_revoked_token_ends_what_goes_on() {
         let refusal =
             self::status(&gateway.dial().await.bearing(&created.secret)).await.unwrap_err();
         assert_eq!(refusal.kind(), (Code::Unauthenticated, "TOKEN_REVOKED"), "{refusal:?}");
-        // Twice is no mistake, by its id; the name is free again.
-        let again = v1::RevokeTokenRequest { token: revoked.id };
+        // Twice is no mistake, by its id or name; the name is free again, and is then another one's.
+        let again = v1::RevokeTokenRequest { token: revoked.id.clone() };
         owner.tokens().revoke(again).await.unwrap();
-        let status = owner.tokens().revoke(revoke).await.unwrap_err();
-        assert_eq!(status.code(), Code::NotFound, "{status:?}");
+        let same = owner.tokens().revoke(revoke.clone()).await.unwrap().into_inner();
+        assert_eq!(same.id, revoked.id);
+        let idempotency_key = format!("again-{number}");
+        let asking = asking(&revoke.token, &[Scope::Read]);
+        let asking = v1::CreateTokenRequest { idempotency_key, ..asking };
+        let next = create(&owner, asking).await.unwrap().token.unwrap();
+        let gone = owner.tokens().revoke(revoke).await.unwrap().into_inner();
+        assert_eq!(gone.id, next.id);
     }
     status(&gateway.dial().await.bearing(&created.secret)).await.unwrap();
 }

@@ -47,11 +47,57 @@ fn ways() {
         let told = told.map(|way| {
             let (word, addresses) = match way {
                 Way::Invited(link) => ("invited", link.addresses),
-                Way::Known(addresses, _) => ("known", addresses),
+                Way::Known(addresses, ..) => ("known", addresses),
             };
             let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
             format!("{word} {}", addresses.join(" "))
         });
         assert_eq!(told, expected.map(str::to_owned), "{line}");
+    }
+}
+
+/// What is known of a gateway is used again: without an argument, and by any of its addresses.
+#[test]
+#[rustfmt::skip]
+//= docs/threat-model.md#T27
+fn a_gateway_that_is_known_needs_no_fingerprint_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let of = |byte: &str| byte.repeat(32);
+    let contexts = format!(
+        "current = \"far\"\n\
+         [contexts.far]\ngateway = \"https://far:1\"\naddresses = [\"far:1\", \"192.0.2.7:2\"]\n\
+         fingerprint = \"{}\"\n\
+         [contexts.other]\ngateway = \"https://other:1\"\nfingerprint = \"{}\"\n\
+         [contexts.bare]\ngateway = \"https://bare:1\"\n\
+         [contexts.here]\ngateway = \"unix:/run/x\"\n",
+        of("ab"), of("cd"),
+    );
+    std::fs::write(directory.path().join("contexts.toml"), contexts).unwrap();
+    let (ab, cd, ef) = (of("ab"), of("cd"), of("ef"));
+    for (line, expected) in [
+        (String::new(),                            Ok(("far:1 192.0.2.7:2", &ab, Some("far")))),
+        ("--gateway other".to_owned(),             Ok(("other:1", &cd, Some("other")))),
+        ("https://192.0.2.7:2".to_owned(),         Ok(("192.0.2.7:2", &ab, Some("far")))),
+        ("--address other:1".to_owned(),           Ok(("other:1", &cd, Some("other")))),
+        (format!("https://far:1 --fingerprint {ef}"), Ok(("far:1", &ef, Some("far")))),
+        (format!("https://new:1 --fingerprint {ef}"), Ok(("new:1", &ef, None))),
+        ("https://new:1".to_owned(),               Err(Exit::Configuration)),
+        ("--gateway bare".to_owned(),              Err(Exit::Configuration)),
+        ("--gateway here".to_owned(),              Err(Exit::Usage)),
+        ("--gateway lost".to_owned(),              Err(Exit::Configuration)),
+    ] {
+        let (args, place) = parsed(directory.path(), &line);
+        let told = way(&args, &place).map_err(|failure| failure.exit());
+        let told = told.map(|way| match way {
+            Way::Known(addresses, Trust::Fingerprint(fingerprint), context) => {
+                let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+                (addresses.join(" "), fingerprint.to_string(), context)
+            }
+            other => panic!("{line}: {other:?}"),
+        });
+        let expected = expected.map(|(addresses, fingerprint, context)| {
+            (addresses.to_owned(), fingerprint.clone(), context.map(str::to_owned))
+        });
+        assert_eq!(told, expected, "{line}");
     }
 }

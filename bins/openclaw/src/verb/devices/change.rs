@@ -1,11 +1,11 @@
 //! `devices rotate`, `revoke`, `remove` and `rename`: what becomes of a device that was approved.
 
 use openclaw_client::v1::{
-    Device, ListTokensRequest, RemoveDeviceRequest, RenameDeviceRequest, RevokeAllRequest,
-    RevokeDeviceRequest, RotateDeviceRequest, device, token,
+    Device, ListInvitationsRequest, ListTokensRequest, RemoveDeviceRequest, RenameDeviceRequest,
+    RevokeAllRequest, RevokeAllResponse, RevokeDeviceRequest, RotateDeviceRequest, Token, device,
+    token,
 };
 use openclaw_scopes::ScopeSet;
-use serde::Serialize;
 
 use super::{Whose, connect_to_manage, find, listed, shown};
 use crate::cli::{Removal, RoleName};
@@ -103,49 +103,48 @@ async fn would(
     tell(device, &format!("would {verb} {}", id(device)), output)
 }
 
-/// What would be withdrawn from everybody, as `devices revoke --all --dry-run --json` shows it.
-#[derive(Debug, Serialize)]
-struct Counts {
-    devices: usize,
-    tokens: usize,
-    requests: usize,
-}
-
 pub(super) async fn revoke_all(
     step: Step,
     place: &Place,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    if step == Step::Show {
-        let client = place.connect_for(&["device.pair.list", "tokens.list"]).await?;
-        let list = listed(&client, Whose::All).await?;
-        let tokens = client.tokens().list(ListTokensRequest {}).await?.into_inner().tokens;
-        let is_active = |device: &&Device| device.status() == device::Status::Active;
-        let counts = Counts {
-            devices: list.devices.iter().filter(is_active).count(),
-            tokens: tokens.iter().filter(|it| it.status() == token::Status::Active).count(),
-            requests: list.pending.len(),
-        };
-        let Counts { devices, tokens, requests } = counts;
-        match output.format() {
-            Format::Human => output.line(&format!(
-                "would revoke {devices} devices, {tokens} tokens and all invitations, and turn \
-                 down {requests} requests"
-            ))?,
-            Format::Json => output.document(&counts)?,
+    let (done, turned, counts) = match step {
+        Step::Show => ("would revoke", "turn", good(place).await?),
+        Step::Remove => {
+            let client = place.connect_for(&["device.revokeAll"]).await?;
+            let counts = client.devices().revoke_all(RevokeAllRequest {}).await?.into_inner();
+            ("revoked", "turned", counts)
         }
-        return Ok(Exit::Ok);
-    }
-    let client = place.connect_for(&["device.revokeAll"]).await?;
-    let gone = client.devices().revoke_all(RevokeAllRequest {}).await?.into_inner();
+    };
     match output.format() {
-        Format::Human => output.line(&format!(
-            "revoked {} devices, {} tokens and {} invitations, and turned down {} requests",
-            gone.devices, gone.tokens, gone.invitations, gone.requests
-        ))?,
-        Format::Json => output.message(&gone)?,
+        Format::Human => {
+            let RevokeAllResponse { devices, tokens, invitations, requests } = counts;
+            output.line(&format!(
+                "{done} {devices} devices, {tokens} tokens and {invitations} invitations, and \
+                 {turned} down {requests} requests"
+            ))?;
+        }
+        Format::Json => output.message(&counts)?,
     }
     Ok(Exit::Ok)
+}
+
+/// Counts what is good, and would be withdrawn.
+async fn good(place: &Place) -> Result<RevokeAllResponse, Failure> {
+    let methods = ["device.pair.list", "tokens.list", "device.invite.list"];
+    let client = place.connect_for(&methods).await?;
+    let list = listed(&client, Whose::All).await?;
+    let tokens = client.tokens().list(ListTokensRequest {}).await?.into_inner().tokens;
+    let open = client.devices().list_invitations(ListInvitationsRequest {}).await?.into_inner();
+    let is_active = |device: &&Device| device.status() == device::Status::Active;
+    let is_good = |token: &&Token| token.status() == token::Status::Active;
+    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    Ok(RevokeAllResponse {
+        devices: count(list.devices.iter().filter(is_active).count()),
+        tokens: count(tokens.iter().filter(is_good).count()),
+        invitations: count(open.invitations.len()),
+        requests: count(list.pending.len()),
+    })
 }
 
 /// Tells device and label apart: with `--device` there is only the label.

@@ -2,19 +2,23 @@
 
 use std::time::Duration;
 
-use openclaw_client::v1::{Invitation, InviteRequest};
-use openclaw_client::{Address, PROPOSED};
+use openclaw_client::v1::{
+    Invitation, InviteRequest, ListInvitationsRequest, ListInvitationsResponse,
+    RevokeInvitationRequest,
+};
+use openclaw_client::{Address, Client, PROPOSED};
 use openclaw_proto::to_duration;
 use openclaw_scopes::ScopeSet;
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 
+use crate::cli::Removal;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Format, Output, Sink};
 use crate::place::Place;
 use crate::verb::access::or_nothing;
-use crate::verb::names;
+use crate::verb::{Step, confirmed, named, names};
 use crate::{table, wish};
 
 pub(super) async fn run(
@@ -50,6 +54,69 @@ pub(super) async fn run(
     Ok(Exit::Ok)
 }
 
+pub(super) async fn list(place: &Place, output: &mut Output) -> Result<Exit, Failure> {
+    let client = place.connect_for(&["device.invite.list"]).await?;
+    let list = open(&client).await?;
+    match output.format() {
+        Format::Human if list.invitations.is_empty() => output.note("no open invitations")?,
+        Format::Human => output.block(&rows(&list.invitations))?,
+        Format::Json => output.message(&list)?,
+    }
+    Ok(Exit::Ok)
+}
+
+pub(super) async fn withdraw(
+    id: &str,
+    removal: &Removal,
+    place: &Place,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let command = place.command(&format!("devices uninvite {id}"));
+    let step = confirmed(removal, &format!("invitation `{id}`"), &command)?;
+    let client = place.connect_for(&["device.invite.list"]).await?;
+    let found = open(&client).await?.invitations.into_iter().find(|it| it.id == id);
+    let found = found.ok_or_else(|| {
+        let next = place.command("devices invitations");
+        Failure::advised(Exit::Failed, format!("no invitation `{id}` is open"), next)
+    })?;
+    let (gone, would) = match step {
+        Step::Show => (found, "would withdraw"),
+        Step::Remove => {
+            // Who takes a scope away holds it.
+            let wish = wish::of(&["device.invite.revoke"]).union(named(&found.scopes));
+            let request = RevokeInvitationRequest { invitation: found.id };
+            let client = place.connect(wish).await?;
+            (client.devices().revoke_invitation(request).await?.into_inner(), "withdrew")
+        }
+    };
+    match output.format() {
+        Format::Human => {
+            let scopes = or_nothing(&gone.scopes);
+            output.line(&format!("{would} invitation {} for {scopes}", gone.id))?;
+        }
+        Format::Json => output.message(&gone)?,
+    }
+    Ok(Exit::Ok)
+}
+
+async fn open(client: &Client) -> Result<ListInvitationsResponse, Failure> {
+    Ok(client.devices().list_invitations(ListInvitationsRequest {}).await?.into_inner())
+}
+
+fn rows(invitations: &[Invitation]) -> String {
+    let now = jiff::Timestamp::now();
+    let rows = invitations.iter().map(|invitation| {
+        vec![
+            invitation.id.clone(),
+            or_nothing(&invitation.scopes),
+            table::ago(invitation.expires_at.as_ref(), now),
+            table::ago(invitation.created_at.as_ref(), now),
+            invitation.issuer.clone(),
+        ]
+    });
+    table::columns(&["ID", "FOR", "LAPSES", "MADE", "BY"], rows)
+}
+
 fn facts(invitation: &Invitation) -> String {
     let now = jiff::Timestamp::now();
     table::facts(&[
@@ -59,6 +126,7 @@ fn facts(invitation: &Invitation) -> String {
         ("lapses", table::ago(invitation.expires_at.as_ref(), now)),
         ("addresses", invitation.addresses.join(" ")),
         ("fingerprint", invitation.fingerprint.clone()),
+        ("id", invitation.id.clone()),
     ])
 }
 

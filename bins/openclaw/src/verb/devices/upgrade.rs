@@ -79,9 +79,8 @@ fn verdict(
     let id = &request.id;
     match request.state() {
         State::Approved => {
-            let held = named(&request.granted_scopes)
-                .union(named(&request.approved_scopes))
-                .closed();
+            let held =
+                named(&request.granted_scopes).union(named(&request.approved_scopes)).closed();
             let lacking = wanted.closed().without(held).reduced();
             if lacking.is_empty() {
                 return Ok(Exit::Ok);

@@ -112,7 +112,8 @@ impl Model {
             all.for_each(|it| it.state = State::Rejected);
         }
         let made = self.invitations.iter_mut().filter(|it| it.issuer == who);
-        made.for_each(|it| it.is_withdrawn |= it.redeemed_by.is_none());
+        let now = self.now;
+        made.for_each(|it| it.is_withdrawn |= it.redeemed_by.is_none() && now < it.expires);
         for token in self.tokens.iter_mut().filter(|it| it.is_live && it.issuer == who) {
             (token.is_live, token.epoch) = (false, token.epoch + 1);
         }
@@ -134,6 +135,14 @@ impl Model {
         only_if(self.live(it.issuer).is_some_and(|(_, held)| needs.is_subset(&held)))?;
         self.invitations[invitation].redeemed_by = Some(device);
         self.admit(device, &it.scopes);
+        Ok(())
+    }
+
+    pub(super) fn revoke_invitation(&mut self, by: &Held, invitation: usize) -> Answer {
+        let Some(it) = self.invitations.get(invitation).cloned() else { return self.unknown(by) };
+        self.manage(by, &(&it.scopes | &[PAIRING].into()))?;
+        only_if(it.is_withdrawn || (it.redeemed_by.is_none() && self.now < it.expires))?;
+        self.invitations[invitation].is_withdrawn = true;
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use openclaw_scopes::{DeviceRole, IdempotencyKey, InvitationId};
 use super::names::{ADMIN, meaning, told};
 use super::records::{Invitation, No, Token, Who, only_if};
 use super::world::{DEVICES, World, set, token_id};
-use crate::{CreateInvitation, CreateToken, RedeemInvitation, RevokeToken};
+use crate::{CreateInvitation, CreateToken, RedeemInvitation, RevokeInvitation, RevokeToken};
 
 impl World {
     pub(super) async fn invite(&mut self) {
@@ -48,6 +48,15 @@ impl World {
         let expected = self.model.redeem(device, invitation);
         let actual = self.act(&Self::doorkeeper(), ask).await;
         self.agree("redeem", &format!("{invitation} by {device}"), expected, actual);
+    }
+
+    pub(super) async fn revoke_invitation(&mut self) {
+        let (by, caller) = if self.below(2) == 0 { self.manager() } else { self.anyone() };
+        let at = self.model.invitations.len().saturating_sub(self.below(4));
+        let expected = self.model.revoke_invitation(&by, at);
+        let id = InvitationId::parse(&format!("inv_{at}")).unwrap();
+        let actual = self.act(&caller, RevokeInvitation(id)).await;
+        self.agree("revoke invitation", &format!("{at} by {by}"), expected, actual);
     }
 
     /// One that is good, one of the last, or one that is not there.

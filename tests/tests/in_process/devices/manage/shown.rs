@@ -80,6 +80,9 @@ async fn access_is_shown_with_its_origins() {
     ] {
         assert_eq!(show(owner, name).await.unwrap_err().code, code, "{name}");
     }
+    let refusal = show(owner, "token:none").await.unwrap_err();
+    let told = (refusal.message.as_str(), refusal.next.as_str());
+    assert_eq!(told, ("no token `none`", "openclaw tokens list"));
 }
 
 /// What is explained of a device or a token is what would be decided.
