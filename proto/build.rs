@@ -6,8 +6,17 @@ use prost::Message as _;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files = [
-        "access", "agents", "audit", "devices", "gateway", "models", "runs", "security",
-        "sessions", "tokens",
+        "access",
+        "agents",
+        "audit",
+        "devices",
+        "gateway",
+        "models",
+        "runs",
+        "security",
+        "sessions",
+        "subagents",
+        "tokens",
     ]
     .map(|name| format!("openclaw/v1/{name}.proto"));
     for file in &files {

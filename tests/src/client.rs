@@ -11,6 +11,7 @@ use openclaw_proto::v1::models_client::ModelsClient;
 use openclaw_proto::v1::runs_client::RunsClient;
 use openclaw_proto::v1::security_client::SecurityClient;
 use openclaw_proto::v1::sessions_client::SessionsClient;
+use openclaw_proto::v1::subagents_client::SubagentsClient;
 use openclaw_proto::v1::tokens_client::TokensClient;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tonic::metadata::MetadataValue;
@@ -92,6 +93,8 @@ services! {
     security -> SecurityClient;
     /// Returns the client of conversations.
     sessions -> SessionsClient;
+    /// Returns the client of delegated runs.
+    subagents -> SubagentsClient;
     /// Returns the client of API tokens.
     tokens -> TokensClient;
 }

@@ -18,8 +18,8 @@ use crate::length;
 pub(crate) use access::{AccessVerb, ConnectArgs, SecurityVerb, TokensVerb};
 pub(crate) use device::{ApproveArgs, DevicesVerb, RoleName, Scopes};
 pub(crate) use group::{
-    AgentsVerb, AuditVerb, ConfigVerb, ContextVerb, GatewayVerb, ListRows, ModelsVerb, Removal,
-    RunStatusName, RunsVerb, SessionsVerb,
+    AgentsVerb, AuditVerb, CleanupName, ConfigVerb, ContextVerb, GatewayVerb, ListRows, ModelsVerb,
+    Removal, RunStatusName, RunsVerb, SessionArg, SessionsVerb, SubagentsVerb,
 };
 pub(crate) use head::Head;
 
@@ -87,6 +87,9 @@ Ctrl-C ends the answer that is being written; Ctrl-D or /quit leaves.")]
     /// Turns of agents.
     #[command(subcommand)]
     Runs(RunsVerb),
+    /// What conversations delegated.
+    #[command(subcommand)]
+    Subagents(SubagentsVerb),
     /// The decision log.
     #[command(subcommand)]
     Audit(AuditVerb),

@@ -28,11 +28,13 @@ macro_rules! named {
 }
 
 named! {
-    Agent AuditRecord CreateTokenResponse DeleteAgentResponse Device ExplainResponse
+    Agent AuditRecord CreateTokenResponse DeleteAgentResponse DeleteSessionResponse Device
+    ExplainResponse
     GetConfigResponse Invitation ListAgentsResponse ListAuditResponse ListDevicesResponse
-    ListInvitationsResponse ListModelsResponse ListRunsResponse ListSessionsResponse ListTokensResponse PairingRequest
-    ProbeModelResponse RevokeAllResponse Run RunEvent SecurityAuditResponse Session
-    SessionHistoryResponse ShowAccessResponse StatusResponse Token VerifyAuditResponse
+    ListInvitationsResponse ListModelsResponse ListRunsResponse ListSessionsResponse
+    ListSubagentsResponse ListTokensResponse PairingRequest
+    ProbeModelResponse ResetSessionResponse RevokeAllResponse Run RunEvent SecurityAuditResponse Session
+    SessionHistoryResponse ShowAccessResponse SpawnResponse StatusResponse Subagent Token VerifyAuditResponse
 }
 
 /// Why a message cannot be shown as JSON: the program and its descriptors do not fit.

@@ -42,6 +42,7 @@ pages! {
     ListAuditResponse records "behind";
     ListRunsResponse runs "behind";
     ListSessionsResponse sessions "behind";
+    ListSubagentsResponse subagents "behind";
     SessionHistoryResponse entries "before";
 }
 

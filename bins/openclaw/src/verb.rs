@@ -13,6 +13,7 @@ mod models;
 mod runs;
 mod security;
 mod sessions;
+mod subagents;
 mod tokens;
 
 use clap::CommandFactory as _;
@@ -45,6 +46,7 @@ fn look(verb: &Verb) -> &'static str {
         Verb::Devices(_) => "devices list",
         Verb::Runs(_) => "runs list",
         Verb::Sessions(_) => "sessions list",
+        Verb::Subagents(_) => "subagents list",
         Verb::Tokens(_) => "tokens list",
         _ => "status",
     }
@@ -74,6 +76,7 @@ fn of_group(verb: Verb, place: &Place, output: &mut Output) -> Result<Exit, Fail
         Verb::Runs(verb) => block_on(runs::run(verb, place, output)),
         Verb::Security(verb) => block_on(security::run(verb, place, output)),
         Verb::Sessions(verb) => block_on(sessions::run(verb, place, output)),
+        Verb::Subagents(verb) => block_on(subagents::run(verb, place, output)),
         Verb::Tokens(verb) => block_on(tokens::run(verb, place, output)),
     }
 }

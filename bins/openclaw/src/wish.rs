@@ -16,7 +16,9 @@ pub(crate) fn when(method: &str, when: &str) -> ScopeSet {
 }
 
 fn needed<'a>(cases: impl Iterator<Item = &'a Case>) -> ScopeSet {
-    let of_clients = cases.filter(|case| case.actor == ActorRule::Never);
+    let is_open =
+        |case: &&Case| matches!(case.actor, ActorRule::CapabilityOrScope(_) | ActorRule::Never);
+    let of_clients = cases.filter(is_open);
     let scopes = of_clients.filter_map(|case| case.requires.scope());
     scopes.fold(ScopeSet::EMPTY, ScopeSet::with).reduced()
 }

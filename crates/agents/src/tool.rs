@@ -76,6 +76,15 @@ impl Toolbox {
         Self { own, specs: Arc::clone(&self.specs), tools: Arc::clone(&self.tools) }
     }
 
+    /// The same tools without those whose name `keeps` does not know.
+    #[must_use]
+    pub fn only(&self, keeps: impl Fn(&str) -> bool) -> Self {
+        let tools: Vec<_> =
+            self.tools.iter().filter(|(name, _)| keeps(name.as_str())).cloned().collect();
+        let specs = tools.iter().map(|(_, tool)| tool.spec().clone()).collect();
+        Self { own: self.own.clone(), specs, tools: tools.into() }
+    }
+
     fn find(&self, name: &str) -> Option<(&ToolName, &Arc<dyn Tool>)> {
         let (name, common) = self.tools.iter().find(|(tool, _)| tool.as_str() == name)?;
         let own = self.own.iter().find(|own| {

@@ -1,11 +1,13 @@
 //! The first tools: files of the workspace, the web, commands, and the run's own status.
 
+mod delegate;
 mod exec;
 mod files;
 mod status;
 mod web;
 mod workspace;
 
+pub use delegate::{Delegation, DelegationTool, SpawnOrder, YieldFlag};
 pub use exec::{ExecOptions, ExecTool};
 pub use files::{EditFile, ListDir, ReadFile, WriteFile};
 pub use status::{RunStatus, SessionStatus, StatusSource};

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::model::{Model, ModelError};
 use crate::tool::Toolbox;
+use crate::tools::YieldFlag;
 
 pub use run::run_turn;
 
@@ -32,6 +33,8 @@ pub struct Turn<'a> {
     pub limits: TurnLimits,
     /// Ends the turn as soon as it is cancelled: an abort, a time-out or a drain.
     pub cancel: CancellationToken,
+    /// Ends the turn after the calls of a message, when one of them says so.
+    pub yields: YieldFlag,
 }
 
 /// What a turn needs from the world. The consumer's ports: the gateway implements them.
@@ -49,6 +52,9 @@ pub struct Ports<'a> {
 pub trait Journal: Debug + Send + Sync {
     /// Appends the records. They are durable when it returns; all of them or none.
     fn append<'a>(&'a self, records: Vec<Record>) -> BoxFuture<'a, Result<(), JournalError>>;
+
+    /// Takes what the run is to be told before its next step. It is in the journal when it returns.
+    fn notices(&self) -> BoxFuture<'_, Result<Vec<Record>, JournalError>>;
 }
 
 /// Why the journal did not take a record.

@@ -21,6 +21,7 @@ use crate::v1::pairing_request::State;
 use crate::v1::runs_client::RunsClient;
 use crate::v1::security_client::SecurityClient;
 use crate::v1::sessions_client::SessionsClient;
+use crate::v1::subagents_client::SubagentsClient;
 use crate::v1::tokens_client::TokensClient;
 use crate::v1::{PairingRequest, WaitUpgradeRequest};
 use crate::{CallError, ConnectError, Identity, Options, Target, Trust, socket};
@@ -70,6 +71,8 @@ services! {
     security -> SecurityClient;
     /// Returns the client of conversations.
     sessions -> SessionsClient;
+    /// Returns the client of delegated runs.
+    subagents -> SubagentsClient;
     /// Returns the client of API tokens.
     tokens -> TokensClient;
 }

@@ -7,22 +7,25 @@ use std::time::Duration;
 use openclaw_scopes::AgentId;
 
 use crate::{
-    Agent, AgentDefaults, ExecSettings, ListenSettings, Provider, ProviderId, WebFetchSettings,
+    Agent, AgentDefaults, Binding, ExecSettings, ListenSettings, Provider, ProviderId,
+    SessionSettings, WebFetchSettings,
 };
 
 /// The effective configuration: what the text says, and the embedded defaults where it is silent.
 ///
-/// Only [`crate::parse`] and `default` make one, so the provider of each model exists, and so does
-/// the agent `main`.
+/// Only [`crate::parse`] and `default` make one, so the provider of each model exists, and so do
+/// the agent `main` and that of each binding.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Config {
     pub(crate) agents: BTreeMap<AgentId, Agent>,
     pub(crate) audit: AuditSettings,
+    pub(crate) bindings: Vec<Binding>,
     pub(crate) defaults: AgentDefaults,
     pub(crate) exec: ExecSettings,
     pub(crate) gateway: GatewaySettings,
     pub(crate) listen: Option<ListenSettings>,
     pub(crate) providers: BTreeMap<ProviderId, Provider>,
+    pub(crate) session: SessionSettings,
     pub(crate) web_fetch: WebFetchSettings,
 }
 
@@ -40,6 +43,11 @@ impl Config {
     /// Returns how the audit log is kept.
     pub fn audit(&self) -> &AuditSettings {
         &self.audit
+    }
+
+    /// Returns which agents answer whom, in the order of the text.
+    pub fn bindings(&self) -> &[Binding] {
+        &self.bindings
     }
 
     /// Returns what agents have when their entries say nothing else.
@@ -77,6 +85,11 @@ impl Config {
     /// Iterates over the providers in the order of their ids.
     pub fn providers(&self) -> impl Iterator<Item = (&ProviderId, &Provider)> {
         self.providers.iter()
+    }
+
+    /// Returns how conversations are kept apart.
+    pub fn session(&self) -> &SessionSettings {
+        &self.session
     }
 
     /// Returns the settings of the tool `web_fetch`.

@@ -109,6 +109,14 @@ pub enum Problem {
         /// The API that was chosen.
         api: &'static str,
     },
+    /// An identity is linked to two names.
+    #[error("`{key}`: `{identity}` is already linked above")]
+    LinkedTwice {
+        /// The path of the key.
+        key: String,
+        /// The identity as given.
+        identity: String,
+    },
     /// A key that must be there is not.
     #[error("`{table}` needs `{key}`, for example `{key} = {example}`")]
     Missing {
@@ -197,6 +205,16 @@ pub enum Problem {
         key: String,
         /// The most elements it may have.
         max: usize,
+    },
+    /// There is no such agent.
+    #[error("`{key}` names the agent `{agent}`, which is not configured{}", hint(suggestion.as_deref()))]
+    UnknownAgent {
+        /// The path of the key.
+        key: String,
+        /// The agent that is named.
+        agent: String,
+        /// The one that was probably meant.
+        suggestion: Option<String>,
     },
     /// Nothing reads this key.
     #[error(

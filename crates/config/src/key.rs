@@ -3,7 +3,7 @@
 /// One key of the configuration.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct KeyDoc {
-    /// Its path; `<id>` stands for a name that the reader chooses.
+    /// Its path; `<id>` stands for a name that the reader chooses, and `[]` for each of a list.
     pub path: &'static str,
     /// What may stand there.
     pub value: &'static str,
@@ -24,6 +24,10 @@ const fn key(
 
 const TOOLS: &str = "list of names or globs (`*`) of tools";
 const INHERITED: &str = "as in `agents.defaults`";
+const AS_SESSION: &str = "as in `session`";
+const DM_SCOPES: &str =
+    "`\"main\"`, `\"per-peer\"`, `\"per-channel-peer\"` or `\"per-account-channel-peer\"`";
+const GROUP_SCOPES: &str = "`\"per-group\"` or `\"main\"`";
 
 /// Every key there is, in the order of the reference. A key that is not here is refused.
 #[rustfmt::skip]
@@ -80,6 +84,32 @@ pub(crate) const KEYS: &[KeyDoc] = &[
         "The tools that this agent may not use, beside those that the defaults deny."),
     key("agents.entries.<id>.timeoutSeconds", "0 to 31536000", INHERITED,
         "How long one run of this agent may take. `0` is without limit."),
+    key("session.dmScope", DM_SCOPES, "`\"main\"`",
+        "How direct messages are kept apart: not at all, all in the agent's main session; or by person, whatever the channel; or by channel and person; or by account of the gateway, channel and person."),
+    key("session.groupScope", GROUP_SCOPES, "`\"per-group\"`",
+        "How groups and channels are kept apart: each by itself, or all in the agent's main session. Answers go to the group either way."),
+    key("session.identityLinks.<id>", "list of `\"channel:peer\"` or `\"peer\"`", "nobody is linked",
+        "Who is one person, under this name: their direct messages share a session. Not with `dmScope = \"main\"`, where all do. Nobody may be linked twice, and nobody else may be called so."),
+    key("bindings[].agentId", "id of an agent", "required",
+        "The agent that answers."),
+    key("bindings[].match.channel", "name of a channel", "required",
+        "The channel, such as `telegram`."),
+    key("bindings[].match.accountId", "id of an account, or `\"*\"`", "the account `default`",
+        "The account of the gateway on that channel. `*` is each of them."),
+    key("bindings[].match.peer.kind", "`\"direct\"`, `\"group\"` or `\"channel\"`", "required with `peer`",
+        "With how many the conversation is. `group` and `channel` are one kind here."),
+    key("bindings[].match.peer.id", "id of a person, group or channel, or `\"*\"`", "required with `peer`",
+        "The conversation. `*` is each of the kind."),
+    key("bindings[].match.guildId", "id of a guild", "any",
+        "The guild, where the channel has them."),
+    key("bindings[].match.roles", "list of ids of roles", "`[]`",
+        "The roles of which the sender has at least one. Only with `guildId`."),
+    key("bindings[].match.teamId", "id of a team", "any",
+        "The team, where the channel has them."),
+    key("bindings[].session.dmScope", DM_SCOPES, AS_SESSION,
+        "How the direct messages of this binding are kept apart."),
+    key("bindings[].session.groupScope", GROUP_SCOPES, AS_SESSION,
+        "How the groups and channels of this binding are kept apart."),
     key("tools.exec.sandbox", "`\"workspace\"` or `\"off\"`", "`\"workspace\"`",
         "How commands are confined. With `workspace` they write only there and in a private temporary directory, and `exec` is refused where the kernel cannot confine them. `off` is only for runs on behalf of the owner or an administrator."),
     key("tools.exec.timeoutSeconds", "1 to 604800", "`1800`",
@@ -92,6 +122,9 @@ pub(crate) const KEYS: &[KeyDoc] = &[
 
 /// The name in a path that stands for any name.
 pub(crate) const ANY: &str = "<id>";
+
+/// What stands after the name of a list of tables.
+pub(crate) const LIST: &str = "[]";
 
 /// Returns what follows `path` in each known key, up to the next dot, each once.
 pub(crate) fn known_in(path: &str) -> Vec<&'static str> {
@@ -136,7 +169,12 @@ mod tests {
 
     #[test]
     fn known_names_by_level() {
-        assert_eq!(known_in(""), ["gateway", "listen", "audit", "models", "agents", "tools"]);
+        assert_eq!(
+            known_in(""),
+            ["gateway", "listen", "audit", "models", "agents", "session", "bindings[]", "tools"]
+        );
+        assert_eq!(known_in("bindings[]"), ["agentId", "match", "session"]);
+        assert!(known_in("bindings").is_empty());
         assert_eq!(known_in("models.providers"), [ANY]);
         assert_eq!(
             known_in("models.providers.<id>"),

@@ -30,6 +30,14 @@ fn check(text: &str) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// Gives a key a value: one in a list of tables stands in the first of them.
+pub(crate) fn setting(path: &str, value: &str) -> String {
+    match path.split_once("[].") {
+        Some((list, path)) => format!("{list} = [{{ {path} = {value} }}]"),
+        None => format!("{path} = {value}"),
+    }
+}
+
 /// Values of every type, those that are accepted somewhere among them.
 fn value() -> impl Strategy<Value = String> {
     prop_oneof![
@@ -52,6 +60,10 @@ fn value() -> impl Strategy<Value = String> {
             "'/srv/x'",
             "'~/\"x\"'",
             "'workspace'",
+            "'main'",
+            "'per-channel-peer'",
+            "'group'",
+            "['telegram:1', '2']",
             "'off'",
             "['HOME']",
             "{ certPath = '/c', keyPath = '~/k' }",
@@ -74,7 +86,7 @@ fn text() -> impl Strategy<Value = String> {
     let keys: Vec<&str> = reference().iter().map(|key| key.path).collect();
     let id = prop::sample::select(vec!["p", "offline", "main", "x-1", "Bad"]);
     let line = (prop::sample::select(keys), id, value())
-        .prop_map(|(path, id, value)| format!("{} = {value}\n", path.replace("<id>", id)));
+        .prop_map(|(path, id, value)| setting(&path.replace("<id>", id), &value) + "\n");
     prop::collection::vec(line, 0..6).prop_map(|lines| lines.concat())
 }
 
@@ -111,13 +123,33 @@ fn valid_text() -> impl Strategy<Value = String> {
         some("listen.tcp = '[::]:0'\nlisten.advertise = ['a.example:1', '[::1]:2']\n"),
         some("tools.exec = { sandbox = 'off', envAllow = ['A', 'B', 'A'] }\n"),
         some("tools.webFetch.allowAddresses = ['[0::1]:80', '10.0.0.1:1']\n"),
+        some("session = { groupScope = 'main', identityLinks = { 'Al B' = ['irc:\"', '2'] } }\n"),
+        bindings(),
     )
-        .prop_map(|(a, b, c, d, e, f, g, h)| {
-            [a, b, c, d, e, f.into(), g.into(), h.into()].concat()
+        .prop_map(|(a, b, c, d, e, f, g, h, i, j)| {
+            [a, b, c, d, e, f.into(), g.into(), h.into(), i.into(), j].concat()
         });
     (provider, agents, rest).prop_map(|(provider, agents, rest)| {
         format!("agents.defaults.model.primary = 'p/m'\n{provider}{agents}{rest}")
     })
+}
+
+/// Bindings to agents that always exist.
+fn bindings() -> impl Strategy<Value = String> {
+    let matches = prop::sample::select(vec![
+        "channel = 'telegram'",
+        "channel = 'irc', accountId = '*', teamId = 'T\\'",
+        "channel = 'x', guildId = '1', roles = ['a', \"\\\"\"], peer = { kind = 'channel', id = '*' }",
+    ]);
+    let session = prop::sample::select(vec![
+        "",
+        ", session.dmScope = 'per-peer'",
+        ", session = { dmScope = 'main', groupScope = 'per-group' }",
+    ]);
+    let one = (matches, session).prop_map(|(matches, session)| {
+        format!("{{ agentId = 'main', match = {{ {matches} }}{session} }}")
+    });
+    prop::collection::vec(one, 0..4).prop_map(|all| format!("bindings = [{}]\n", all.join(", ")))
 }
 
 /// One of the examples with some characters replaced, or cut out.

@@ -2,7 +2,8 @@
 //!
 //! - **Invariant:** no disk, environment, clock or network: the text and the number of processors
 //!   are arguments, and a secret is only ever the name of the variable that holds it.
-//! - **Invariant:** a [`Config`] is consistent: each model's provider exists, and so does `main`.
+//! - **Invariant:** a [`Config`] is consistent: each model's provider and each binding's agent exist,
+//!   and so does `main`.
 //! - **Invariant:** one table of keys is what the parser accepts and what the reference documents.
 
 mod agent;
@@ -23,6 +24,7 @@ mod provider;
 mod read;
 mod reference;
 mod secret;
+mod session;
 mod show;
 mod tools;
 
@@ -41,6 +43,9 @@ pub use position::Position;
 pub use provider::{Api, Endpoint, Provider};
 pub use reference::{EXAMPLES, Example, reference, render_reference};
 pub use secret::{ParseSecretRefError, Secret, SecretRef};
+pub use session::{
+    Binding, BindingMatch, BoundPeer, DmScope, GroupScope, PeerKind, SessionSettings,
+};
 pub use show::to_toml_redacted;
 pub use tools::{
     ExecSettings, Sandbox, TOOL_NAMES, ToolPattern, ToolPolicy, UnknownToolError, WebFetchSettings,

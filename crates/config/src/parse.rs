@@ -4,6 +4,7 @@ mod agents;
 mod keys;
 mod listen;
 mod models;
+mod session;
 mod settings;
 
 use toml::de::DeTable;
@@ -20,7 +21,8 @@ const MAX_TEXT: usize = 1_048_576;
 ///
 /// # Errors
 /// When the text is not TOML or larger than 1 MiB, a key is unknown or given twice, a value is of
-/// the wrong type or out of range, a secret stands in the text, or a model's provider is missing.
+/// the wrong type or out of range, a secret stands in the text, or what a
+/// key names does not exist: a model's provider, a binding's agent.
 pub fn parse(text: &str) -> Result<Config, ConfigErrors> {
     let mut faults = Faults::new(text);
     if text.len() > MAX_TEXT {
@@ -70,14 +72,17 @@ pub(crate) fn embedded_defaults() -> Config {
 fn build(root: &Section<'_>, faults: &mut Faults<'_>) -> Config {
     let models = models::read(root, faults);
     let agents = agents::read(root, &models, faults);
+    let bindings = session::bindings(root, &agents.entries, faults);
     Config {
         agents: agents.entries,
         audit: settings::audit(root, faults),
+        bindings,
         defaults: agents.defaults,
         exec: settings::exec(root, &models.secrets, faults),
         gateway: settings::gateway(root, faults),
         listen: listen::listen(root, faults),
         providers: models.providers,
+        session: session::session(root, faults),
         web_fetch: settings::web_fetch(root, faults),
     }
 }

@@ -168,13 +168,23 @@ impl<'t> Field<'t> {
             return None;
         }
         let mut elements = Vec::new();
-        for (index, value) in array.iter().enumerate() {
-            let path = format!("{}[{index}]", self.path);
-            let (at, value) = (value.span().start, value.get_ref());
-            let element = Self { path, at, value, ..self.clone() };
+        for element in self.elements() {
             elements.extend(read(&element, faults).filter(|element| !elements.contains(element)));
         }
         Some(elements)
+    }
+
+    /// Iterates over the elements of a list; whatever else stands here has none.
+    pub(crate) fn elements(&self) -> impl Iterator<Item = Self> {
+        let array = match self.value {
+            DeValue::Array(array) => Some(array),
+            _ => None,
+        };
+        array.into_iter().flatten().enumerate().map(|(index, value)| {
+            let path = format!("{}[{index}]", self.path);
+            let (at, value) = (value.span().start, value.get_ref());
+            Self { path, key_at: at, at, value, ..self.clone() }
+        })
     }
 
     /// Reports that the value is of another type than `expected`.

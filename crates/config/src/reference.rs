@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::key::KEYS;
+use crate::key::{KEYS, LIST};
 use crate::{KeyDoc, TOOL_NAMES};
 
 /// One example configuration: what it shows, and its text.
@@ -53,7 +53,10 @@ impl fmt::Display for Page {
             let (parent, name) = split(key.path);
             if parent != table {
                 table = parent;
-                writeln!(f, "\n### `[{table}]`\n")?;
+                match table.strip_suffix(LIST) {
+                    Some(list) => writeln!(f, "\n### `[[{list}]]`\n")?,
+                    None => writeln!(f, "\n### `[{table}]`\n")?,
+                }
                 writeln!(f, "| Key | Value | Default | Meaning |")?;
                 writeln!(f, "| --- | --- | --- | --- |")?;
             }
@@ -79,13 +82,15 @@ fn split(path: &'static str) -> (&'static str, &'static str) {
 }
 
 /// The tables that the reference shows.
-const HEADERS: [&str; 8] = [
+const HEADERS: [&str; 10] = [
     "gateway",
     "listen",
     "audit",
     "models.providers.<id>",
     "agents.defaults",
     "agents.entries.<id>",
+    "session",
+    "bindings[]",
     "tools.exec",
     "tools.webFetch",
 ];
@@ -132,6 +137,15 @@ takes from `[agents.defaults]`. Two rules keep this from going wrong quietly:
 
 `openclaw agents add` and `openclaw agents rm` edit the entries and leave the rest of the file, comments
 included, as it is.
+
+## Sessions and bindings
+
+`[session]` says which conversations share a history, and each `[[bindings]]` which agent answers which of
+them. The rules are in [concepts/sessions.md](concepts/sessions.md); in short:
+
+- A binding is for messages that have all of what its `match` says. Of several, the most telling one decides,
+  and their order only between equals.
+- An agent that a binding names must be configured: `openclaw agents rm` refuses to remove it.
 
 ## Keys
 ";

@@ -1,5 +1,7 @@
 //! The effective configuration as text, for people and for `config show`.
 
+mod session;
+
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
@@ -49,6 +51,13 @@ fn write_config(out: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
     for agent in config.agents() {
         writeln!(out, "\n[agents.entries.{}]", agent.id)?;
         write_agent(out, agent)?;
+    }
+
+    writeln!(out, "\n[session]")?;
+    session::write_session(out, config.session())?;
+    for binding in config.bindings() {
+        writeln!(out, "\n[[bindings]]")?;
+        session::write_binding(out, binding)?;
     }
 
     let exec = config.exec();
@@ -184,6 +193,11 @@ mod tests {
             tools = { allow = ["*"], deny = [] }
             timeoutSeconds = 172800
 
+            [session]
+            dmScope = "main"
+            groupScope = "per-group"
+            identityLinks = {}
+
             [tools.exec]
             sandbox = "workspace"
             timeoutSeconds = 1800
@@ -252,6 +266,16 @@ mod tests {
             identity = { name = "Ada" }
             tools = { allow = ["*"], deny = [] }
             timeoutSeconds = 3600
+
+            [session]
+            dmScope = "per-channel-peer"
+            groupScope = "per-group"
+            identityLinks = { ada = ["telegram:1234", "discord:5678"] }
+
+            [[bindings]]
+            agentId = "librarian"
+            match = { channel = "discord", accountId = "default", peer = { kind = "channel", id = "9012" } }
+            # session: as in `session`
 
             [tools.exec]
             sandbox = "workspace"

@@ -26,7 +26,7 @@ use crate::running::Gateway;
 use crate::settings::{Environment, Presence, Settings, SettingsError};
 use crate::state_dir::{StateDir, StateDirError};
 use crate::task::Tasks;
-use crate::{clock, lapse, orphans, retention, rpc};
+use crate::{clock, lapse, orphans, purge, retention, rpc};
 
 /// Streams of one connection that may be open at once.
 const MAX_STREAMS: u32 = 256;
@@ -247,6 +247,9 @@ impl Builder {
             started_at: clock::now(),
             store: store.clone(),
         });
+        purge::resume(&tasks, &store, state_dir.path());
+        let telling = engine.clone();
+        tasks.spawn(async move { telling.announce_all().await });
         let health = serve(&tasks, &core, &settings, accepted, stop.clone());
         let drain_limit = settings.config.gateway().drain;
         Ok(Gateway {

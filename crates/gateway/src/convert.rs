@@ -6,8 +6,10 @@ use openclaw_scopes::{
     AgentId, DeviceRole, IdempotencyKey, RunId, Scope, ScopeSet, SessionKey, Timestamp,
     UnknownScope,
 };
-use openclaw_sessions::{Record, RunStatus, ToolOutcome, Usage, agent_of, resolve_key};
-use openclaw_store::{AuditHead, AuditRecord, Decision, JournalEntry, RunView, Session};
+use openclaw_sessions::{Notice, Record, RunStatus, ToolOutcome, Usage, agent_of, resolve_key};
+use openclaw_store::{
+    AuditHead, AuditRecord, Child, Decision, HandOver, JournalEntry, RunView, Session,
+};
 
 use crate::respond::Reply;
 
@@ -119,6 +121,37 @@ pub(crate) fn session(session: Session) -> v1::Session {
         queued_runs: session.queued_runs,
         total_runs: session.total_runs,
         usage: Some(usage(session.usage)),
+        category: session.category,
+        pinned: session.pinned_at.is_some(),
+        archived: session.archived_at.is_some(),
+        model: session.model,
+        depth: session.depth,
+    }
+}
+
+/// Returns a delegated run as the wire writes it.
+pub(crate) fn subagent(child: Child) -> v1::Subagent {
+    use v1::subagent::Delivery;
+    let (delivery, told_in, reason, settled) = match child.hand_over {
+        HandOver::Ahead => (Delivery::Unspecified, None, String::new(), None),
+        HandOver::Waiting => (Delivery::Waiting, None, String::new(), None),
+        HandOver::Told(run, at) => (Delivery::Told, Some(run), String::new(), Some(at)),
+        HandOver::Dead(reason, at) => (Delivery::Dead, None, reason, Some(at)),
+        HandOver::Discarded(reason, at) => (Delivery::Discarded, None, reason, Some(at)),
+    };
+    v1::Subagent {
+        run: Some(run(child.run)),
+        parent_session_key: child.parent.to_string(),
+        label: child.label,
+        task: child.task,
+        model: child.model,
+        cleanup: child.cleanup.name().into(),
+        tools: child.tools,
+        depth: child.depth,
+        delivery: delivery.into(),
+        delivery_reason: reason,
+        told_in_run_id: told_in.map(|run| run.to_string()).unwrap_or_default(),
+        settled_at: settled.and_then(instant),
     }
 }
 
@@ -192,6 +225,9 @@ pub(crate) fn history_entry(entry: JournalEntry) -> v1::HistoryEntry {
             model: message.model,
             ..blank
         },
+        Record::Notices { notices } => {
+            v1::HistoryEntry { kind: Kind::Notice.into(), text: Notice::told(&notices), ..blank }
+        }
         Record::ToolResult(result) => v1::HistoryEntry {
             kind: Kind::ToolResult.into(),
             text: result.content,
@@ -207,6 +243,13 @@ pub(crate) fn history_entry(entry: JournalEntry) -> v1::HistoryEntry {
             ..blank
         },
     }
+}
+
+/// Returns an entry as an archive keeps it.
+pub(crate) fn archived(entry: &JournalEntry) -> serde_json::Value {
+    let at = entry.at.as_millis();
+    let JournalEntry { entry, run, record, .. } = entry;
+    serde_json::json!({ "entry": entry, "run": run.as_str(), "atMs": at, "record": record })
 }
 
 pub(crate) fn audit_head(head: AuditHead) -> v1::AuditHead {

@@ -2,8 +2,10 @@
 
 mod adapters;
 mod cache;
+mod delegate;
 mod drive;
 mod live;
+mod port;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -24,6 +26,7 @@ use openclaw_store::{
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use delegate::{Order, SpawnError};
 pub(crate) use live::{Event, Novelty, Watch};
 
 use self::cache::HistoryCache;
@@ -138,7 +141,7 @@ impl Engine {
             .worker(&request.agent)
             .ok_or_else(|| StartError::UnknownAgent(request.agent.clone()))?;
         loop {
-            match self.enlist(&request, caller) {
+            match self.enlist(&request.run, request.digest, &request.session, caller) {
                 Enlisted::New(live) => {
                     return self.accept_and_drive(caller, request, live, worker).await;
                 }
@@ -202,37 +205,32 @@ impl Engine {
             precedence,
         };
         let accepted = self.0.store.act(caller, ask, clock::now()).await;
-        let (view, begin) = match accepted {
-            Ok(Accepted::Started(started)) => (started.view.clone(), Begin::Now(started)),
-            Ok(Accepted::Waiting(view, ticket)) => (view, Begin::InTurn(ticket)),
-            Ok(Accepted::Existing(view)) => {
-                self.dismiss(live);
-                live.accept_failed();
-                return Ok((Watch::ended(view), None));
-            }
-            Err(error) => {
-                self.dismiss(live);
-                live.accept_failed();
-                return Err(error.into());
-            }
-        };
-        live.accepted(&view);
-        Ok((Watch::new(view, Arc::clone(live)), Some(begin)))
+        let (view, begin) = self.begin(live, accepted)?;
+        Ok(match begin {
+            Some(begin) => (Watch::new(view, Arc::clone(live)), Some(begin)),
+            None => (Watch::ended(view), None),
+        })
     }
 
     /// Enters a run into the lanes and the list of live runs, unless it is there.
-    fn enlist(&self, request: &Request, caller: &Caller) -> Enlisted {
+    fn enlist(
+        &self,
+        run: &RunId,
+        digest: [u8; 32],
+        session: &SessionKey,
+        caller: &Caller,
+    ) -> Enlisted {
         let mut runs = self.0.live.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(live) = runs.get(&request.run) {
+        if let Some(live) = runs.get(run) {
             return Enlisted::There(Arc::clone(live));
         }
         let mut lanes = self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(full) = lanes.enqueue(request.session.clone(), request.run.clone()) {
+        if let Err(full) = lanes.enqueue(session.clone(), run.clone()) {
             return Enlisted::Full(full);
         }
         let holder = caller.on_behalf_of().clone();
-        let live = Arc::new(Live::new(request.run.clone(), request.digest, holder));
-        runs.insert(request.run.clone(), Arc::clone(&live));
+        let live = Arc::new(Live::new(run.clone(), digest, holder));
+        runs.insert(run.clone(), Arc::clone(&live));
         hand_out_turns(&mut lanes, &runs);
         Enlisted::New(live)
     }
@@ -268,7 +266,7 @@ impl Engine {
         request: &Request,
         live: &Arc<Live>,
     ) -> Result<Option<Watch>, StartError> {
-        let target = SessionTarget { key: request.session.clone(), owner: None };
+        let target = SessionTarget::unowned(request.session.clone());
         let peeked = self.0.store.view(caller, &Peek::<StartRun>(target), clock::now()).await;
         // The witness is for watching, and watching needs nothing further.
         match peeked {

@@ -27,6 +27,7 @@ mod orphans;
 mod peer;
 mod posture;
 mod preauth;
+mod purge;
 mod registry;
 mod respond;
 mod retention;

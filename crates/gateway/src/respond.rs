@@ -7,7 +7,9 @@ use openclaw_pairing::{ApproveError, RotateError};
 use openclaw_scopes::method::Row;
 use openclaw_scopes::{Denial, DeviceId, ScopeSet};
 use openclaw_sessions::EnqueueError;
-use openclaw_store::{ActError, DeviceError, RunError, SessionError, StoreError, TokenError};
+use openclaw_store::{
+    ActError, ChildError, DeviceError, RunError, SessionError, StoreError, TokenError,
+};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetail, ErrorInfo, Help, RetryInfo, StatusExt as _};
 
@@ -200,7 +202,16 @@ pub(crate) fn store(error: &StoreError) -> Reply {
 
 pub(crate) fn session(error: &SessionError) -> Reply {
     match error {
+        SessionError::Busy(_) => {
+            Reply::new(Code::FailedPrecondition, "SESSION_BUSY", error.to_string())
+                .retry(Duration::from_secs(10))
+                .next("openclaw runs list --status running, then runs wait or runs abort")
+        }
         SessionError::IdempotencyConflict => conflict(),
+        SessionError::Main(_) => Reply::new(Code::FailedPrecondition, "", error.to_string())
+            .next("openclaw sessions reset, which begins it anew"),
+        SessionError::NoReset(_) => Reply::new(Code::FailedPrecondition, "", error.to_string())
+            .next("openclaw sessions show"),
         SessionError::Unknown(_) => {
             Reply::new(Code::NotFound, "", error.to_string()).next("openclaw sessions list")
         }
@@ -209,6 +220,8 @@ pub(crate) fn session(error: &SessionError) -> Reply {
 
 pub(crate) fn run(error: &RunError) -> Reply {
     match error {
+        RunError::Archived(session) => Reply::new(Code::FailedPrecondition, "", error.to_string())
+            .next(format!("openclaw sessions unarchive {session}")),
         RunError::GrantEnded(_) => {
             Reply::new(Code::PermissionDenied, "DEVICE_REVOKED", error.to_string())
         }
@@ -220,6 +233,29 @@ pub(crate) fn run(error: &RunError) -> Reply {
         }
         RunError::Unknown(_) => {
             Reply::new(Code::NotFound, "", error.to_string()).next("openclaw runs list")
+        }
+    }
+}
+
+/// The public face of what can go wrong with delegation.
+pub(crate) fn child(error: &ChildError) -> Reply {
+    let said = || error.to_string();
+    match error {
+        ChildError::IdempotencyConflict => conflict(),
+        ChildError::NothingToHandOver(_) => {
+            Reply::new(Code::FailedPrecondition, "", said()).next("openclaw subagents list")
+        }
+        ChildError::Superseded(_) => Reply::new(Code::FailedPrecondition, "", said()),
+        ChildError::TooDeep { .. } => Reply::new(Code::ResourceExhausted, "LIMIT_EXCEEDED", said())
+            .next("let a conversation further up delegate it"),
+        ChildError::TooMany { .. } => Reply::new(Code::ResourceExhausted, "LIMIT_EXCEEDED", said())
+            .retry(Duration::from_secs(10))
+            .next("openclaw subagents list --open"),
+        ChildError::Unknown(_) => {
+            Reply::new(Code::NotFound, "", said()).next("openclaw subagents list")
+        }
+        ChildError::UnknownParent(_) => {
+            Reply::new(Code::NotFound, "", said()).next("openclaw sessions list")
         }
     }
 }

@@ -7,14 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use openclaw_agents::exec::{HelperPath, HelperRegistry, Limits, SandboxMode, TcpMode};
 use openclaw_agents::tool::{Tool, ToolSpec, Toolbox};
 use openclaw_agents::tools::{
-    EditFile, ExecOptions, ExecTool, ListDir, ReadFile, RunStatus, SessionStatus, StatusSource,
-    WebFetch, WebFetchOptions, Workspace, WriteFile,
+    Delegation, DelegationTool, EditFile, ExecOptions, ExecTool, ListDir, ReadFile, RunStatus,
+    SessionStatus, StatusSource, WebFetch, WebFetchOptions, Workspace, WriteFile, YieldFlag,
 };
 use openclaw_agents::{
     ConnectError, Fingerprint, Model, PromptInputs, Providers, RetryPolicy, SeededJitter,
     build_prompt, fingerprint, read_workspace,
 };
-use openclaw_config::{Agent, Config, ModelName, Sandbox, Secret, expand_home};
+use openclaw_config::{Agent, Config, ModelName, ModelRoute, Sandbox, Secret, expand_home};
 use openclaw_scopes::{AgentId, CapabilitySet, RunId, Timestamp};
 use openclaw_sessions::{KeyError, resolve_key};
 
@@ -96,6 +96,16 @@ impl Roster {
         self.providers.model(name)
     }
 
+    /// Returns a model with the fallbacks of an agent, if its provider is configured.
+    pub(crate) fn chain(&self, worker: &Worker, name: &ModelName) -> Option<Arc<dyn Model>> {
+        let primary = name.clone();
+        let fallbacks = worker.agent.model.fallbacks.clone();
+        let route = ModelRoute { primary, fallbacks };
+        let jitter = Arc::new(SeededJitter::new(u64::from(std::process::id())));
+        let chain = self.providers.chain(&route, RetryPolicy::default(), jitter)?;
+        Some(Arc::new(chain))
+    }
+
     pub(crate) fn agent(&self, id: &AgentId) -> Option<&Arc<Worker>> {
         self.agents.get(id)
     }
@@ -111,6 +121,7 @@ pub(crate) struct Worker {
     pub(crate) agent: Agent,
     pub(crate) model: Arc<dyn Model>,
     capabilities: CapabilitySet,
+    delegation: Vec<DelegationTool>,
     exec: Option<ExecTool>,
     prompt: Mutex<Option<(Fingerprint, Arc<str>)>>,
     status: Option<SessionStatus>,
@@ -143,9 +154,14 @@ impl Worker {
             .tools
             .allows("session_status")
             .then(|| SessionStatus::new(Arc::new(sample.clone())));
+        let is_allowed = |tool: &DelegationTool| agent.tools.allows(&tool.spec().name);
+        let delegation: Vec<_> = DelegationTool::all().into_iter().filter(is_allowed).collect();
         let mut tools = common_tools(&agent, config, &workspace);
         let run = sample.run.clone();
         tools.extend(own_tools(exec.as_ref(), status.as_ref(), run, Arc::new(sample)));
+        for tool in DelegationTool::all().into_iter().filter(|tool| is_allowed(tool)) {
+            tools.push(Arc::new(tool));
+        }
         let tools = Toolbox::new(tools).map_err(|error| unusable(error.to_string()))?;
         let capabilities = tools
             .specs()
@@ -153,7 +169,7 @@ impl Worker {
             .filter_map(|spec| tools.target(&spec.name))
             .fold(CapabilitySet::EMPTY, |set, target| set.with(target.capability));
         let prompt = Mutex::new(None);
-        Ok(Self { agent, model, capabilities, exec, prompt, status, tools, workspace })
+        Ok(Self { agent, model, capabilities, delegation, exec, prompt, status, tools, workspace })
     }
 
     /// Returns what a model is told of the tools.
@@ -166,8 +182,72 @@ impl Worker {
     }
 
     /// Returns the tools of one run.
-    pub(crate) fn toolbox(&self, run: RunId, status: Arc<dyn StatusSource>) -> Toolbox {
-        self.tools.with_own(own_tools(self.exec.as_ref(), self.status.as_ref(), run, status))
+    pub(crate) fn toolbox(
+        &self,
+        run: RunId,
+        status: Arc<dyn StatusSource>,
+        delegation: &Arc<dyn Delegation>,
+        yields: &YieldFlag,
+    ) -> Toolbox {
+        let mut own = own_tools(self.exec.as_ref(), self.status.as_ref(), run, status);
+        for tool in &self.delegation {
+            own.push(Arc::new(tool.for_run(Arc::clone(delegation), yields.clone())));
+        }
+        self.tools.with_own(own)
+    }
+
+    /// Returns the tools of a sub-agent, and what it is capable of: of what its agent has, what a sub-agent
+    /// may have, what was asked for, and what whoever delegates is capable of.
+    ///
+    /// # Errors
+    /// With the name of a tool that was asked for and cannot be had.
+    pub(crate) fn child_tools(
+        &self,
+        wanted: Option<&[String]>,
+        ceiling: CapabilitySet,
+        is_leaf: bool,
+    ) -> Result<(Vec<String>, CapabilitySet), String> {
+        let ceiling = ceiling.delegated(self.capabilities);
+        let could: Vec<_> = self
+            .tools
+            .specs()
+            .iter()
+            .filter_map(|spec| self.tools.target(&spec.name))
+            .filter(|target| ceiling.contains(target.capability))
+            .filter(|target| {
+                let name = target.tool.as_str();
+                let is_lost = is_leaf && NOT_OF_LEAVES.contains(&name);
+                !is_lost && !NEVER_DELEGATED.contains(&name)
+            })
+            .collect();
+        if let Some(wanted) = wanted
+            && let Some(absent) =
+                wanted.iter().find(|name| !could.iter().any(|it| it.tool.as_str() == *name))
+        {
+            return Err(absent.chars().take(64).collect());
+        }
+        let is_wanted =
+            |name: &str| wanted.is_none_or(|wanted| wanted.iter().any(|tool| tool == name));
+        let given: Vec<_> =
+            could.into_iter().filter(|target| is_wanted(target.tool.as_str())).collect();
+        let capabilities =
+            given.iter().fold(CapabilitySet::EMPTY, |set, target| set.with(target.capability));
+        Ok((given.iter().map(|target| target.tool.to_string()).collect(), capabilities))
+    }
+
+    /// Returns the system prompt of a sub-agent, which has other tools.
+    pub(crate) fn prompt_for(&self, tools: &[ToolSpec]) -> Arc<str> {
+        let name = self.agent.identity.name.as_deref().unwrap_or(self.agent.id.as_str());
+        build_prompt(&PromptInputs {
+            name,
+            identity: "You are a sub-agent: nobody reads what you do but whoever gave you the task, \
+                       and your last message is all that they are told. Do the task, and say what \
+                       came of it.",
+            workspace: &self.workspace.root().to_string_lossy(),
+            tools,
+            files: &read_workspace(&self.workspace),
+        })
+        .into()
     }
 
     /// Returns what a run of this agent is capable of: what its tools need, and nothing else.
@@ -197,6 +277,12 @@ impl Worker {
         prompt
     }
 }
+
+/// Tools that no sub-agent has, and those that one has not that may delegate nothing
+/// (`runtime.md` §3.2 of the reference).
+const NEVER_DELEGATED: [&str; 1] = ["session_status"];
+const NOT_OF_LEAVES: [&str; 5] =
+    ["sessions_history", "sessions_list", "sessions_spawn", "sessions_yield", "subagents"];
 
 /// The tools that are the same for every run.
 fn common_tools(agent: &Agent, config: &Config, workspace: &Arc<Workspace>) -> Vec<Arc<dyn Tool>> {

@@ -9,6 +9,7 @@ mod runs;
 mod security;
 mod sessions;
 mod status;
+mod subagents;
 mod tokens;
 
 pub(crate) use devices::pairing_request;
@@ -22,6 +23,7 @@ use openclaw_proto::v1::models_server::ModelsServer;
 use openclaw_proto::v1::runs_server::RunsServer;
 use openclaw_proto::v1::security_server::SecurityServer;
 use openclaw_proto::v1::sessions_server::SessionsServer;
+use openclaw_proto::v1::subagents_server::SubagentsServer;
 use openclaw_proto::v1::tokens_server::TokensServer;
 use tonic::service::Routes;
 
@@ -40,6 +42,7 @@ pub(crate) fn routes(core: &Core, max_message: usize) -> Routes {
         .add_service(RunsServer::new(core.clone()).max_decoding_message_size(max_message))
         .add_service(SecurityServer::new(core.clone()).max_decoding_message_size(max_message))
         .add_service(SessionsServer::new(core.clone()).max_decoding_message_size(max_message))
+        .add_service(SubagentsServer::new(core.clone()).max_decoding_message_size(max_message))
         .add_service(TokensServer::new(core.clone()).max_decoding_message_size(max_message));
     routes.routes()
 }

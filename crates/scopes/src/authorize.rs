@@ -134,10 +134,13 @@ pub fn authorize<M: Method>(
 pub(crate) fn judge(caller: &Caller, case: &Case, touched: ScopeSet) -> Result<(), Denial> {
     match (caller.capabilities(), case.actor) {
         (_, ActorRule::Nobody) | (Some(_), ActorRule::Never) => return Err(Denial::Internal),
-        (Some(held), ActorRule::Capability(needed)) if !held.contains(needed) => {
+        (Some(held), ActorRule::Capability(needed) | ActorRule::CapabilityOrScope(needed))
+            if !held.contains(needed) =>
+        {
             return Err(Denial::MissingCapability(needed));
         }
-        (Some(_), ActorRule::Capability(_)) | (None, ActorRule::Never) => {}
+        (Some(_), ActorRule::Capability(_) | ActorRule::CapabilityOrScope(_))
+        | (None, ActorRule::CapabilityOrScope(_) | ActorRule::Never) => {}
         (None, ActorRule::Capability(needed)) => return Err(Denial::OnlyInternal(needed)),
     }
     //= docs/threat-model.md#T34

@@ -41,8 +41,16 @@ capabilities! {
     FilesWrite = 4 "files:write",
     /// Fetching public web pages.
     NetFetch = 5 "net:fetch",
+    /// Going on with a conversation whose sub-agents have something to tell.
+    RunsContinue = 9 "runs:continue",
     /// Ending runs that a crash or a drain left behind.
     RunsRecover = 6 "runs:recover",
+    /// Listing and reading the conversations that the run's own has delegated to.
+    SessionsRead = 10 "sessions:read",
+    /// Removing sessions that nobody keeps: of sub-agents, jobs, hooks and plugins.
+    SessionsReap = 11 "sessions:reap",
+    /// Delegating to sub-agents, and looking after one's own.
+    SessionsSpawn = 12 "sessions:spawn",
     /// Reading the status of the run's own session.
     SessionsStatus = 7 "sessions:status",
 }
@@ -85,6 +93,23 @@ impl CapabilitySet {
         Self(self.0 | capability.bit())
     }
 
+    /// What only a turn that a person asked for may do: no sub-agent ever, whatever the scopes of the
+    /// grant that it acts for.
+    pub const OWNER_ONLY: Self = Self::of(&[Capability::ExecUnsandboxed]);
+
+    /// Parses the names of capabilities, with spaces between.
+    pub fn parse(text: &str) -> Option<Self> {
+        text.split_whitespace()
+            .try_fold(Self::EMPTY, |set, name| Some(set.with(Capability::parse(name)?)))
+    }
+
+    /// Returns what a sub-agent may do that wishes for this: never more than its parent, and nothing of
+    /// [`Self::OWNER_ONLY`].
+    #[must_use]
+    pub const fn delegated(self, wish: Self) -> Self {
+        self.attenuate(wish).without(Self::OWNER_ONLY)
+    }
+
     /// Tells whether `capability` is in the set.
     pub const fn contains(self, capability: Capability) -> bool {
         self.0 & capability.bit() != 0
@@ -93,6 +118,12 @@ impl CapabilitySet {
     /// Tells whether every capability of this set is in `other`.
     pub const fn is_subset(self, other: Self) -> bool {
         self.0 & !other.0 == 0
+    }
+
+    /// Returns this set without what `other` holds.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
     }
 
     /// Returns what both sets hold: the only way in which a child's set is made.
@@ -139,11 +170,30 @@ mod tests {
 
     #[test]
     fn a_child_never_gains() {
-        for held in (0..1 << Capability::ALL.len()).map(CapabilitySet) {
-            for wish in (0..1 << Capability::ALL.len()).map(CapabilitySet) {
+        // Each capability is a bit of its own, so what holds for pairs of them holds for all sets.
+        let all = CapabilitySet::of(Capability::ALL);
+        let pair = |one: Capability, other: Capability| CapabilitySet::of(&[one, other]);
+        let pairs: Vec<_> = Capability::ALL
+            .iter()
+            .flat_map(|one| Capability::ALL.iter().map(move |other| pair(*one, *other)))
+            .chain([CapabilitySet::EMPTY, all, all.without(CapabilitySet::OWNER_ONLY)])
+            .collect();
+        for held in pairs.iter().copied() {
+            for wish in pairs.iter().copied() {
                 assert!(held.attenuate(wish).is_subset(held));
                 assert!(held.attenuate(wish).is_subset(wish));
+                let child = held.delegated(wish);
+                assert!(child.is_subset(held.attenuate(wish)));
+                assert_eq!(child.attenuate(CapabilitySet::OWNER_ONLY), CapabilitySet::EMPTY);
             }
         }
+    }
+
+    #[test]
+    fn sets_are_read_as_they_are_written() {
+        let all = CapabilitySet::of(Capability::ALL);
+        assert_eq!(CapabilitySet::parse(&all.to_string()), Some(all));
+        assert_eq!(CapabilitySet::parse(""), Some(CapabilitySet::EMPTY));
+        assert_eq!(CapabilitySet::parse("exec:sandboxed exec"), None);
     }
 }

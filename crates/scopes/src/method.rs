@@ -34,8 +34,10 @@ impl Requirement {
 /// What an internal actor must be capable of.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ActorRule {
-    /// This capability.
+    /// This capability; nobody else calls it.
     Capability(Capability),
+    /// This capability; people, devices and tokens call it too, and their scopes judge.
+    CapabilityOrScope(Capability),
     /// Internal actors never call this; only people, devices and tokens do.
     Never,
     /// Nobody at all calls this.
@@ -77,6 +79,11 @@ impl Case {
     const fn internal(capability: Capability, requires: Requirement) -> Self {
         let actor = ActorRule::Capability(capability);
         Self { when: capability.name(), requires, actor, tokens: Tokens::Allowed }
+    }
+
+    /// A case that runs with `capability` meet, and everybody with the scope.
+    const fn shared(capability: Capability, scope: Scope) -> Self {
+        Self { actor: ActorRule::CapabilityOrScope(capability), ..Self::needs(scope) }
     }
 
     /// A case that hands out or takes away authority.

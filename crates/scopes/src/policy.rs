@@ -58,7 +58,7 @@ fn write_row(page: &mut fmt::Formatter<'_>, row: &Row) -> fmt::Result {
         for scope in Scope::ALL {
             let allows =
                 case.requires.scope().is_none_or(|needed| ScopeSet::from(scope).satisfies(needed));
-            let is_open = case.actor == ActorRule::Never;
+            let is_open = matches!(case.actor, ActorRule::CapabilityOrScope(_) | ActorRule::Never);
             page.write_str(if allows && is_open { " • |" } else { " |" })?;
         }
         writeln!(page)?;
@@ -80,7 +80,9 @@ pub fn requirement(requires: Requirement) -> String {
 
 fn actor(actor: ActorRule) -> &'static str {
     match actor {
-        ActorRule::Capability(capability) => capability.name(),
+        ActorRule::Capability(capability) | ActorRule::CapabilityOrScope(capability) => {
+            capability.name()
+        }
         ActorRule::Never => "never",
         ActorRule::Nobody => "nobody",
     }

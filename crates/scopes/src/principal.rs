@@ -79,8 +79,12 @@ pub enum Standing {
 /// The parts of the gateway that act by themselves.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Component {
+    /// Tells conversations what came of what they delegated.
+    Announcer,
     /// Lets devices in that proved their key.
     Doorkeeper,
+    /// Removes sessions that nobody keeps.
+    Reaper,
     /// Ends work that a crash or a drain left behind.
     Recovery,
     /// Removes what has outlived its retention.
@@ -89,12 +93,15 @@ pub enum Component {
 
 impl Component {
     /// Every component.
-    pub const ALL: [Self; 3] = [Self::Doorkeeper, Self::Recovery, Self::Retention];
+    pub const ALL: [Self; 5] =
+        [Self::Announcer, Self::Doorkeeper, Self::Reaper, Self::Recovery, Self::Retention];
 
     /// Returns the name used in logs and audit records.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Announcer => "announcer",
             Self::Doorkeeper => "doorkeeper",
+            Self::Reaper => "reaper",
             Self::Recovery => "recovery",
             Self::Retention => "retention",
         }
@@ -103,7 +110,9 @@ impl Component {
     /// Returns all that this part may ever do.
     pub const fn capabilities(self) -> CapabilitySet {
         match self {
+            Self::Announcer => CapabilitySet::of(&[Capability::RunsContinue]),
             Self::Doorkeeper => CapabilitySet::of(&[Capability::DevicesAdmit]),
+            Self::Reaper => CapabilitySet::of(&[Capability::SessionsReap]),
             Self::Recovery => CapabilitySet::of(&[Capability::RunsRecover]),
             Self::Retention => CapabilitySet::of(&[Capability::AuditSeal]),
         }
@@ -239,6 +248,17 @@ impl Caller {
             capabilities: component.capabilities(),
             cause,
             grant: Grant::gateway(epoch),
+        }
+    }
+
+    /// A part of the gateway that goes on with work of somebody else, on behalf of the grant under which
+    /// that was accepted: no more than its own capability, and no more than that grant.
+    pub const fn delegate(component: Component, grant: Grant, cause: Cause) -> Self {
+        Self {
+            actor: Principal::System { component },
+            capabilities: component.capabilities(),
+            cause,
+            grant,
         }
     }
 

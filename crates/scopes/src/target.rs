@@ -21,6 +21,41 @@ pub struct SessionTarget {
     pub key: SessionKey,
     /// Who created it; absent when it does not exist yet, or not any more.
     pub owner: Option<GrantHolder>,
+    /// Whether anybody keeps it.
+    pub keeping: Keeping,
+}
+
+impl SessionTarget {
+    /// A conversation that does not exist, or of which the owner does not matter.
+    pub const fn unowned(key: SessionKey) -> Self {
+        Self { key, owner: None, keeping: Keeping::Kept }
+    }
+}
+
+/// Whether a conversation is somebody's to keep.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Keeping {
+    /// People talk in it.
+    Kept,
+    /// It was made for one piece of work: of a sub-agent, a job, a hook or a plugin.
+    Passing,
+}
+
+/// A delegation: who delegates, in which conversation, and to which agent.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SpawnTarget {
+    /// The conversation that is told what came of it.
+    pub parent: SessionKey,
+    /// Who created that; absent when it does not exist.
+    pub owner: Option<GrantHolder>,
+    /// The agent that does the work.
+    pub agent: AgentId,
+}
+
+impl fmt::Display for SpawnTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sub-agent {} of session {}", self.agent, self.parent)
+    }
 }
 
 impl fmt::Display for SessionTarget {

@@ -6,11 +6,14 @@ use expect_test::expect_file;
 
 use crate::authorize::judge;
 use crate::method::{
-    ActorRule, ApproveDevice, ConnectDevice, CreateAgent, CreateToken, InviteDevice, InvokeTool,
-    ListAudit, Method, ReadSession, RecoverRuns, RevokeDevice, RotateDevice, StartRun, Surface,
-    TABLE, find,
+    ActorRule, ApproveDevice, ConnectDevice, ContinueSession, CreateAgent, CreateToken,
+    DeleteSession, InviteDevice, InvokeTool, ListAudit, Method, PatchSession, ReadSession,
+    RecoverRuns, ResetSession, RevokeDevice, RotateDevice, SpawnChild, StartRun, Surface, TABLE,
+    find,
 };
-use crate::target::{AgentTarget, AuditRange, Authority, SessionTarget, Whole};
+use crate::target::{
+    AgentTarget, AuditRange, Authority, Keeping, SessionTarget, SpawnTarget, Whole,
+};
 use crate::{
     Caller, Capability, CapabilitySet, Cause, Component, Denial, DeviceId, DeviceRole, Epoch,
     Grant, GrantHolder, RunId, Scope, ScopeSet, SessionKey, TokenId, ToolName, ToolTarget,
@@ -65,7 +68,8 @@ fn the_owner_passes_all_of_the_surface() {
             let allowed = judge(&person(), case, ScopeSet::EMPTY).is_ok();
             assert_eq!(
                 allowed,
-                matches!(row.surface, Surface::Rpc(_)),
+                matches!(row.surface, Surface::Rpc(_))
+                    && !matches!(case.actor, ActorRule::Capability(_)),
                 "{} {}",
                 row.name,
                 case.when
@@ -91,7 +95,9 @@ fn internal_work_needs_capability_and_grant() {
             for case in TABLE.iter().flat_map(|row| row.cases) {
                 let capable = match case.actor {
                     ActorRule::Never | ActorRule::Nobody => false,
-                    ActorRule::Capability(needed) => capabilities.contains(&needed),
+                    ActorRule::Capability(needed) | ActorRule::CapabilityOrScope(needed) => {
+                        capabilities.contains(&needed)
+                    }
                 };
                 let granted = case.requires.scope().is_none_or(|needed| scopes.satisfies(needed));
                 assert_eq!(
@@ -150,7 +156,7 @@ fn an_ended_grant_allows_nothing() {
 #[rustfmt::skip]
 fn decisions() {
     use Capability::{ExecUnsandboxed, FilesRead, RunsRecover};
-    let session = || SessionTarget { key: SessionKey::parse("agent:main:main").unwrap(), owner: None };
+    let session = || SessionTarget::unowned(SessionKey::parse("agent:main:main").unwrap());
     let tool = |capability| ToolTarget { capability, tool: ToolName::parse("t").unwrap() };
     let run = |scope: Scope, capability| run(scope.into(), CapabilitySet::of(&[capability]));
     let recovery = || Caller::system(Component::Recovery, Cause::Startup, EPOCH);
@@ -169,6 +175,65 @@ fn decisions() {
     check::<RecoverRuns>(&recovery(),                            Whole,                 Ok(()));
     check::<RecoverRuns>(&person(),                              Whole,                 Err(Denial::OnlyInternal(RunsRecover)));
     check::<CreateAgent>(&recovery(),                            AgentTarget("x".parse().unwrap()), Err(Denial::Internal));
+}
+
+/// "Delete what I created" is not "delete anything".
+#[test]
+#[rustfmt::skip]
+//= docs/threat-model.md#T31
+fn ownership_is_a_permission_of_its_own() {
+    use Scope::{Admin, Read, Write};
+    let key = || SessionKey::parse("agent:main:x").unwrap();
+    let of = |id: &str| GrantHolder::Device(DeviceId::parse(id).unwrap());
+    let target = |owner: Option<&str>, keeping| SessionTarget { key: key(), owner: owner.map(of), keeping };
+    let a = |scope| device("a", &[scope]);
+    let reaper = || Caller::system(Component::Reaper, Cause::Timer, EPOCH);
+    let lacks = |scope: Scope| Err(Denial::MissingScope(scope.into()));
+    let (kept, passing) = (Keeping::Kept, Keeping::Passing);
+
+    //                     caller                                    on                          decision
+    check::<DeleteSession>(&a(Write),                                target(Some("a"), kept),    Ok(()));
+    check::<DeleteSession>(&a(Read),                                 target(Some("a"), kept),    lacks(Write));
+    check::<DeleteSession>(&a(Write),                                target(Some("b"), kept),    lacks(Admin));
+    check::<DeleteSession>(&a(Write),                                target(None, kept),         lacks(Admin));
+    check::<DeleteSession>(&a(Admin),                                target(Some("b"), kept),    Ok(()));
+    check::<DeleteSession>(&person(),                                target(Some("b"), passing), Ok(()));
+    check::<DeleteSession>(&reaper(),                                target(Some("b"), passing), Ok(()));
+    check::<DeleteSession>(&reaper(),                                target(Some("b"), kept),    Err(Denial::Internal));
+    check::<DeleteSession>(&run(Admin.into(), CapabilitySet::of(Capability::ALL)), target(None, passing), Err(Denial::Internal));
+    check::<ResetSession> (&a(Write),                                target(Some("a"), kept),    Ok(()));
+    check::<ResetSession> (&a(Write),                                target(Some("b"), kept),    lacks(Admin));
+    check::<ResetSession> (&reaper(),                                target(Some("b"), passing), Err(Denial::Internal));
+    check::<PatchSession> (&a(Write),                                target(Some("b"), kept),    Ok(()));
+    check::<PatchSession> (&a(Read),                                 target(Some("a"), kept),    lacks(Write));
+}
+
+/// A run delegates by capability and grant, a person by scope alone, and nobody by less.
+#[test]
+#[rustfmt::skip]
+//= docs/threat-model.md#T16
+fn delegating() {
+    use Capability::{FilesRead, SessionsSpawn};
+    let target = || SpawnTarget {
+        parent: SessionKey::parse("agent:main:main").unwrap(), owner: Some(GrantHolder::Owner), agent: "main".parse().unwrap(),
+    };
+    let by = |scope: Scope, capability| run(scope.into(), CapabilitySet::of(&[capability]));
+    let lacks = |scope: Scope| Err(Denial::MissingScope(scope.into()));
+    check::<SpawnChild>(&by(Scope::Write, SessionsSpawn),     target(), Ok(()));
+    check::<SpawnChild>(&by(Scope::Read, SessionsSpawn),      target(), lacks(Scope::Write));
+    check::<SpawnChild>(&by(Scope::Admin, FilesRead),         target(), Err(Denial::MissingCapability(SessionsSpawn)));
+    check::<SpawnChild>(&device("a", &[Scope::Write]),        target(), Ok(()));
+    check::<SpawnChild>(&device("a", &[Scope::Read]),         target(), lacks(Scope::Write));
+    let announcer = |scope: Scope| Caller::delegate(
+        Component::Announcer,
+        Grant::recorded(GrantHolder::Owner, EPOCH, scope.into(), ScopeSet::ALL),
+        Cause::Timer,
+    );
+    let session = || SessionTarget::unowned(SessionKey::parse("agent:main:main").unwrap());
+    check::<ContinueSession>(&announcer(Scope::Write), session(), Ok(()));
+    check::<ContinueSession>(&announcer(Scope::Read),  session(), lacks(Scope::Write));
+    check::<ContinueSession>(&person(),                session(), Err(Denial::OnlyInternal(Capability::RunsContinue)));
+    check::<SpawnChild>     (&announcer(Scope::Admin), target(),  Err(Denial::MissingCapability(SessionsSpawn)));
 }
 
 #[track_caller]

@@ -7,13 +7,13 @@ mod tests;
 
 use openclaw_scopes::{AgentId, ParseIdError, SessionKey};
 
-pub use class::{ChatType, KeyClass, ParsedKey, Route, agent_of, classify, is_main};
+pub use class::{ChatType, KeyClass, ParsedKey, Route, agent_of, classify, is_main, is_passing};
 
 /// What a key of an agent begins with, in any case.
-const HEAD: &str = "agent:";
+pub(crate) const HEAD: &str = "agent:";
 
 /// What separates a key from the id of a thread below it, in any case.
-const THREAD: &str = ":thread:";
+pub(crate) const THREAD: &str = ":thread:";
 
 /// What ends the key of an isolated heartbeat session.
 const HEARTBEAT: &str = ":heartbeat";
@@ -106,7 +106,7 @@ fn split_agent<'a>(key: &str, scoped: &'a str) -> Result<(AgentId, &'a str), Key
 }
 
 /// Lower-cases all but the opaque ids.
-fn fold(rest: &str) -> String {
+pub(crate) fn fold(rest: &str) -> String {
     let mut folded = String::with_capacity(rest.len());
     let mut segments = rest.split(':');
     let (mut before, mut last) = (String::new(), String::new());
@@ -155,6 +155,6 @@ fn collapse_heartbeats(mut rest: &str) -> &str {
     rest
 }
 
-fn shortened(key: &str) -> String {
+pub(crate) fn shortened(key: &str) -> String {
     key.chars().take(64).flat_map(char::escape_debug).collect()
 }

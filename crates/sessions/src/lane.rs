@@ -5,6 +5,8 @@ use std::num::NonZeroUsize;
 
 use openclaw_scopes::{RunId, SessionKey};
 
+use crate::{KeyClass, ParsedKey};
+
 /// How many runs may wait for their turn in one session.
 ///
 /// As in the reference. Whoever writes faster than the agent answers learns it at the twentieth
@@ -28,11 +30,64 @@ pub fn default_concurrency(cpus: NonZeroUsize) -> NonZeroUsize {
     cpus.saturating_mul(RUNS_PER_CPU).max(MIN_CONCURRENCY)
 }
 
+/// How many runs of sub-agents go on at once by default, as in the reference.
+pub const DEFAULT_SUBAGENTS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(7);
+
+/// How many runs of jobs and hooks go on at once: they wait for nobody, so people need not wait for them.
+pub const BACKGROUND: NonZeroUsize = NonZeroUsize::MIN.saturating_add(3);
+
+/// Which work a run is: each has room of its own, so that none can hold up another. A conversation that
+/// waits for its sub-agents takes nothing from them.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum LaneClass {
+    /// Jobs and hooks.
+    Background,
+    /// What people ask for.
+    Main,
+    /// What was delegated.
+    Subagent,
+}
+
+impl LaneClass {
+    /// Every class.
+    pub const ALL: [Self; 3] = [Self::Background, Self::Main, Self::Subagent];
+
+    /// Returns the class of a session's runs.
+    pub fn of(session: &SessionKey) -> Self {
+        let Ok(parsed) = ParsedKey::of(session) else { return Self::Main };
+        match parsed.class() {
+            KeyClass::Subagent => Self::Subagent,
+            KeyClass::Cron | KeyClass::CronRun | KeyClass::Heartbeat | KeyClass::Hook => {
+                Self::Background
+            }
+            KeyClass::Acp
+            | KeyClass::Channel
+            | KeyClass::Dashboard
+            | KeyClass::Direct
+            | KeyClass::Explicit
+            | KeyClass::Global
+            | KeyClass::Group
+            | KeyClass::Harness
+            | KeyClass::Incognito
+            | KeyClass::InternalEffects
+            | KeyClass::Main
+            | KeyClass::Other
+            | KeyClass::Plugin
+            | KeyClass::Thread
+            | KeyClass::Unknown => Self::Main,
+        }
+    }
+}
+
 /// How much may run and wait.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct LaneLimits {
-    /// How many runs go on at once; see [`default_concurrency`].
+    /// How many runs of people go on at once; see [`default_concurrency`].
     pub concurrency: NonZeroUsize,
+    /// How many runs of jobs and hooks.
+    pub background: NonZeroUsize,
+    /// How many runs of sub-agents.
+    pub subagents: NonZeroUsize,
     /// How many runs may wait in all sessions together.
     pub waiting: usize,
     /// How many runs may wait in one session.
@@ -42,7 +97,21 @@ pub struct LaneLimits {
 impl LaneLimits {
     /// The default limits, with this many runs at once.
     pub const fn with_concurrency(concurrency: NonZeroUsize) -> Self {
-        Self { concurrency, waiting: MAX_WAITING, waiting_per_session: MAX_WAITING_PER_SESSION }
+        Self {
+            concurrency,
+            background: BACKGROUND,
+            subagents: DEFAULT_SUBAGENTS,
+            waiting: MAX_WAITING,
+            waiting_per_session: MAX_WAITING_PER_SESSION,
+        }
+    }
+
+    const fn of(self, class: LaneClass) -> NonZeroUsize {
+        match class {
+            LaneClass::Background => self.background,
+            LaneClass::Main => self.concurrency,
+            LaneClass::Subagent => self.subagents,
+        }
     }
 }
 
@@ -106,10 +175,11 @@ pub enum Removed {
 pub struct Lanes {
     lanes: BTreeMap<SessionKey, Lane>,
     limits: LaneLimits,
-    /// The sessions whose turn can come, by their place in line.
-    line: BTreeMap<u64, SessionKey>,
+    /// The sessions whose turn can come, by class and their place in line.
+    line: BTreeMap<(LaneClass, u64), SessionKey>,
     next_place: u64,
-    running: usize,
+    /// How many runs of each class go on.
+    running: BTreeMap<LaneClass, usize>,
     sessions: BTreeMap<RunId, SessionKey>,
 }
 
@@ -122,7 +192,7 @@ struct Lane {
 #[derive(Clone, Debug)]
 enum LaneState {
     /// The session stands in line at this place.
-    InLine(u64),
+    InLine(LaneClass, u64),
     /// A run of the session goes on.
     Running(RunId),
 }
@@ -135,7 +205,7 @@ impl Lanes {
             limits,
             line: BTreeMap::new(),
             next_place: 0,
-            running: 0,
+            running: BTreeMap::new(),
             sessions: BTreeMap::new(),
         }
     }
@@ -181,7 +251,7 @@ impl Lanes {
         if let Some(lane) = self.lanes.get_mut(&session) {
             lane.waiting.push_back(run);
         } else {
-            let state = LaneState::InLine(self.line_up(session.clone()));
+            let state = self.line_up(session.clone());
             self.lanes.insert(session, Lane { state, waiting: VecDeque::from([run]) });
         }
         Ok(())
@@ -192,16 +262,26 @@ impl Lanes {
     /// Call it again until it returns nothing, after every `enqueue` and every `finish`.
     #[must_use = "the run counts as running from now on"]
     pub fn start_next(&mut self) -> Option<Turn> {
-        if self.running >= self.limits.concurrency.get() {
-            return None;
-        }
+        let class = LaneClass::ALL.into_iter().find(|class| {
+            self.running_of(*class) < self.limits.of(*class).get() && self.first(*class).is_some()
+        })?;
         // INVARIANT: a session in line has a lane, and something waits in it.
-        let (_, session) = self.line.pop_first()?;
+        let session = self.line.remove(&self.first(class)?)?;
         let lane = self.lanes.get_mut(&session)?;
         let run = lane.waiting.pop_front()?;
         lane.state = LaneState::Running(run.clone());
-        self.running = self.running.saturating_add(1);
+        let running = self.running.entry(class).or_default();
+        *running = running.saturating_add(1);
         Some(Turn { run, session })
+    }
+
+    /// Returns the place of the session of a class that is next.
+    fn first(&self, class: LaneClass) -> Option<(LaneClass, u64)> {
+        self.line.range((class, 0)..=(class, u64::MAX)).next().map(|(place, _)| *place)
+    }
+
+    fn running_of(&self, class: LaneClass) -> usize {
+        self.running.get(&class).copied().unwrap_or_default()
     }
 
     /// Ends the turn of a run. Returns whether it had one.
@@ -209,17 +289,19 @@ impl Lanes {
         let Some((session, lane)) = self.lane_of(run) else { return false };
         match &lane.state {
             LaneState::Running(running) if running == run => {}
-            LaneState::InLine(_) | LaneState::Running(_) => return false,
+            LaneState::InLine(..) | LaneState::Running(_) => return false,
         }
         let is_empty = lane.waiting.is_empty();
         self.sessions.remove(run);
-        self.running = self.running.saturating_sub(1);
+        if let Some(running) = self.running.get_mut(&LaneClass::of(&session)) {
+            *running = running.saturating_sub(1);
+        }
         if is_empty {
             self.lanes.remove(&session);
         } else {
-            let place = self.line_up(session.clone());
+            let state = self.line_up(session.clone());
             if let Some(lane) = self.lanes.get_mut(&session) {
-                lane.state = LaneState::InLine(place);
+                lane.state = state;
             }
         }
         true
@@ -233,8 +315,8 @@ impl Lanes {
         };
         let _waiting = lane.waiting.remove(at);
         let place = match lane.state {
-            LaneState::InLine(place) if lane.waiting.is_empty() => Some(place),
-            LaneState::InLine(_) | LaneState::Running(_) => None,
+            LaneState::InLine(class, place) if lane.waiting.is_empty() => Some((class, place)),
+            LaneState::InLine(..) | LaneState::Running(_) => None,
         };
         if let Some(place) = place {
             self.line.remove(&place);
@@ -246,18 +328,18 @@ impl Lanes {
 
     /// Returns how many runs go on.
     pub fn running(&self) -> usize {
-        self.running
+        self.running.values().sum()
     }
 
     /// Returns how many runs wait.
     pub fn waiting(&self) -> usize {
-        self.sessions.len().saturating_sub(self.running)
+        self.sessions.len().saturating_sub(self.running())
     }
 
     /// Returns the run of a session that goes on.
     pub fn running_in(&self, session: &SessionKey) -> Option<&RunId> {
         match &self.lanes.get(session)?.state {
-            LaneState::InLine(_) => None,
+            LaneState::InLine(..) => None,
             LaneState::Running(run) => Some(run),
         }
     }
@@ -278,11 +360,11 @@ impl Lanes {
         Some((session, lane))
     }
 
-    fn line_up(&mut self, session: SessionKey) -> u64 {
-        let place = self.next_place;
+    fn line_up(&mut self, session: SessionKey) -> LaneState {
+        let (class, place) = (LaneClass::of(&session), self.next_place);
         self.next_place = place.wrapping_add(1);
-        self.line.insert(place, session);
-        place
+        self.line.insert((class, place), session);
+        LaneState::InLine(class, place)
     }
 }
 

@@ -3,6 +3,7 @@
 //! | Module | Decides |
 //! | --- | --- |
 //! | `key` | which session a text names, and of what kind it is |
+//! | `route` | which agent answers, and in which session |
 //! | `run`, `fence` | where a run may go from where it is, and who may still write for it |
 //! | `lane` | which run is next |
 //! | `record` | what a run leaves in the journal of its session |
@@ -12,6 +13,9 @@
 //!
 //! **Invariant:** a key that [`resolve_key`] returned resolves to itself, and a malformed key
 //! resolves to nothing; no agent is assumed where none is named or chosen.
+//!
+//! **Invariant:** a key that [`route`] makes of a message reads back as the conversation it was made
+//! of, and the agent is one that a binding or the fallback names.
 //!
 //! **Invariant:** an ended run accepts no event, and every run that was queued can end.
 //!
@@ -27,20 +31,26 @@ mod lane;
 mod message;
 mod project;
 mod record;
+mod route;
 mod run;
 mod window;
 
 pub use fence::Fence;
 pub use key::{
-    ChatType, KeyClass, KeyError, ParsedKey, Route, agent_of, classify, is_main, resolve_key,
+    ChatType, KeyClass, KeyError, ParsedKey, Route, agent_of, classify, is_main, is_passing,
+    resolve_key,
 };
 pub use lane::{
-    EnqueueError, LaneLimits, Lanes, MAX_WAITING, MAX_WAITING_PER_SESSION, Removed, Turn,
-    default_concurrency,
+    BACKGROUND, DEFAULT_SUBAGENTS, EnqueueError, LaneClass, LaneLimits, Lanes, MAX_WAITING,
+    MAX_WAITING_PER_SESSION, Removed, Turn, default_concurrency,
 };
 pub use message::Message;
 pub use project::{Projection, project};
-pub use record::{AssistantMessage, Record, ToolCall, ToolOutcome, ToolResult, Usage};
+pub use record::{AssistantMessage, Notice, Record, ToolCall, ToolOutcome, ToolResult, Usage};
+pub use route::{
+    AccountPattern, Binding, DEFAULT_ACCOUNT, DmScope, Event, GroupScope, Match, MatchedBy, Origin,
+    OriginPart, Owners, Peer, PeerPattern, ReplyTarget, RouteError, Routed, Routes, route,
+};
 pub use run::{
     ParseStatusError, Queued, Run, RunEvent, RunStatus, Running, Terminal, TransitionError,
 };

@@ -7,7 +7,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use crate::{AssistantMessage, Message, Record, RunStatus, ToolCall, WindowLimits};
+use crate::{AssistantMessage, Message, Notice, Record, RunStatus, ToolCall, WindowLimits};
 use calls::{CallNames, OpenCalls};
 
 /// Stands for a question without text, which providers refuse.
@@ -70,6 +70,7 @@ impl Projection {
         match record {
             Record::AssistantMessage(message) => self.push_assistant(message),
             Record::Final { status, error: _ } => self.end_run(*status),
+            Record::Notices { notices } => self.notice(notices),
             Record::ToolResult(result) => {
                 if let State::Calling(calls) = &mut self.state
                     && calls.answer(result)
@@ -117,6 +118,33 @@ impl Projection {
             self.messages.drain(..start.min(self.messages.len()));
             self.names.keep(&self.messages);
         }
+    }
+
+    /// Adds what a run was told between two of its steps, to what the model is to answer anyway: some
+    /// providers take no question between the results of tools and the answer. Nothing of a run whose
+    /// beginning is not shown.
+    fn notice(&mut self, notices: &[Notice]) {
+        self.settle_calls();
+        let told = Notice::told(notices);
+        match self.state {
+            State::Idle => return,
+            State::Asked => {}
+            State::Answered | State::Calling(_) => {
+                self.add(Message::User { text: told });
+                self.state = State::Asked;
+                return;
+            }
+        }
+        let Some(last) = self.messages.last_mut() else { return };
+        let text = match Arc::make_mut(last) {
+            Message::Assistant { text, .. } | Message::User { text } => text,
+            Message::Tool { results } => match results.last_mut() {
+                Some(result) => &mut result.content,
+                None => return,
+            },
+        };
+        text.push_str("\n\n");
+        text.push_str(&told);
     }
 
     fn push_assistant(&mut self, message: &AssistantMessage) {

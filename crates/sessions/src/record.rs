@@ -1,5 +1,7 @@
 //! What a run writes into the journal of its session.
 
+use std::fmt::Write as _;
+
 use serde::{Deserialize, Serialize};
 
 /// One entry of a session's journal, in the order in which it happened.
@@ -23,6 +25,11 @@ pub enum Record {
         /// What went wrong, for people; absent after success.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<String>,
+    },
+    /// What the run was told between two of its steps.
+    Notices {
+        /// What, in the order in which it happened.
+        notices: Vec<Notice>,
     },
     /// What came of one tool call.
     ToolResult(ToolResult),
@@ -86,6 +93,42 @@ pub enum ToolOutcome {
     Interrupted,
     /// The call succeeded.
     Ok,
+}
+
+/// What came of work that a conversation delegated.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Notice {
+    /// The delegated run.
+    pub run: String,
+    /// The conversation in which it ran.
+    pub child: String,
+    /// What people call it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub label: String,
+    /// How it ended.
+    pub status: crate::RunStatus,
+    /// Its answer, or what went wrong.
+    pub text: String,
+}
+
+impl Notice {
+    /// Returns notices in the words in which a model is told them: what the sub-agents said is marked as
+    /// theirs, for it is no word of whoever asks.
+    pub fn told(notices: &[Self]) -> String {
+        let mut text = String::from(
+            "[Sub-agents of this conversation have ended. What follows is their output and not a \
+             message of the user. Go on with what it was needed for.]",
+        );
+        for Self { run, child, label, status, text: said } in notices {
+            let name = if label.is_empty() { child } else { label };
+            let status = status.name();
+            let written =
+                write!(text, "\n\n[{name}, run {run}, session {child}: {status}]\n{said}");
+            debug_assert!(written.is_ok(), "a string takes everything");
+        }
+        text
+    }
 }
 
 /// Tokens that a model counted. Zero where the provider did not say.

@@ -29,6 +29,25 @@ CREATE TABLE audit_segments (
     seal      BLOB    NOT NULL CHECK (length(seal) = 32)
 ) STRICT;
 
+CREATE TABLE children (
+    run          INTEGER NOT NULL PRIMARY KEY REFERENCES runs (id),
+    -- The conversation that is told what came of it, and the run in it that delegated.
+    parent       INTEGER NOT NULL REFERENCES sessions (id),
+    parent_run   INTEGER REFERENCES runs (id),
+    label        TEXT    NOT NULL,
+    task         TEXT    NOT NULL,
+    model        TEXT    NOT NULL,
+    cleanup      TEXT    NOT NULL CHECK (cleanup IN ('delete', 'keep')),
+    -- The tools that it may use, with spaces between, and what it is capable of.
+    tools        TEXT    NOT NULL,
+    capabilities TEXT    NOT NULL,
+    -- Whether its parent has yielded, and goes on only when all such have ended.
+    held         INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1)),
+    created_at   INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX children_by_parent ON children (parent, run);
+
 CREATE TABLE device_roles (
     device      TEXT    NOT NULL REFERENCES devices (id) ON DELETE CASCADE,
     role        TEXT    NOT NULL CHECK (role IN ('operator', 'node')),
@@ -55,6 +74,11 @@ CREATE TABLE devices (
     last_address TEXT    NOT NULL DEFAULT ''
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE generations (
+    name TEXT    NOT NULL PRIMARY KEY CHECK (name = 'sessions'),
+    last INTEGER NOT NULL CHECK (last >= 0)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE grants (
     holder   TEXT    NOT NULL PRIMARY KEY,
     epoch    INTEGER NOT NULL CHECK (epoch > 0),
@@ -72,6 +96,28 @@ CREATE TABLE idempotency (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX idempotency_by_age ON idempotency (created_at);
+
+CREATE TABLE inbox (
+    id          INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    session     INTEGER REFERENCES sessions (id),
+    -- What it is about: a run that was delegated, by its id. One row for each.
+    source      TEXT    NOT NULL UNIQUE,
+    -- The conversation in which that ran.
+    child       TEXT    NOT NULL,
+    label       TEXT    NOT NULL,
+    status      TEXT    NOT NULL,
+    text        TEXT    NOT NULL,
+    at          INTEGER NOT NULL,
+    state       TEXT    NOT NULL CHECK (state IN ('consumed', 'dead', 'discarded', 'waiting')),
+    consumed_by TEXT    NOT NULL DEFAULT '',
+    reason      TEXT    NOT NULL DEFAULT '',
+    settled_at  INTEGER,
+    CHECK ((state = 'waiting') = (settled_at IS NULL)),
+    CHECK ((state = 'consumed') = (consumed_by <> '')),
+    CHECK (state <> 'waiting' OR session IS NOT NULL)
+) STRICT;
+
+CREATE INDEX inbox_waiting ON inbox (session, id) WHERE state = 'waiting';
 
 CREATE TABLE invitations (
     id          TEXT    NOT NULL PRIMARY KEY,
@@ -129,6 +175,20 @@ CREATE TABLE pairing_requests (
     CHECK ((state = 'approved') = (granted <> ''))
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE resets (
+    session        INTEGER NOT NULL REFERENCES sessions (id),
+    number         INTEGER NOT NULL CHECK (number > 0),
+    context_before INTEGER NOT NULL,
+    context_from   INTEGER NOT NULL,
+    by             TEXT    NOT NULL,
+    reason         TEXT    NOT NULL,
+    at             INTEGER NOT NULL,
+    undone_by      TEXT    NOT NULL DEFAULT '',
+    undone_at      INTEGER,
+    PRIMARY KEY (session, number),
+    CHECK ((undone_at IS NULL) = (undone_by = ''))
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE runs (
     id             INTEGER NOT NULL PRIMARY KEY,
     run_id         TEXT    NOT NULL UNIQUE,
@@ -174,9 +234,14 @@ CREATE TABLE sessions (
     input_tokens  INTEGER NOT NULL DEFAULT 0,
     output_tokens INTEGER NOT NULL DEFAULT 0,
     cached_tokens INTEGER NOT NULL DEFAULT 0
-) STRICT;
+, category TEXT NOT NULL DEFAULT '', pinned_at INTEGER, archived_at INTEGER, model TEXT NOT NULL DEFAULT '', context_from INTEGER NOT NULL DEFAULT 1 CHECK (context_from > 0), depth INTEGER NOT NULL DEFAULT 0 CHECK (depth >= 0), deleted_at INTEGER, former_key TEXT NOT NULL DEFAULT '', archive TEXT NOT NULL DEFAULT ''
+    CHECK (archive IN ('', 'wanted', 'done'))) STRICT;
+
+CREATE INDEX sessions_deleted ON sessions (id) WHERE deleted_at IS NOT NULL;
 
 CREATE INDEX sessions_recent ON sessions (updated_at, id);
+
+CREATE TABLE sqlite_sequence(name,seq);
 
 CREATE TABLE tokens (
     id           TEXT    NOT NULL PRIMARY KEY,

@@ -4,7 +4,7 @@ use openclaw_scopes::method::ReadHistory;
 use openclaw_scopes::target::SessionTarget;
 use openclaw_scopes::{Authorized, RunId, SessionKey, Timestamp};
 use openclaw_sessions::Record;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
 use crate::act::Query;
 use crate::error::{Fault, StoreError, damaged};
@@ -82,22 +82,49 @@ fn newest(
                WHERE j.session = ?1 AND j.entry < ?2 ORDER BY j.entry DESC LIMIT ?3";
     let mut statement = connection.prepare_cached(sql)?;
     let before = i64::try_from(before).unwrap_or(i64::MAX);
-    let rows = statement.query_map(params![session, before, limit], |row| {
-        let (run, record): (String, String) = (row.get(1)?, row.get(3)?);
-        Ok(JournalEntry {
-            entry: row.get(0)?,
-            run: run.parse().map_err(|error| damaged(1, error))?,
-            at: Timestamp::from_millis(row.get(2)?),
-            record: serde_json::from_str(&record).map_err(|error| damaged(3, error))?,
-        })
-    })?;
+    let rows = statement.query_map(params![session, before, limit], read)?;
     let mut entries = rows.collect::<Result<Vec<_>, _>>()?;
     entries.reverse();
     Ok(entries)
 }
 
+/// Returns entries from this one on, the oldest first.
+pub(crate) fn from(
+    connection: &Connection,
+    session: i64,
+    first: u64,
+    limit: u32,
+) -> rusqlite::Result<Vec<JournalEntry>> {
+    let sql = "SELECT j.entry, r.run_id, j.at, j.record FROM journal j JOIN runs r ON r.id = j.run
+               WHERE j.session = ?1 AND j.entry >= ?2 ORDER BY j.entry LIMIT ?3";
+    let mut statement = connection.prepare_cached(sql)?;
+    statement.query_map(params![session, first, limit], read)?.collect()
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<JournalEntry> {
+    let (run, record): (String, String) = (row.get(1)?, row.get(3)?);
+    Ok(JournalEntry {
+        entry: row.get(0)?,
+        run: run.parse().map_err(|error| damaged(1, error))?,
+        at: Timestamp::from_millis(row.get(2)?),
+        record: serde_json::from_str(&record).map_err(|error| damaged(3, error))?,
+    })
+}
+
 impl Store {
-    /// Returns the newest records of the session that a run writes, before `entry`, oldest first.
+    /// Returns what was said last in a conversation, oldest first, for work that is authorized already.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn said(&self, session: &SessionKey, limit: u32) -> Result<Vec<JournalEntry>, StoreError> {
+        self.snapshot(|connection| match sessions::row_of(connection, session)? {
+            Some(row) => Ok(newest(connection, row, u64::MAX, limit)?),
+            None => Ok(Vec::new()),
+        })
+    }
+
+    /// Returns the newest records of the session that a run writes, before `entry`, oldest first: no more
+    /// of them than a model may be shown.
     ///
     /// # Errors
     /// When the storage fails.
@@ -107,6 +134,13 @@ impl Store {
         before: u64,
         limit: u32,
     ) -> Result<Vec<JournalEntry>, StoreError> {
-        self.snapshot(|connection| Ok(newest(connection, fence.session, before, limit)?))
+        self.snapshot(|connection| {
+            let sql = "SELECT context_from FROM sessions WHERE id = ?1";
+            let first: u64 =
+                connection.prepare_cached(sql)?.query_row([fence.session], |row| row.get(0))?;
+            let mut entries = newest(connection, fence.session, before, limit)?;
+            entries.retain(|entry| entry.entry >= first);
+            Ok(entries)
+        })
     }
 }

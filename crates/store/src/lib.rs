@@ -9,6 +9,7 @@ mod access;
 mod act;
 mod audit;
 mod checkpoint;
+mod children;
 mod company;
 mod devices;
 mod error;
@@ -37,6 +38,11 @@ pub use audit::{
     AuditFilter, AuditHead, AuditPage, AuditRecord, Decision, Digest, Entry, Finding, FindingKind,
     ParseHeadError, SealAudit, Verification,
 };
+pub use children::{
+    Assignment, CancelChild, Cancelled, Child, ChildCursor, ChildError, ChildFilter, ChildPage,
+    Cleanup, ContinueSession, Continued, Delegated, DiscardChild, Due, EndedRun, GetChild,
+    HandOver, Notice, RetryChild, SpawnChild, SpawnLimits,
+};
 pub use devices::{
     AdmitDevice, Admitted, ApproveRequest, Device, DeviceError, DeviceList, DeviceRef, FileRequest,
     Filed, GetRequest, ListDevices, Novelty, PairingView, Provenance, RejectRequest, RemoveDevice,
@@ -58,8 +64,9 @@ pub use runs::{
     Recovered, RunCursor, RunError, RunFence, RunFilter, RunPage, RunView, Started, Ticket,
 };
 pub use sessions::{
-    Activity, CreateSession, GetSession, Session, SessionCursor, SessionError, SessionFilter,
-    SessionPage,
+    Activity, Archive, Archived, CreateSession, DeleteSession, Deleted, GetSession, Patch,
+    PatchSession, Purged, Reset, ResetSession, Session, SessionCursor, SessionError, SessionFilter,
+    SessionPage, Tombstone, UndoReset,
 };
 pub use status::{GetStatus, StoreStatus};
 pub use tokens::{

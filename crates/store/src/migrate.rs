@@ -6,8 +6,11 @@ use std::path::Path;
 use rusqlite::Connection;
 
 /// Every change, in order; the database's `user_version` says how many it has.
-const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/0001_initial.sql"), include_str!("migrations/0002_access.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_initial.sql"),
+    include_str!("migrations/0002_access.sql"),
+    include_str!("migrations/0003_delegation.sql"),
+];
 
 /// Why the schema could not be brought up to date. The database is as it was.
 #[derive(Debug, thiserror::Error)]

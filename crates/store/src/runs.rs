@@ -10,14 +10,18 @@ use openclaw_scopes::{Grant, RunId, SessionKey};
 use openclaw_sessions::{Fence, Running};
 
 use crate::act::Failure;
+use crate::children::Delegated;
 
 pub use accept::{AcceptRun, Accepted, Precedence};
+pub(crate) use recover::end_waiting;
 pub use recover::{AbortRun, AbortedRun, RecoverRuns, Recovered};
 #[cfg(test)]
 pub(crate) use recover::{RUNNING, WAITING};
 pub(crate) use start::grant_of_run;
 pub use view::{GetRun, RunCursor, RunFilter, RunPage, RunView};
+pub(crate) use view::{find, target};
 pub use write::{Ending, FenceError};
+pub(crate) use write::{append_records, end_from_outside};
 
 /// The right of one run to write its session, until it ends or is superseded.
 ///
@@ -53,6 +57,14 @@ pub struct Started {
     pub entry: u64,
     /// What it was asked.
     pub message: String,
+    /// The first entry of the journal that its model is shown.
+    pub context_from: u64,
+    /// Which conversation this is, for what is kept of it in memory: no two have the same.
+    pub generation: i64,
+    /// The model of the conversation, as `provider/model`; empty for its agent's.
+    pub model: String,
+    /// What it was delegated with, if somebody delegated it.
+    pub delegated: Option<Delegated>,
     /// The run as it stands.
     pub view: RunView,
 }
@@ -60,6 +72,9 @@ pub struct Started {
 /// Why an operation on a run was not done.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum RunError {
+    /// The conversation was put away.
+    #[error("conversation `{0}` is archived")]
+    Archived(SessionKey),
     /// The grant that the run rests on has ended since it was accepted.
     #[error("the grant of run `{0}` has ended")]
     GrantEnded(RunId),
@@ -77,6 +92,7 @@ pub enum RunError {
 impl Failure for RunError {
     fn reason(&self) -> &'static str {
         match self {
+            Self::Archived(_) => "archived",
             Self::GrantEnded(_) => "grant-ended",
             Self::IdempotencyConflict => "idempotency-conflict",
             Self::NoPlace(_) => "no-place",

@@ -1,9 +1,11 @@
 //! Conversations: creating, finding and listing them.
 
+mod change;
+mod delete;
 mod list;
 
 use openclaw_scopes::method::{CreateSession as CreateMethod, ReadSession};
-use openclaw_scopes::target::SessionTarget;
+use openclaw_scopes::target::{Keeping, SessionTarget};
 use openclaw_scopes::{
     AgentId, Authorized, GrantHolder, IdempotencyKey, RunId, SessionKey, Timestamp,
 };
@@ -14,7 +16,9 @@ use crate::act::{Applied, Ask, Failure, Query, Transaction};
 use crate::error::{Fault, damaged};
 use crate::idempotency::{self, Recorded};
 
-pub use list::{Activity, SessionCursor, SessionFilter, SessionPage};
+pub use change::{Patch, PatchSession, Reset, ResetSession, UndoReset};
+pub use delete::{Archive, DeleteSession, Deleted, Purged, Tombstone};
+pub use list::{Activity, Archived, SessionCursor, SessionFilter, SessionPage};
 
 /// A conversation.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -39,6 +43,16 @@ pub struct Session {
     pub total_runs: u64,
     /// Tokens used by all of its answers.
     pub usage: Usage,
+    /// The group that people keep it in; empty when in none.
+    pub category: String,
+    /// Since when it stands before others.
+    pub pinned_at: Option<Timestamp>,
+    /// Since when it is put away.
+    pub archived_at: Option<Timestamp>,
+    /// The model that answers in it, as `provider/model`; empty for its agent's.
+    pub model: String,
+    /// How many delegations lie above it.
+    pub depth: u32,
 }
 
 // The index of live runs is only used where the query says that it wants those.
@@ -47,11 +61,15 @@ pub(crate) const SELECT: &str =
     (SELECT run_id FROM runs WHERE id = s.active_run),
     (SELECT count(*) FROM runs r
         WHERE r.status IN ('queued', 'running') AND r.status = 'queued' AND r.session = s.id),
-    s.total_runs, s.input_tokens, s.output_tokens, s.cached_tokens FROM sessions s";
+    s.total_runs, s.input_tokens, s.output_tokens, s.cached_tokens,
+    s.category, s.pinned_at, s.archived_at, s.model, s.depth FROM sessions s";
 
 impl Session {
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
         let text = |column: usize| row.get::<_, String>(column);
+        let time = |column: usize| {
+            row.get::<_, Option<i64>>(column).map(|at| at.map(Timestamp::from_millis))
+        };
         let active: Option<String> = row.get(7)?;
         Ok(Self {
             key: text(1)?.parse().map_err(|error| damaged(1, error))?,
@@ -71,6 +89,11 @@ impl Session {
                 output_tokens: row.get(11)?,
                 cached_tokens: row.get(12)?,
             },
+            category: text(13)?,
+            pinned_at: time(14)?,
+            archived_at: time(15)?,
+            model: text(16)?,
+            depth: row.get(17)?,
         })
     }
 }
@@ -86,7 +109,21 @@ pub(crate) fn target(connection: &Connection, key: &SessionKey) -> rusqlite::Res
     let owner: Option<String> =
         connection.prepare_cached(sql)?.query_row([key.as_str()], |row| row.get(0)).optional()?;
     let owner = owner.map(|owner| owner.parse()).transpose().map_err(|error| damaged(0, error))?;
-    Ok(SessionTarget { key: key.clone(), owner })
+    let is_passing = openclaw_sessions::is_passing(key);
+    let keeping = if is_passing { Keeping::Passing } else { Keeping::Kept };
+    Ok(SessionTarget { key: key.clone(), owner, keeping })
+}
+
+/// Returns the row of a conversation.
+pub(crate) fn row_of(connection: &Connection, key: &SessionKey) -> rusqlite::Result<Option<i64>> {
+    let sql = "SELECT id FROM sessions WHERE key = ?1";
+    connection.prepare_cached(sql)?.query_row([key.as_str()], |row| row.get(0)).optional()
+}
+
+/// Tells whether a conversation was put away.
+pub(crate) fn is_archived(connection: &Connection, key: &SessionKey) -> rusqlite::Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM sessions WHERE key = ?1 AND archived_at IS NOT NULL)";
+    connection.prepare_cached(sql)?.query_row([key.as_str()], |row| row.get(0))
 }
 
 pub(crate) fn insert(
@@ -97,8 +134,10 @@ pub(crate) fn insert(
     now: Timestamp,
 ) -> rusqlite::Result<i64> {
     let agent = openclaw_sessions::agent_of(key).map_err(|error| damaged(0, error))?;
-    let sql = "INSERT INTO sessions (key, agent, owner, label, created_at, updated_at)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?5)";
+    // No row id is given out twice: a late writer of a conversation that was deleted finds nothing.
+    let sql = "INSERT INTO sessions (id, key, agent, owner, label, created_at, updated_at)
+               VALUES ((SELECT max(last, coalesce((SELECT max(id) FROM sessions), 0)) + 1
+                            FROM generations), ?1, ?2, ?3, ?4, ?5, ?5)";
     connection.prepare_cached(sql)?.insert(params![
         key.as_str(),
         agent.as_str(),
@@ -111,9 +150,18 @@ pub(crate) fn insert(
 /// Why a question about a conversation has no answer.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum SessionError {
+    /// A run works or waits in it.
+    #[error("a run works or waits in conversation `{0}`")]
+    Busy(SessionKey),
     /// The idempotency key was used for another request.
     #[error("the idempotency key was used for another request")]
     IdempotencyConflict,
+    /// It is an agent's main one, which is always there.
+    #[error("conversation `{0}` is its agent's main one, which is neither deleted nor put away")]
+    Main(SessionKey),
+    /// There is no reset that could be taken back.
+    #[error("conversation `{0}` has no reset that was not taken back")]
+    NoReset(SessionKey),
     /// There is no such conversation.
     #[error("no conversation `{0}`")]
     Unknown(SessionKey),
@@ -122,7 +170,10 @@ pub enum SessionError {
 impl Failure for SessionError {
     fn reason(&self) -> &'static str {
         match self {
+            Self::Busy(_) => "session-busy",
             Self::IdempotencyConflict => "idempotency-conflict",
+            Self::Main(_) => "main-session",
+            Self::NoReset(_) => "no-reset",
             Self::Unknown(_) => "unknown-session",
         }
     }
@@ -194,7 +245,7 @@ impl Query for GetSession {
 
     fn target(&self, _: &Connection) -> Result<SessionTarget, Fault<SessionError>> {
         // Who may read does not depend on the owner, so the row is read once, below.
-        Ok(SessionTarget { key: self.0.clone(), owner: None })
+        Ok(SessionTarget::unowned(self.0.clone()))
     }
 
     fn read(

@@ -20,8 +20,8 @@ pub(crate) fn measure(effort: Effort) -> anyhow::Result<Section> {
     let reader = owner.narrowed(ScopeSet::from(Scope::Read));
     let live = Some(Epoch(1));
     let target = SessionTarget {
-        key: SessionKey::parse("agent:main:main")?,
         owner: Some(GrantHolder::Owner),
+        ..SessionTarget::unowned(SessionKey::parse("agent:main:main")?)
     };
     ensure!(authorize::<CreateSession>(&owner, target.clone(), live).is_ok());
     ensure!(authorize::<CreateSession>(&reader, target.clone(), live).is_err());

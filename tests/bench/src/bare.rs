@@ -107,6 +107,34 @@ impl Sessions for Bare {
     ) -> Result<Response<v1::SessionHistoryResponse>, Status> {
         Err(absent())
     }
+
+    async fn patch(
+        &self,
+        _: Request<v1::PatchSessionRequest>,
+    ) -> Result<Response<v1::Session>, Status> {
+        Err(absent())
+    }
+
+    async fn reset(
+        &self,
+        _: Request<v1::ResetSessionRequest>,
+    ) -> Result<Response<v1::ResetSessionResponse>, Status> {
+        Err(absent())
+    }
+
+    async fn undo_reset(
+        &self,
+        _: Request<v1::UndoResetRequest>,
+    ) -> Result<Response<v1::ResetSessionResponse>, Status> {
+        Err(absent())
+    }
+
+    async fn delete(
+        &self,
+        _: Request<v1::DeleteSessionRequest>,
+    ) -> Result<Response<v1::DeleteSessionResponse>, Status> {
+        Err(absent())
+    }
 }
 
 /// What is not measured is not there.

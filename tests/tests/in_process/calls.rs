@@ -1,6 +1,7 @@
 //! One call of every method that clients can reach, by its public name and line of the policy.
 
 mod authority;
+mod delegation;
 
 use openclaw_client::health::HealthCheckRequest;
 use openclaw_proto::v1;
@@ -119,6 +120,9 @@ pub(super) async fn call(
         }
         ("audit.export", "") => {
             first(client.audit().export(v1::ExportAuditRequest::default()).await).await
+        }
+        (name, when) if name.starts_with("subagents.") || name.starts_with("sessions.") => {
+            delegation::call(client, name, when, tag, about).await
         }
         (name, when) => authority::call(client, name, when, tag, about).await,
     }

@@ -1,12 +1,24 @@
 //! What the policy says of a call, worked out anew from the lines of its table.
 
 use openclaw_scopes::ScopeSet;
-use openclaw_scopes::method::{Case, Requirement, Row, Surface, TABLE};
+use openclaw_scopes::method::{ActorRule, Case, Requirement, Row, Surface, TABLE};
 
 /// Every line of the policy that clients can reach.
 pub(super) fn lines() -> impl Iterator<Item = (&'static Row, &'static Case)> {
     let rows = TABLE.iter().filter(|row| matches!(row.surface, Surface::Rpc(_)));
-    rows.flat_map(|row| row.cases.iter().map(move |case| (*row, case)))
+    let lines = rows.flat_map(|row| row.cases.iter().map(move |case| (*row, case)));
+    // What the gateway does itself on a method of clients, no client can do.
+    lines.filter(|(_, case)| !matches!(case.actor, ActorRule::Capability(_)))
+}
+
+/// Tells whether a line is about what is one's own: others have nothing there that is theirs.
+pub(super) fn is_of_owners(case: &Case) -> bool {
+    matches!(case.when, "own run" | "own session")
+}
+
+/// Tells whether a call that may be made finds nothing to do on what is there.
+pub(super) fn is_idle(row: &Row) -> bool {
+    matches!(row.name, "subagents.discard" | "subagents.retry")
 }
 
 /// Tells whether only a device can meet a line: others are no device, or ask about another one.

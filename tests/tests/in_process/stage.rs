@@ -121,7 +121,55 @@ impl Stage {
             request: self.asks(&self.device(), HELD.into()).await,
             invitation: self.invitation().await,
             token: self.token(&self.owner, HELD.into()).await.0,
+            session: self.session(&self.owner).await,
+            child: self.child(&self.owner).await,
+            others_session: self.session(&self.writer().await).await,
+            others_child: self.child(&self.writer().await).await,
         }
+    }
+
+    /// A new device that may open conversations, connected.
+    async fn writer(&self) -> Client {
+        self.connected(Scope::Write.into()).await.1.client
+    }
+
+    /// Has somebody open a conversation; returns its key.
+    pub(super) async fn session(&self, client: &Client) -> String {
+        let key = format!("agent:main:explicit:stage-{}", self.number());
+        let request = v1::CreateSessionRequest {
+            idempotency_key: format!("stage-{}", self.number()),
+            key: key.clone(),
+            ..v1::CreateSessionRequest::default()
+        };
+        client.sessions().create(request).await.unwrap();
+        key
+    }
+
+    /// Has somebody delegate something in a conversation of theirs; returns the run, of which its parent
+    /// was told when nothing of it goes on any more.
+    pub(super) async fn child(&self, client: &Client) -> String {
+        let session_key = self.session(client).await;
+        let run_id = format!("stage-{}", self.number());
+        let request = v1::SpawnRequest {
+            idempotency_key: run_id.clone(),
+            session_key,
+            task: "Hello.".into(),
+            ..v1::SpawnRequest::default()
+        };
+        client.subagents().spawn(request).await.unwrap();
+        let told = async {
+            loop {
+                let get = v1::GetSubagentRequest { run_id: run_id.clone() };
+                let told = self.owner.subagents().get(get).await.unwrap().into_inner();
+                if !told.told_in_run_id.is_empty() {
+                    return told.told_in_run_id;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let wait = v1::WaitRunRequest { run_id: soon(told).await, timeout: None };
+        soon(self.owner.runs().wait(wait)).await.unwrap();
+        run_id
     }
 
     async fn invitation(&self) -> String {
@@ -141,6 +189,10 @@ impl Stage {
                 about.request = self.asks(&self.device(), HELD.into()).await;
             }
             "device.invite.revoke" => about.invitation = self.invitation().await,
+            "sessions.delete" => {
+                about.session = self.session(&self.owner).await;
+                about.others_session = self.session(&self.writer().await).await;
+            }
             "tokens.revoke" => about.token = self.token(&self.owner, HELD.into()).await.0,
             _ => {}
         }

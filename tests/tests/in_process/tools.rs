@@ -73,7 +73,7 @@ async fn tools_are_called_in_order_and_recorded() {
                 assert_eq!(entry.call_id, open.remove(0));
                 assert_eq!(entry.outcome, "ok", "{entry:?}");
             }
-            User | Final | Kind::Unspecified => assert!(open.is_empty()),
+            User | Final | Kind::Notice | Kind::Unspecified => assert!(open.is_empty()),
         }
     }
     assert!(entries[4].text.contains("one two") && entries[5].text.contains("a.txt"));
@@ -109,10 +109,22 @@ async fn a_denied_tool_is_neither_offered_nor_called() {
     let offered = provider.received()[0].body["tools"].clone();
     let offered: Vec<_> =
         offered.as_array().unwrap().iter().map(|tool| tool["function"]["name"].clone()).collect();
-    assert_eq!(offered, ["read_file", "edit_file", "list_dir", "exec", "session_status"]);
+    let left = [
+        "read_file",
+        "edit_file",
+        "list_dir",
+        "exec",
+        "session_status",
+        "sessions_spawn",
+        "subagents",
+        "sessions_yield",
+        "sessions_list",
+        "sessions_history",
+    ];
+    assert_eq!(offered, left);
     let agent = v1::GetAgentRequest { id: "main".into(), include_prompt: false };
     let agent = owner.agents().get(agent).await.unwrap().into_inner();
-    assert_eq!(agent.tools, ["read_file", "edit_file", "list_dir", "exec", "session_status"]);
+    assert_eq!(agent.tools, left);
 }
 
 //= docs/threat-model.md#T9

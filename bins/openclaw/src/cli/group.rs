@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
-use openclaw_scopes::AgentId;
+use openclaw_scopes::{AgentId, IdempotencyKey};
 
 use super::head::Head;
 use crate::length;
@@ -98,6 +98,12 @@ pub(crate) enum SessionsVerb {
         /// Only those with a run at work or waiting.
         #[arg(long)]
         active: bool,
+        /// Only those that were archived.
+        #[arg(long)]
+        archived: bool,
+        /// Those that were archived, too.
+        #[arg(long, conflicts_with = "archived")]
+        all: bool,
         #[command(flatten)]
         rows: ListRows,
     },
@@ -129,6 +135,175 @@ pub(crate) enum SessionsVerb {
         /// What people call it.
         #[arg(long, value_name = "TEXT")]
         label: Option<String>,
+    },
+    /// Change what a conversation is called; an empty label takes it away.
+    Rename {
+        #[command(flatten)]
+        session: SessionArg,
+        /// What people call it.
+        label: String,
+    },
+    /// Keep a conversation in a group; an empty one takes it out.
+    Categorize {
+        #[command(flatten)]
+        session: SessionArg,
+        /// The group.
+        category: String,
+    },
+    /// Let another model answer in a conversation; an empty one stands for its agent's.
+    Model {
+        #[command(flatten)]
+        session: SessionArg,
+        /// The model, as provider/model.
+        model: String,
+    },
+    /// Let a conversation stand before others.
+    Pin {
+        #[command(flatten)]
+        session: SessionArg,
+    },
+    /// Let it stand with the others again.
+    Unpin {
+        #[command(flatten)]
+        session: SessionArg,
+    },
+    /// Put a conversation away: no run starts in it.
+    Archive {
+        #[command(flatten)]
+        session: SessionArg,
+    },
+    /// Take an archived conversation out again.
+    Unarchive {
+        #[command(flatten)]
+        session: SessionArg,
+    },
+    /// Begin a conversation anew: what was said stays, and the model is not shown it any more.
+    #[command(after_help = "\
+What it delegated is ended. `openclaw sessions undo-reset` takes the last reset back.")]
+    Reset {
+        #[command(flatten)]
+        session: SessionArg,
+        /// Why, for whoever asks later.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+        /// Only say what would begin anew.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Take the last reset of a conversation back.
+    UndoReset {
+        #[command(flatten)]
+        session: SessionArg,
+    },
+    /// End what goes on in a conversation and below it, and remove it.
+    #[command(visible_aliases = ["rm", "remove"])]
+    Delete {
+        #[command(flatten)]
+        session: SessionArg,
+        /// Keep nothing of what was said. Else it is kept as a compressed file.
+        #[arg(long)]
+        no_archive: bool,
+        #[command(flatten)]
+        removal: Removal,
+    },
+}
+
+/// Which conversation is meant.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct SessionArg {
+    /// Its full or short key.
+    pub(crate) key: String,
+    /// The agent that a short key belongs to.
+    #[arg(long, value_name = "ID")]
+    pub(crate) agent: Option<AgentId>,
+}
+
+/// What becomes of a sub-agent's conversation.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub(crate) enum CleanupName {
+    /// It goes when its parent was told.
+    Delete,
+    /// It stays for a week.
+    #[default]
+    Keep,
+}
+
+/// About sub-agents.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SubagentsVerb {
+    /// List sub-agents, the newest first.
+    #[command(visible_alias = "ls")]
+    List {
+        /// Only those of this conversation.
+        #[arg(long, value_name = "KEY")]
+        session: Option<String>,
+        /// The agent that a short key belongs to.
+        #[arg(long, value_name = "ID")]
+        agent: Option<AgentId>,
+        /// Only those at work or waiting, and those whose end was not handed over.
+        #[arg(long)]
+        open: bool,
+        #[command(flatten)]
+        rows: ListRows,
+    },
+    /// Show one, with what it said.
+    Show {
+        /// Its run.
+        run: String,
+    },
+    /// Delegate a task; the conversation is told what came of it.
+    #[command(after_help = "\
+Examples:
+  openclaw subagents spawn --session main --task 'Read the changelog and list what breaks.' --wait
+  openclaw subagents spawn --session main --task 'Look.' --tools read_file --tools list_dir --timeout 5m")]
+    Spawn {
+        /// The conversation that is told, by its full or short key.
+        #[arg(long, value_name = "KEY", default_value = "main")]
+        session: String,
+        /// The agent that a short key belongs to.
+        #[arg(long, value_name = "ID")]
+        agent: Option<AgentId>,
+        /// What to do; `-` reads it from standard input.
+        #[arg(long, value_name = "TEXT")]
+        task: String,
+        /// What people call it.
+        #[arg(long, value_name = "TEXT")]
+        label: Option<String>,
+        /// The model that answers, as provider/model.
+        #[arg(long)]
+        model: Option<String>,
+        /// How long it may take.
+        #[arg(long, value_name = "TIME", value_parser = length::parse)]
+        timeout: Option<Duration>,
+        /// A tool that it may use; may be repeated. Else all that a sub-agent may have.
+        #[arg(long, value_name = "TOOL", value_delimiter = ',')]
+        tools: Vec<String>,
+        /// What becomes of its conversation afterwards.
+        #[arg(long, value_enum, default_value_t)]
+        cleanup: CleanupName,
+        /// Names the run, so that asking again finds it instead of starting another.
+        #[arg(long, value_name = "KEY")]
+        idempotency_key: Option<IdempotencyKey>,
+        /// Wait for its end, and print its answer.
+        #[arg(long)]
+        wait: bool,
+    },
+    /// End one and all below it; its parent is told.
+    Cancel {
+        /// Its run.
+        run: String,
+    },
+    /// Hand over again what could not be handed over.
+    Retry {
+        /// Its run.
+        run: String,
+    },
+    /// Give up what could not be handed over.
+    Discard {
+        /// Its run.
+        run: String,
+        #[command(flatten)]
+        removal: Removal,
     },
 }
 

@@ -45,6 +45,11 @@ fn every_named_message_is_defined() {
     definitions.describe(&v1::SecurityAuditResponse::default()).unwrap();
     definitions.describe(&v1::ShowAccessResponse::default()).unwrap();
     definitions.describe(&v1::Token::default()).unwrap();
+    definitions.describe(&v1::DeleteSessionResponse::default()).unwrap();
+    definitions.describe(&v1::ListSubagentsResponse::default()).unwrap();
+    definitions.describe(&v1::ResetSessionResponse::default()).unwrap();
+    definitions.describe(&v1::SpawnResponse::default()).unwrap();
+    definitions.describe(&v1::Subagent::default()).unwrap();
 }
 
 #[test]
@@ -78,7 +83,12 @@ fn a_list_has_its_plural_and_a_token() {
                     "inputTokens": 7,
                     "outputTokens": 0,
                     "cachedTokens": 0
-                  }
+                  },
+                  "category": "",
+                  "pinned": false,
+                  "archived": false,
+                  "model": "",
+                  "depth": 0
                 }
               ],
               "nextPageToken": ""

@@ -1,7 +1,10 @@
 //! `sessions`: conversations.
 
+mod change;
+
 use openclaw_client::fresh_key;
 use openclaw_client::v1::history_entry::Kind;
+use openclaw_client::v1::list_sessions_request::Archived;
 use openclaw_client::v1::{
     CreateSessionRequest, GetSessionRequest, HistoryEntry, ListSessionsRequest, Session,
     SessionHistoryRequest,
@@ -25,14 +28,30 @@ pub(super) async fn run(
         SessionsVerb::List { .. } => &["sessions.list"],
         SessionsVerb::New { .. } => &["sessions.create"],
         SessionsVerb::Show { .. } => &["sessions.get"],
+        SessionsVerb::Archive { .. }
+        | SessionsVerb::Categorize { .. }
+        | SessionsVerb::Delete { .. }
+        | SessionsVerb::Model { .. }
+        | SessionsVerb::Pin { .. }
+        | SessionsVerb::Rename { .. }
+        | SessionsVerb::Reset { .. }
+        | SessionsVerb::Unarchive { .. }
+        | SessionsVerb::UndoReset { .. }
+        | SessionsVerb::Unpin { .. } => return change::run(verb, place, output).await,
     };
     let mut sessions = place.connect_for(methods).await?.sessions();
     match verb {
-        SessionsVerb::List { agent, search, active, rows } => {
+        SessionsVerb::List { agent, search, active, archived, all, rows } => {
+            let archived = match (archived, all) {
+                (true, _) => Archived::Only,
+                (false, true) => Archived::All,
+                (false, false) => Archived::Unspecified,
+            };
             let request = ListSessionsRequest {
                 agent_id: text(agent),
                 search: text(search),
                 active_only: active,
+                archived: archived.into(),
                 ..ListSessionsRequest::default()
             };
             let list = pages::collect(&rows, async |page_size, page_token| {
@@ -77,6 +96,17 @@ pub(super) async fn run(
                 Format::Json => output.message(&list)?,
             }
         }
+        // Handled by `change`.
+        SessionsVerb::Archive { .. }
+        | SessionsVerb::Categorize { .. }
+        | SessionsVerb::Delete { .. }
+        | SessionsVerb::Model { .. }
+        | SessionsVerb::Pin { .. }
+        | SessionsVerb::Rename { .. }
+        | SessionsVerb::Reset { .. }
+        | SessionsVerb::Unarchive { .. }
+        | SessionsVerb::UndoReset { .. }
+        | SessionsVerb::Unpin { .. } => {}
     }
     Ok(Exit::Ok)
 }
@@ -129,7 +159,16 @@ fn facts(session: &Session) -> String {
         ("active run", session.active_run_id.clone()),
         ("runs", session.total_runs.to_string()),
         ("tokens", tokens),
+        ("category", session.category.clone()),
+        ("model", session.model.clone()),
+        ("kept", kept(session)),
+        ("depth", if session.depth == 0 { String::new() } else { session.depth.to_string() }),
     ])
+}
+
+fn kept(session: &Session) -> String {
+    let words = [("pinned", session.pinned), ("archived", session.archived)];
+    words.iter().filter(|(_, is)| *is).map(|(word, _)| *word).collect::<Vec<_>>().join(", ")
 }
 
 /// Returns an entry with who said it in front.
@@ -149,6 +188,6 @@ fn said(entry: &HistoryEntry) -> String {
             format!("  {tool}: {outcome}: {}", screen::shortened(text, 90))
         }
         Kind::Final => format!("  run {}: {}\n", screen::line(&entry.run_id), entry.outcome),
-        Kind::Unspecified => format!("  {text}"),
+        Kind::Notice | Kind::Unspecified => format!("  {text}"),
     }
 }

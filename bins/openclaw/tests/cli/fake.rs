@@ -9,11 +9,13 @@ use openclaw_client::v1::run_event::Event;
 use openclaw_client::v1::runs_server::{Runs, RunsServer};
 use openclaw_client::v1::sessions_server::{Sessions, SessionsServer};
 use openclaw_client::v1::{
-    AbortRunRequest, AuditFinding, AuditRecord, CreateSessionRequest, ExportAuditRequest,
-    GetSessionRequest, ListAuditRequest, ListAuditResponse, ListRunsRequest, ListRunsResponse,
-    ListSessionsRequest, ListSessionsResponse, Run, RunAccepted, RunEvent, RunStatus, Session,
-    SessionHistoryRequest, SessionHistoryResponse, StartRunRequest, TextDelta, Usage,
-    VerifyAuditRequest, VerifyAuditResponse, WaitRunRequest,
+    AbortRunRequest, AuditFinding, AuditRecord, CreateSessionRequest, DeleteSessionRequest,
+    DeleteSessionResponse, ExportAuditRequest, GetSessionRequest, ListAuditRequest,
+    ListAuditResponse, ListRunsRequest, ListRunsResponse, ListSessionsRequest,
+    ListSessionsResponse, PatchSessionRequest, ResetSessionRequest, ResetSessionResponse, Run,
+    RunAccepted, RunEvent, RunStatus, Session, SessionHistoryRequest, SessionHistoryResponse,
+    StartRunRequest, TextDelta, UndoResetRequest, Usage, VerifyAuditRequest, VerifyAuditResponse,
+    WaitRunRequest,
 };
 use tokio::net::UnixListener;
 use tokio::sync::Notify;
@@ -188,6 +190,37 @@ impl Sessions for Fake {
         &self,
         _: Request<SessionHistoryRequest>,
     ) -> Result<Response<SessionHistoryResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn patch(
+        &self,
+        asked: Request<PatchSessionRequest>,
+    ) -> Result<Response<Session>, Status> {
+        let PatchSessionRequest { key, label, pinned, archived, .. } = asked.into_inner();
+        let (label, pinned) = (label.unwrap_or_default(), pinned.unwrap_or_default());
+        let archived = archived.unwrap_or_default();
+        Ok(Response::new(Session { key, label, pinned, archived, ..Session::default() }))
+    }
+
+    async fn reset(
+        &self,
+        _: Request<ResetSessionRequest>,
+    ) -> Result<Response<ResetSessionResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn undo_reset(
+        &self,
+        _: Request<UndoResetRequest>,
+    ) -> Result<Response<ResetSessionResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn delete(
+        &self,
+        _: Request<DeleteSessionRequest>,
+    ) -> Result<Response<DeleteSessionResponse>, Status> {
         Err(Status::unimplemented(""))
     }
 }

@@ -1,5 +1,7 @@
 //! Reads what a model sent as arguments: strictly, so that each refusal names the field at fault.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 
 use super::ToolError;
@@ -58,6 +60,44 @@ impl Arguments {
                     Err(ToolError::argument(field, "must be a whole number of at least 1"))
                 }
             },
+        }
+    }
+
+    /// Takes a number of seconds that may be there; 0 is one.
+    pub(crate) fn optional_seconds(
+        &mut self,
+        field: &'static str,
+    ) -> Result<Option<Duration>, ToolError> {
+        match self.0.remove(field) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => value.as_u64().map(Duration::from_secs).map(Some).ok_or_else(|| {
+                ToolError::argument(field, "must be a whole number of seconds, at least 0")
+            }),
+        }
+    }
+
+    /// Takes a list of texts that may be there.
+    pub(crate) fn optional_texts(
+        &mut self,
+        field: &'static str,
+    ) -> Result<Option<Vec<String>>, ToolError> {
+        let problem = || ToolError::argument(field, "must be a list of strings");
+        let text = |value| match value {
+            Value::String(text) => Ok(text),
+            Value::Array(_)
+            | Value::Bool(_)
+            | Value::Null
+            | Value::Number(_)
+            | Value::Object(_) => Err(problem()),
+        };
+        match self.0.remove(field) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Array(values)) => {
+                values.into_iter().map(text).collect::<Result<_, _>>().map(Some)
+            }
+            Some(Value::Bool(_) | Value::Number(_) | Value::Object(_) | Value::String(_)) => {
+                Err(problem())
+            }
         }
     }
 

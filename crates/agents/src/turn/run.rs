@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use openclaw_sessions::{
-    AssistantMessage, Message, Record, ToolCall, ToolOutcome, ToolResult, Usage,
+    AssistantMessage, Message, Notice, Record, ToolCall, ToolOutcome, ToolResult, Usage,
 };
 
 use super::{JournalError, Ports, Turn, TurnEvent, TurnOutcome};
@@ -25,6 +25,9 @@ const CANCEL_GRACE: Duration = Duration::from_secs(5);
 pub async fn run_turn(turn: Turn<'_>, ports: Ports<'_>) -> TurnOutcome {
     let mut run = Running { ports, turn, usage: Usage::default() };
     for _ in 0..run.turn.limits.max_steps {
+        if let Err(outcome) = run.told().await {
+            return outcome;
+        }
         let message = match run.ask().await {
             Ok(message) => message,
             Err(outcome) => return outcome,
@@ -35,6 +38,14 @@ pub async fn run_turn(turn: Turn<'_>, ports: Ports<'_>) -> TurnOutcome {
         }
         if let Err(outcome) = run.call_tools(message).await {
             return outcome;
+        }
+        if let Some(text) = run.turn.yields.answer() {
+            let text = text.to_owned();
+            if !text.is_empty() {
+                run.ports.sink.emit(TurnEvent::Text(text.clone()));
+            }
+            let message = AssistantMessage { text, ..Default::default() };
+            return TurnOutcome::Answer { message, usage: run.usage };
         }
     }
     TurnOutcome::StepLimit { max_steps: run.turn.limits.max_steps, usage: run.usage }
@@ -98,6 +109,17 @@ impl Running<'_> {
             };
             return Err(TurnOutcome::Failed { error, text, usage: self.usage });
         }
+    }
+
+    /// Adds what the run is to be told, as the journal's projection does.
+    async fn told(&mut self) -> Result<(), TurnOutcome> {
+        let records = self.ports.journal.notices().await;
+        let records = records.map_err(|error| TurnOutcome::Storage { error, usage: self.usage })?;
+        for record in records {
+            let Record::Notices { notices } = record else { continue };
+            tell(&mut self.turn.history, &Notice::told(&notices));
+        }
+        Ok(())
     }
 
     /// Journals the message, runs its tools in their order and journals each result.
@@ -176,6 +198,24 @@ impl Running<'_> {
     fn cancelled(&self) -> TurnOutcome {
         TurnOutcome::Cancelled { text: String::new(), usage: self.usage }
     }
+}
+
+/// Adds a text to what the model is to answer anyway: some providers take no question between the results
+/// of tools and the answer.
+fn tell(history: &mut Vec<Arc<Message>>, told: &str) {
+    let text = match history.last_mut().map(Arc::make_mut) {
+        Some(Message::User { text }) => text,
+        Some(Message::Tool { results }) => match results.last_mut() {
+            Some(result) => &mut result.content,
+            None => return,
+        },
+        Some(Message::Assistant { .. }) | None => {
+            history.push(Arc::new(Message::User { text: told.to_owned() }));
+            return;
+        }
+    };
+    text.push_str("\n\n");
+    text.push_str(told);
 }
 
 async fn after_cancel(cancel: &tokio_util::sync::CancellationToken) {

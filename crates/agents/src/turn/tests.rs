@@ -22,6 +22,9 @@ struct World {
     cancel: CancellationToken,
     limits: TurnLimits,
     held: CapabilitySet,
+    /// What is told after the first result of a tool.
+    waiting: Mutex<Vec<Record>>,
+    yields: YieldFlag,
 }
 
 impl Default for World {
@@ -33,6 +36,8 @@ impl Default for World {
             held: CapabilitySet::of(&[Capability::SessionsStatus]),
             limits: TurnLimits::default(),
             records: Mutex::default(),
+            waiting: Mutex::default(),
+            yields: YieldFlag::default(),
         }
     }
 }
@@ -48,6 +53,15 @@ impl Journal for World {
             }
         };
         std::future::ready(result).boxed()
+    }
+
+    fn notices(&self) -> BoxFuture<'_, Result<Vec<Record>, JournalError>> {
+        let mut all = self.records.lock().unwrap();
+        let answered = all.iter().any(|record| matches!(record, Record::ToolResult(_)));
+        let told =
+            if answered { std::mem::take(&mut *self.waiting.lock().unwrap()) } else { vec![] };
+        all.extend(told.iter().cloned());
+        std::future::ready(Ok(told)).boxed()
     }
 }
 
@@ -137,6 +151,7 @@ impl World {
             model,
             system: "".into(),
             toolbox: &toolbox,
+            yields: self.yields.clone(),
         };
         run_turn(turn, Ports { gate: self, journal: self, sink: self }).await
     }
@@ -293,4 +308,35 @@ fn a_turn_can_move_between_threads() {
         run_turn(turn, ports)
     }
     let _: fn(_, _) -> _ = check;
+}
+
+/// What comes while a tool runs is told before the model is asked again, once.
+#[tokio::test]
+async fn a_turn_is_told_between_its_steps() {
+    let world = World::default();
+    let notice = openclaw_sessions::Notice {
+        run: "c1".into(),
+        child: "agent:main:subagent:c".into(),
+        label: "look".into(),
+        status: openclaw_sessions::RunStatus::Ok,
+        text: "It is blue.".into(),
+    };
+    *world.waiting.lock().unwrap() = vec![Record::Notices { notices: vec![notice] }];
+    let outcome = world.play(&format!("{}{THEN_DONE}", calls(&["echo"]))).await;
+    let said = answer(&outcome);
+    assert!(
+        said.contains("[look, run c1, session agent:main:subagent:c: ok]\nIt is blue."),
+        "{said}"
+    );
+    let kinds: Vec<_> = world.records.lock().unwrap().iter().map(std::mem::discriminant).collect();
+    assert_eq!(kinds.len(), 3, "the call, its result, and the notice");
+}
+
+#[tokio::test]
+async fn a_turn_that_yields_ends_after_its_calls() {
+    let world = World::default();
+    world.yields.set("Later.".into());
+    let outcome = world.play(&format!("{}{THEN_DONE}", calls(&["echo", "fail"]))).await;
+    assert_eq!(answer(&outcome), "Later.");
+    assert_eq!(world.results().len(), 2, "no call is without its result");
 }

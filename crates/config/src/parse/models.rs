@@ -101,7 +101,8 @@ fn provider(section: &Section<'_>, faults: &mut Faults<'_>) -> Option<Provider> 
     }
 }
 
-fn missing(
+/// Reports that a table lacks a key.
+pub(super) fn missing(
     section: &Section<'_>,
     key: &'static str,
     example: &'static str,

@@ -63,6 +63,20 @@ impl Journal for FencedJournal<'_> {
             }
         })
     }
+
+    fn notices(&self) -> BoxFuture<'_, Result<Vec<Record>, JournalError>> {
+        Box::pin(async move {
+            match self.store.take_notices(self.fence, clock::now()).await {
+                Ok(told) => {
+                    let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+                    written.extend(told.iter().cloned());
+                    Ok(told)
+                }
+                Err(ActError::Failed(_) | ActError::Denied(_)) => Err(JournalError::Fenced),
+                Err(ActError::Store(error)) => Err(JournalError::Storage(error.to_string())),
+            }
+        })
+    }
 }
 
 /// Decides about each tool call of a run: as the run, on behalf of whoever it runs for.
@@ -83,7 +97,10 @@ impl ToolGate for RunGate<'_> {
             let decided = match target.capability {
                 // What only reads is recorded when it is refused.
                 //= docs/threat-model.md#T19
-                Capability::FilesRead | Capability::SessionsStatus => {
+                Capability::FilesRead
+                | Capability::SessionsRead
+                | Capability::SessionsSpawn
+                | Capability::SessionsStatus => {
                     self.store.view(&self.caller, &Peek::<InvokeTool>(target), now).await
                 }
                 Capability::AuditSeal
@@ -92,7 +109,9 @@ impl ToolGate for RunGate<'_> {
                 | Capability::ExecUnsandboxed
                 | Capability::FilesWrite
                 | Capability::NetFetch
-                | Capability::RunsRecover => {
+                | Capability::RunsContinue
+                | Capability::RunsRecover
+                | Capability::SessionsReap => {
                     self.store.act(&self.caller, Note::<InvokeTool>(target), now).await
                 }
             };

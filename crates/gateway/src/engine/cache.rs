@@ -23,23 +23,38 @@ struct Cached {
 
 #[derive(Debug)]
 struct History {
-    /// The journal's last entry that is in it.
-    entry: u64,
+    place: Place,
     projection: Projection,
     used: u64,
 }
 
+/// Which part of which conversation a history is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Place {
+    /// The conversation: one that was deleted and made anew under its key is another.
+    pub(super) generation: i64,
+    /// The first entry of the journal that is in it.
+    pub(super) from: u64,
+    /// The last one.
+    pub(super) to: u64,
+}
+
 impl HistoryCache {
-    /// Takes out a conversation that reaches exactly to this journal entry. Only the run that holds
+    /// Takes out a conversation that is exactly this part of this journal. Only the run that holds
     /// the session's fence asks, so what is taken cannot go stale.
-    pub(super) fn take(&self, session: &SessionKey, entry: u64) -> Option<Projection> {
+    pub(super) fn take(&self, session: &SessionKey, place: Place) -> Option<Projection> {
         let mut cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let history = cached.histories.remove(session)?;
-        (history.entry == entry).then_some(history.projection)
+        (history.place == place).then_some(history.projection)
     }
 
-    /// Keeps a conversation that reaches to this journal entry.
-    pub(super) fn keep(&self, session: SessionKey, entry: u64, mut projection: Projection) {
+    /// Forgets a conversation.
+    pub(super) fn forget(&self, session: &SessionKey) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).histories.remove(session);
+    }
+
+    /// Keeps a conversation that is this part of its journal.
+    pub(super) fn keep(&self, session: SessionKey, place: Place, mut projection: Projection) {
         projection.trim(&WindowLimits::default());
         if projection.bytes() > MAX_BYTES {
             return;
@@ -47,7 +62,7 @@ impl HistoryCache {
         let mut cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         cached.uses = cached.uses.saturating_add(1);
         let used = cached.uses;
-        cached.histories.insert(session, History { entry, projection, used });
+        cached.histories.insert(session, History { place, projection, used });
         if cached.histories.len() > MAX_SESSIONS {
             let oldest = cached.histories.iter().min_by_key(|(_, history)| history.used);
             if let Some(key) = oldest.map(|(key, _)| key.clone()) {

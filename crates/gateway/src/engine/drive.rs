@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use openclaw_agents::tools::RunStatus as ToolStatus;
-use openclaw_agents::{Ports, Turn, TurnLimits, TurnOutcome, run_turn};
+use openclaw_agents::tools::{Delegation, RunStatus as ToolStatus, YieldFlag};
+use openclaw_agents::{Model, Ports, Turn, TurnLimits, TurnOutcome, run_turn};
+use openclaw_config::ModelName;
 use openclaw_scopes::Caller;
 use openclaw_sessions::{
     AssistantMessage, Projection, Record, RunStatus, Running, Terminal, Usage, WindowLimits, window,
@@ -14,7 +15,9 @@ use openclaw_sessions::{
 use openclaw_store::{ActError, Ending, RunError, RunView, Started, StoreError, Ticket};
 
 use super::adapters::{FencedJournal, LiveStatus, RunGate};
+use super::cache::Place;
 use super::live::{Live, Stop};
+use super::port::RunDelegation;
 use super::{Engine, now};
 use crate::roster::Worker;
 
@@ -34,13 +37,21 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 impl Engine {
     /// Drives a run to its end, whatever happens on the way.
     pub(super) async fn drive(&self, live: Arc<Live>, worker: Arc<Worker>, begin: Begin) {
+        let session = match &begin {
+            Begin::Now(started) => started.view.session.clone(),
+            Begin::InTurn(ticket) => ticket.session.clone(),
+        };
         let view = match begin {
             Begin::Now(started) => self.work(&live, &worker, *started).await,
             Begin::InTurn(ticket) => self.wait_and_work(&live, &worker, ticket).await,
         };
         // First out of the list, then told: whoever is told finds the end in the store.
         self.dismiss(&live);
+        let has_ended = view.is_some();
         live.end(view);
+        if has_ended {
+            self.after(live.run(), &session).await;
+        }
     }
 
     async fn wait_and_work(&self, live: &Live, worker: &Worker, ticket: Ticket) -> Option<RunView> {
@@ -109,7 +120,9 @@ impl Engine {
         if before == 0 {
             return Ok(Projection::default());
         }
-        if let Some(projection) = self.0.cache.take(&started.view.session, before) {
+        let place =
+            Place { generation: started.generation, from: started.context_from, to: before };
+        if let Some(projection) = self.0.cache.take(&started.view.session, place) {
             return Ok(projection);
         }
         tracing::debug!(run.id = %live.run(), "the history is read again");
@@ -117,6 +130,22 @@ impl Engine {
         let mut projection = Projection::default();
         records.iter().for_each(|entry| projection.push(&entry.record));
         Ok(projection)
+    }
+
+    /// Returns the model that answers: of the task, of the conversation, else of the agent. One that is not
+    /// configured any more gives way to the agent's.
+    fn model_of(&self, worker: &Worker, started: &Started) -> Arc<dyn Model> {
+        let of_task = started.delegated.as_ref().map(|given| given.model.as_str());
+        let named = of_task.filter(|name| !name.is_empty()).unwrap_or(&started.model);
+        if named.is_empty() {
+            return Arc::clone(&worker.model);
+        }
+        let chosen =
+            ModelName::parse(named).ok().and_then(|name| self.roster().chain(worker, &name));
+        chosen.unwrap_or_else(|| {
+            tracing::warn!(run.id = %started.view.run, model = named, "a model is not configured any more");
+            Arc::clone(&worker.model)
+        })
     }
 
     async fn turn(
@@ -127,31 +156,55 @@ impl Engine {
         projection: &Projection,
         journal: &FencedJournal<'_>,
     ) -> TurnOutcome {
+        let model = self.model_of(worker, started);
         let base = ToolStatus {
             agent: worker.agent.id.clone(),
             input_tokens: 0,
-            model: worker.model.name().to_owned(),
+            model: model.name().to_owned(),
             output_tokens: 0,
             run: live.run().clone(),
             session: started.view.session.clone(),
             started: started.running.started_at,
         };
         let status = LiveStatus { base, usage: Arc::clone(&journal.usage) };
-        let toolbox = worker.toolbox(live.run().clone(), Arc::new(status));
+        // A sub-agent has what it was given, and no more than its agent has by now.
+        let capabilities = match &started.delegated {
+            None => worker.capabilities(),
+            Some(given) => worker.capabilities().delegated(given.capabilities),
+        };
         let caller = Caller::run(
             live.run().clone(),
             started.view.session.clone(),
             started.grant.clone(),
-            worker.capabilities(),
+            capabilities,
         );
+        let delegation: Arc<dyn Delegation> = Arc::new(RunDelegation {
+            engine: self.clone(),
+            caller: caller.clone(),
+            capabilities,
+            agent: worker.agent.id.clone(),
+            run: live.run().clone(),
+            session: started.view.session.clone(),
+        });
+        let yields = YieldFlag::default();
+        let toolbox = worker.toolbox(live.run().clone(), Arc::new(status), &delegation, &yields);
+        let (toolbox, system) = match &started.delegated {
+            None => (toolbox, worker.prompt()),
+            Some(given) => {
+                let toolbox = toolbox.only(|name| given.tools.iter().any(|tool| tool == name));
+                let system = worker.prompt_for(&toolbox.specs());
+                (toolbox, system)
+            }
+        };
         let gate = RunGate { caller, store: &self.0.store };
         let turn = Turn {
-            model: &*worker.model,
+            model: &*model,
             toolbox: &toolbox,
-            system: worker.prompt(),
+            system,
             history: window(&projection.messages(), &WindowLimits::default()),
             limits: TurnLimits::default(),
             cancel: live.cancel().clone(),
+            yields,
         };
         let ports = Ports { journal, gate: &gate, sink: live };
         // A panic takes down its run and nothing else: what it touched is dropped with it.
@@ -195,7 +248,12 @@ impl Engine {
                         let status = ending.terminal.status();
                         let error = (!ending.error.is_empty()).then(|| ending.error.clone());
                         projection.push(&Record::Final { status, error });
-                        self.0.cache.keep(started.view.session.clone(), entry, projection);
+                        let place = Place {
+                            generation: started.generation,
+                            from: started.context_from,
+                            to: entry,
+                        };
+                        self.0.cache.keep(started.view.session.clone(), place, projection);
                     }
                     return Some(started.view.ended(&ending, at));
                 }

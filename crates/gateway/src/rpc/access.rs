@@ -245,7 +245,7 @@ fn shown(caller: &Caller, held: &Held) -> v1::ShowAccessResponse {
         matches!(row.surface, Surface::Rpc(_))
             && row.cases.iter().any(|case| {
                 let scope = case.requires.scope();
-                case.actor == ActorRule::Never
+                matches!(case.actor, ActorRule::CapabilityOrScope(_) | ActorRule::Never)
                     && scope.is_none_or(|scope| held.effective.satisfies(scope))
                     && (held.token.is_none() || case.tokens == Tokens::Allowed)
             })
@@ -282,7 +282,9 @@ fn response(about: &Caller, explanation: &Explanation, standing: &Standing) -> v
         when: verdict.case.when.into(),
         requires: policy::requirement(verdict.case.requires),
         internal: match verdict.case.actor {
-            ActorRule::Capability(capability) => capability.name().into(),
+            ActorRule::Capability(capability) | ActorRule::CapabilityOrScope(capability) => {
+                capability.name().into()
+            }
             ActorRule::Never => "never".into(),
             ActorRule::Nobody => "nobody".into(),
         },

@@ -34,7 +34,7 @@ impl Runs for Core {
     ) -> Result<Response<Self::StartStream>, Status> {
         let (caller, message) = gate::admit(request)?;
         let ask = parse_start(message)?;
-        let target = SessionTarget { key: ask.session.clone(), owner: None };
+        let target = SessionTarget::unowned(ask.session.clone());
         let error = match self.engine.start(&caller, ask).await {
             Ok(watch) => return Ok(Response::new(Box::pin(events(watch)))),
             Err(error) => error,

@@ -1,21 +1,31 @@
 //! Conversations over the wire.
 
+use openclaw_config::ModelName;
 use openclaw_proto::v1;
 use openclaw_proto::v1::sessions_server::Sessions;
-use openclaw_scopes::method::{CreateSession, ListSessions, Method as _, ReadHistory, ReadSession};
+use openclaw_scopes::method::{
+    CreateSession, ListSessions, Method as _, PatchSession as PatchMethod, ReadHistory, ReadSession,
+};
 use openclaw_scopes::target::SessionTarget;
 use openclaw_scopes::{AgentId, Timestamp};
 use openclaw_store::{
-    Activity, CreateSession as Create, GetSession, History, SessionCursor, SessionFilter,
+    Activity, Archive, Archived, CreateSession as Create, DeleteSession, GetSession, History,
+    Patch, PatchSession, Reset, ResetSession, SessionCursor, SessionFilter, UndoReset,
 };
 use tonic::{Request, Response, Status};
 
 use crate::core::Core;
 use crate::respond::{self, Reply};
-use crate::{clock, convert, digest, gate};
+use crate::{clock, convert, digest, gate, purge};
 
 /// Bytes of a label at most (`runtime.md` §1.8 of the reference).
 const MAX_LABEL: usize = 512;
+/// Bytes of a category at most.
+const MAX_CATEGORY: usize = 64;
+/// Bytes of a reason at most.
+const MAX_REASON: usize = 256;
+/// Entries of a conversation whose removal is waited for.
+const AT_ONCE: u64 = 200;
 
 #[tonic::async_trait]
 impl Sessions for Core {
@@ -30,7 +40,7 @@ impl Sessions for Core {
         let (ask, agent) = parse_create(message)?;
         if self.engine.roster().agent(&agent).is_none() {
             // Nothing was decided yet: whoever may not open conversations is told that, and only that.
-            let target = SessionTarget { key: ask.key, owner: None };
+            let target = SessionTarget::unowned(ask.key);
             drop(self.peek::<CreateSession>(&caller, target).await?);
             return Err(Reply::unknown_agent(&agent).into());
         }
@@ -85,6 +95,125 @@ impl Sessions for Core {
             next_page_token: page.next_before.map(|entry| entry.to_string()).unwrap_or_default(),
         }))
     }
+
+    async fn patch(
+        &self,
+        request: Request<v1::PatchSessionRequest>,
+    ) -> Result<Response<v1::Session>, Status> {
+        let (caller, message) = gate::admit(request)?;
+        let (key, _agent) = convert::session_key(&message.key, &message.agent_id)?;
+        let ask = PatchSession { key, patch: parse_patch(message)? };
+        if let Some(model) = ask.patch.model.as_deref().filter(|model| !model.is_empty()) {
+            let known = ModelName::parse(model).ok();
+            if known.and_then(|name| self.engine.roster().model(&name)).is_none() {
+                let target = SessionTarget::unowned(ask.key);
+                drop(self.peek::<PatchMethod>(&caller, target).await?);
+                let text = format!("no model `{}` is configured", model.escape_debug());
+                return Err(Reply::invalid(text).next("openclaw models list").into());
+            }
+        }
+        let session = self.perform(&caller, ask, clock::now(), respond::session).await?;
+        Ok(Response::new(convert::session(session)))
+    }
+
+    async fn reset(
+        &self,
+        request: Request<v1::ResetSessionRequest>,
+    ) -> Result<Response<v1::ResetSessionResponse>, Status> {
+        let (caller, message) = gate::admit(request)?;
+        let (key, _agent) = convert::session_key(&message.key, &message.agent_id)?;
+        let reason = message.reason;
+        if reason.len() > MAX_REASON || reason.chars().any(char::is_control) {
+            let text = format!("a reason is at most {MAX_REASON} bytes without control characters");
+            return Err(Reply::invalid(text).next("say it shorter with --reason").into());
+        }
+        let ask = ResetSession { key, reason };
+        let reset = self.perform(&caller, ask, clock::now(), respond::session).await?;
+        self.engine.ended_outside(&reset.ended).await;
+        Ok(Response::new(reset_response(reset)))
+    }
+
+    async fn undo_reset(
+        &self,
+        request: Request<v1::UndoResetRequest>,
+    ) -> Result<Response<v1::ResetSessionResponse>, Status> {
+        let (caller, message) = gate::admit(request)?;
+        let (key, _agent) = convert::session_key(&message.key, &message.agent_id)?;
+        let reset = self.perform(&caller, UndoReset(key), clock::now(), respond::session).await?;
+        Ok(Response::new(reset_response(reset)))
+    }
+
+    async fn delete(
+        &self,
+        request: Request<v1::DeleteSessionRequest>,
+    ) -> Result<Response<v1::DeleteSessionResponse>, Status> {
+        let (caller, message) = gate::admit(request)?;
+        let (key, _agent) = convert::session_key(&message.key, &message.agent_id)?;
+        let archive = if message.no_archive { Archive::Drop } else { Archive::Keep };
+        let ask = DeleteSession { key, archive };
+        let deleted = self.perform(&caller, ask, clock::now(), respond::session).await?;
+        // From here on nothing of it can be written any more; what still works is waited for.
+        self.engine.ended_outside(&deleted.ended).await;
+        self.engine.forget(&deleted.key);
+        let state_dir = &self.around.state_dir;
+        let (archive_path, purged) = match deleted.left {
+            None => (None, true),
+            Some(left) => {
+                let kept =
+                    (left.archive == Archive::Keep).then(|| purge::archive_path(state_dir, &left));
+                let small = left.entries <= AT_ONCE;
+                let (store, state_dir) = (self.store.clone(), state_dir.clone());
+                let work = async move {
+                    let purged = purge::purge(&store, &state_dir, &left).await;
+                    let is_gone = purged.is_ok();
+                    purge::log(&left, purged);
+                    is_gone
+                };
+                // A long conversation takes its time, and is out of sight already.
+                let is_gone = if small { work.await } else { self.engine.later(work) };
+                (kept, is_gone)
+            }
+        };
+        Ok(Response::new(v1::DeleteSessionResponse {
+            key: deleted.key.to_string(),
+            entries: deleted.entries,
+            ended_run_ids: deleted.ended.iter().map(|ended| ended.run.to_string()).collect(),
+            archive_path: archive_path
+                .map(|path| path.to_string_lossy().into_owned())
+                .unwrap_or_default(),
+            purged,
+        }))
+    }
+}
+
+fn reset_response(reset: Reset) -> v1::ResetSessionResponse {
+    v1::ResetSessionResponse {
+        session: Some(convert::session(reset.session)),
+        number: reset.number,
+        context_from: reset.context_from,
+        ended_run_ids: reset.ended.iter().map(|ended| ended.run.to_string()).collect(),
+    }
+}
+
+fn parse_patch(message: v1::PatchSessionRequest) -> Result<Patch, Reply> {
+    let v1::PatchSessionRequest { key: _, agent_id: _, label, category, pinned, archived, model } =
+        message;
+    for (name, text, max) in [("label", &label, MAX_LABEL), ("category", &category, MAX_CATEGORY)] {
+        let text = text.as_deref().unwrap_or_default();
+        if text.len() > max || text.chars().any(char::is_control) {
+            let text = format!("{name} is at most {max} bytes without control characters");
+            return Err(Reply::invalid(text).next("choose a shorter one"));
+        }
+    }
+    if label.is_none()
+        && category.is_none()
+        && pinned.is_none()
+        && archived.is_none()
+        && model.is_none()
+    {
+        return Err(Reply::invalid("nothing is to change").next("openclaw sessions --help"));
+    }
+    Ok(Patch { label, category, pinned, archived, model })
 }
 
 fn parse_create(message: v1::CreateSessionRequest) -> Result<(Create, AgentId), Reply> {
@@ -109,7 +238,13 @@ fn parse_list(message: v1::ListSessionsRequest) -> Result<SessionFilter, Reply> 
     };
     let activity = if message.active_only { Activity::Active } else { Activity::Any };
     let limit = convert::page_size(message.page_size)?;
-    Ok(SessionFilter { agent, search: message.search, activity, after, limit })
+    let archived = match v1::list_sessions_request::Archived::try_from(message.archived) {
+        Ok(v1::list_sessions_request::Archived::Unspecified) => Archived::No,
+        Ok(v1::list_sessions_request::Archived::Only) => Archived::Only,
+        Ok(v1::list_sessions_request::Archived::All) => Archived::Too,
+        Err(unknown) => return Err(Reply::invalid(unknown.to_string())),
+    };
+    Ok(SessionFilter { agent, search: message.search, activity, archived, after, limit })
 }
 
 fn cursor(token: &str) -> Option<SessionCursor> {

@@ -3,8 +3,8 @@
 use super::{ADMIN, OPEN, READ, SESSIONS_READ, WRITE};
 use super::{ActorRule, Case, Method, Requirement, Row, Surface, Tokens, sealed};
 use crate::target::{
-    AgentTarget, AuditRange, Authority, Listed, RunTarget, SessionTarget, Subject, ToolTarget,
-    Whole,
+    AgentTarget, AuditRange, Authority, Keeping, Listed, RunTarget, SessionTarget, SpawnTarget,
+    Subject, ToolTarget, Whole,
 };
 use crate::{Capability, GrantHolder, Scope, ScopeSet};
 
@@ -152,6 +152,28 @@ methods! {
     ReadSession(SessionTarget) = "sessions.get", "/openclaw.v1.Sessions/Get": [SESSIONS_READ] by sessions_read;
     /// Returns what was said in a conversation.
     ReadHistory(SessionTarget) = "sessions.history", "/openclaw.v1.Sessions/History": [SESSIONS_READ] by sessions_read;
+    /// Changes what a conversation is called, where it is kept, and which model answers in it.
+    PatchSession(SessionTarget) = "sessions.patch", "/openclaw.v1.Sessions/Patch": [WRITE] by write;
+    /// Begins a conversation anew; what was said stays, and is not shown to the model any more.
+    ResetSession(SessionTarget) = "sessions.reset", "/openclaw.v1.Sessions/Reset": [OWN_SESSION, OTHERS_SESSION] by own_session;
+    /// Takes the last reset back.
+    UndoReset(SessionTarget) = "sessions.undoReset", "/openclaw.v1.Sessions/UndoReset": [OWN_SESSION, OTHERS_SESSION] by own_session;
+    /// Ends what goes on in a conversation, and removes it.
+    DeleteSession(SessionTarget) = "sessions.delete", "/openclaw.v1.Sessions/Delete": [OWN_SESSION, OTHERS_SESSION, REAP] by delete_session;
+    /// Delegates a task to a sub-agent.
+    SpawnChild(SpawnTarget) = "sessions.spawn", "/openclaw.v1.Subagents/Spawn": [SPAWN] by spawn;
+    /// Lists sub-agents.
+    ListChildren(Whole) = "subagents.list", "/openclaw.v1.Subagents/List": [READ] by read;
+    /// Shows one sub-agent, with what came of it.
+    ReadChild(RunTarget) = "subagents.get", "/openclaw.v1.Subagents/Get": [READ] by read;
+    /// Ends a sub-agent and all below it.
+    CancelChild(RunTarget) = "subagents.cancel", "/openclaw.v1.Subagents/Cancel": [OWN_RUN, OTHERS_RUN] by own_run;
+    /// Hands over again what could not be handed over.
+    RetryChild(RunTarget) = "subagents.retry", "/openclaw.v1.Subagents/Retry": [OWN_RUN, OTHERS_RUN] by own_run;
+    /// Gives up what could not be handed over.
+    DiscardChild(RunTarget) = "subagents.discard", "/openclaw.v1.Subagents/Discard": [OWN_RUN, OTHERS_RUN] by own_run;
+    /// Goes on with a conversation whose sub-agents have something to tell.
+    ContinueSession(SessionTarget) = "sessions.continue", internal: [CONTINUE] by continue_case;
     /// Runs an agent's turn in a conversation.
     StartRun(SessionTarget) = "agent", "/openclaw.v1.Runs/Start": [WRITE] by write;
     /// Waits for the end of a run, without touching it.
@@ -167,7 +189,7 @@ methods! {
     /// Streams the audit log with what is needed to verify it elsewhere.
     ExportAudit(Whole) = "audit.export", "/openclaw.v1.Audit/Export": [ADMIN] by admin;
     /// Calls a tool in a run.
-    InvokeTool(ToolTarget) = "tools.invoke", internal: [EXEC_SANDBOXED, EXEC_UNSANDBOXED, FILES_READ, FILES_WRITE, NET_FETCH, SESSIONS_STATUS] by tool_case;
+    InvokeTool(ToolTarget) = "tools.invoke", internal: [EXEC_SANDBOXED, EXEC_UNSANDBOXED, FILES_READ, FILES_WRITE, NET_FETCH, SESSIONS_READ_TOOL, SESSIONS_SPAWN, SESSIONS_STATUS] by tool_case;
     /// Ends runs that a crash or a drain left behind.
     RecoverRuns(Whole) = "runs.recover", internal: [RECOVER] by recover_case;
     /// Seals audit rows that have outlived their retention.
@@ -254,6 +276,53 @@ fn of_others(target: &Authority, holder: &GrantHolder) -> ScopeSet {
     if is_own(target, holder) { target.granted } else { both(target, holder) }
 }
 
+/// "Delete what I created" is not "delete anything" with a check afterwards: it is a requirement of its
+/// own.
+//= docs/threat-model.md#T31
+const OWN_SESSION: Case = WRITE.when("own session");
+const OTHERS_SESSION: Case = ADMIN.when("session of others");
+/// What was made for one piece of work is removed by the gateway itself, and nothing else is.
+const REAP: Case =
+    Case::internal(Capability::SessionsReap, Requirement::Nothing).when("passing session");
+
+fn own_session(target: &SessionTarget, holder: &GrantHolder) -> &'static Case {
+    if target.owner.as_ref() == Some(holder) { &OWN_SESSION } else { &OTHERS_SESSION }
+}
+
+fn delete_session(target: &SessionTarget, holder: &GrantHolder) -> &'static Case {
+    match (holder, target.keeping) {
+        (GrantHolder::Gateway, Keeping::Passing) => &REAP,
+        (
+            GrantHolder::Device(_)
+            | GrantHolder::Gateway
+            | GrantHolder::Owner
+            | GrantHolder::Plugin(_)
+            | GrantHolder::Token(_),
+            _,
+        ) => own_session(target, holder),
+    }
+}
+
+const SPAWN: Case = Case::shared(Capability::SessionsSpawn, Scope::Write);
+
+fn spawn<T>(_: &T, _: &GrantHolder) -> &'static Case {
+    &SPAWN
+}
+
+/// A run cancels what its own conversation delegated, and the gateway looks that it is that.
+const OWN_RUN: Case = Case::shared(Capability::SessionsSpawn, Scope::Write).when("own run");
+const OTHERS_RUN: Case = ADMIN.when("run of others");
+
+fn own_run(target: &RunTarget, holder: &GrantHolder) -> &'static Case {
+    if target.owner.as_ref() == Some(holder) { &OWN_RUN } else { &OTHERS_RUN }
+}
+
+const CONTINUE: Case = Case::internal(Capability::RunsContinue, WRITES);
+
+fn continue_case<T>(_: &T, _: &GrantHolder) -> &'static Case {
+    &CONTINUE
+}
+
 const AUDIT_OWN: Case = READ.when("own rows");
 const AUDIT_ALL: Case = ADMIN.when("all rows");
 
@@ -273,6 +342,8 @@ const EXEC_UNSANDBOXED: Case =
 const FILES_READ: Case = Case::internal(Capability::FilesRead, WRITES);
 const FILES_WRITE: Case = Case::internal(Capability::FilesWrite, WRITES);
 const NET_FETCH: Case = Case::internal(Capability::NetFetch, WRITES);
+const SESSIONS_READ_TOOL: Case = Case::internal(Capability::SessionsRead, WRITES);
+const SESSIONS_SPAWN: Case = Case::internal(Capability::SessionsSpawn, WRITES);
 const SESSIONS_STATUS: Case = Case::internal(Capability::SessionsStatus, WRITES);
 const RECOVER: Case = Case::internal(Capability::RunsRecover, Requirement::Nothing);
 const SEAL: Case = Case::internal(Capability::AuditSeal, Requirement::Nothing);
@@ -291,8 +362,14 @@ const fn tool_case(target: &ToolTarget, _: &GrantHolder) -> &'static Case {
         Capability::FilesRead => &FILES_READ,
         Capability::FilesWrite => &FILES_WRITE,
         Capability::NetFetch => &NET_FETCH,
+        Capability::SessionsRead => &SESSIONS_READ_TOOL,
+        Capability::SessionsSpawn => &SESSIONS_SPAWN,
         Capability::SessionsStatus => &SESSIONS_STATUS,
-        Capability::AuditSeal | Capability::DevicesAdmit | Capability::RunsRecover => &NO_TOOL,
+        Capability::AuditSeal
+        | Capability::DevicesAdmit
+        | Capability::RunsContinue
+        | Capability::RunsRecover
+        | Capability::SessionsReap => &NO_TOOL,
     }
 }
 

@@ -60,6 +60,17 @@ pub enum ChatType {
     Group,
 }
 
+impl ChatType {
+    /// Returns the word for it in a key.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Channel => "channel",
+            Self::Direct => "direct",
+            Self::Group => "group",
+        }
+    }
+}
+
 /// The conversation to which a key leads.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Route<'a> {
@@ -234,6 +245,33 @@ pub fn agent_of(key: &SessionKey) -> Result<AgentId, KeyError> {
 /// Decides what kind of session a key names; [`KeyClass::Other`] where it is not canonical.
 pub fn classify(key: &SessionKey) -> KeyClass {
     ParsedKey::of(key).map_or(KeyClass::Other, |parsed| parsed.class())
+}
+
+/// Whether a key names a session that was made for one piece of work, and that nobody keeps: of a
+/// sub-agent, a job, a hook or a plugin.
+pub fn is_passing(key: &SessionKey) -> bool {
+    ParsedKey::of(key).is_ok_and(|parsed| match parsed.class() {
+        KeyClass::Cron
+        | KeyClass::CronRun
+        | KeyClass::Hook
+        | KeyClass::InternalEffects
+        | KeyClass::Plugin
+        | KeyClass::Subagent => true,
+        KeyClass::Acp
+        | KeyClass::Channel
+        | KeyClass::Dashboard
+        | KeyClass::Direct
+        | KeyClass::Explicit
+        | KeyClass::Global
+        | KeyClass::Group
+        | KeyClass::Harness
+        | KeyClass::Heartbeat
+        | KeyClass::Incognito
+        | KeyClass::Main
+        | KeyClass::Other
+        | KeyClass::Thread
+        | KeyClass::Unknown => false,
+    })
 }
 
 /// Whether a key names the main session of an agent.

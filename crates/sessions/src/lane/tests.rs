@@ -36,6 +36,32 @@ fn drain(lanes: &mut Lanes) -> String {
     order.join(" ")
 }
 
+/// Conversations that wait for their sub-agents hold up none of them, and jobs hold up nobody.
+#[test]
+fn each_class_has_room_of_its_own() {
+    let key = |rest: &str| SessionKey::parse(&format!("agent:main:{rest}")).unwrap();
+    let limits = LaneLimits {
+        background: count(1),
+        subagents: count(2),
+        ..LaneLimits::with_concurrency(count(1))
+    };
+    let mut lanes = Lanes::new(limits);
+    let sessions =
+        ["main", "explicit:a", "subagent:a", "subagent:b", "subagent:c", "cron:j:run:1", "hook:h"];
+    for (at, session) in sessions.iter().enumerate() {
+        lanes.enqueue(key(session), run(at)).unwrap();
+    }
+    let mut running = Vec::new();
+    while let Some(turn) = lanes.start_next() {
+        running.push(turn.session.to_string().trim_start_matches("agent:main:").to_owned());
+    }
+    assert_eq!(running, ["cron:j:run:1", "main", "subagent:a", "subagent:b"]);
+    assert_eq!((lanes.running(), lanes.waiting()), (4, 3));
+    assert!(lanes.finish(&run(3)));
+    assert_eq!(lanes.start_next().unwrap().session, key("subagent:c"));
+    assert_eq!(lanes.start_next(), None, "the others' room is not taken");
+}
+
 #[test]
 fn concurrency_grows_with_the_machine() {
     for (cpus, runs) in [(1, 8), (2, 8), (3, 12), (64, 256), (usize::MAX, usize::MAX)] {
@@ -131,9 +157,9 @@ proptest! {
     #[test]
     fn lanes_do_what_a_simple_model_does(steps in steps(), concurrency in 1..5_usize) {
         let limits = LaneLimits {
-            concurrency: count(concurrency),
             waiting: 12,
             waiting_per_session: 4,
+            ..LaneLimits::with_concurrency(count(concurrency))
         };
         let mut lanes = Lanes::new(limits);
         // The model: what waits per session, and what runs, with how often others went first.

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use expect_test::{Expect, expect};
 
 use super::project;
-use crate::{AssistantMessage, Message, Record, RunStatus, ToolCall, ToolOutcome, ToolResult};
+use crate::{
+    AssistantMessage, Message, Notice, Record, RunStatus, ToolCall, ToolOutcome, ToolResult,
+};
 use dialect::{check_anthropic, check_openai};
 
 fn ask(text: &str) -> Record {
@@ -35,6 +37,18 @@ fn result(id: &str, content: &str) -> Record {
         outcome: ToolOutcome::Ok,
         content: content.into(),
     })
+}
+
+fn notices(text: &str) -> Record {
+    Record::Notices {
+        notices: vec![Notice {
+            run: "r".into(),
+            child: "agent:main:subagent:a".into(),
+            label: String::new(),
+            status: RunStatus::Ok,
+            text: text.into(),
+        }],
+    }
 }
 
 fn end(status: RunStatus) -> Record {

@@ -12,7 +12,7 @@ const SINGLES_PER_MINUTE: u64 = 20;
 /// Kinds of refusals that are told apart within a minute; more share one row. Bounds memory against
 /// a client that invents principals or sources. Strangers have half of them, so that they cannot
 /// push a known principal's refusals out of the log.
-const MAX_KINDS: usize = 1024;
+const MAX_KINDS: usize = 4096;
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// What makes two refusals equal: who, what, why.

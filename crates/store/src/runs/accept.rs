@@ -81,35 +81,49 @@ impl Ask for AcceptRun {
             }
             sessions::insert(tx, &target.key, caller.on_behalf_of(), "", now)?;
         }
+        if sessions::is_archived(tx, &target.key)? {
+            return Err(Fault::Domain(RunError::Archived(target.key)));
+        }
         let Some((row, session)) = self.insert(tx, &caller, now)? else {
             let existing = self.existing(tx, &caller)?;
             let existing = existing.ok_or(Fault::Store(rusqlite::Error::QueryReturnedNoRows))?;
             return Ok(Applied::Unchanged(Accepted::Existing(existing)));
         };
-        let place = Place { row, session, run: &self.run, key: &target.key, grant: caller.grant() };
-        let accepted = match self.precedence {
-            Precedence::Start => {
-                let question = Question { text: self.message.clone(), accepted_at: now };
-                let started = enter(tx, &place, question, Counts::Anew, self.timeout, now)?;
-                Accepted::Started(Box::new(started))
-            }
-            // The first was answered above.
-            Precedence::None | Precedence::Wait => {
-                let sql = "UPDATE sessions SET total_runs = total_runs + 1,
-                               updated_at = max(updated_at, ?2) WHERE id = ?1";
-                tx.prepare_cached(sql)?.execute(params![session, now.as_millis()])?;
-                let view = place.view(RunStatus::Queued, now, None);
-                let ticket = Ticket { row, run: self.run.clone(), session: target.key };
-                Accepted::Waiting(view, ticket)
-            }
-        };
+        let accepted = self.enter(tx, (row, session), &caller, now)?;
         Ok(Applied::Changed(accepted))
     }
 }
 
 impl AcceptRun {
+    /// Lets a run that was written begin, or wait for its turn.
+    pub(crate) fn enter(
+        &self,
+        connection: &Connection,
+        (row, session): (i64, i64),
+        caller: &Caller,
+        now: Timestamp,
+    ) -> Result<Accepted, Fault<RunError>> {
+        let (key, grant) = (&self.session, caller.grant());
+        let place = Place { row, session, run: &self.run, key, grant };
+        match self.precedence {
+            Precedence::Start => {
+                let question = Question { text: self.message.clone(), accepted_at: now };
+                let started = enter(connection, &place, question, Counts::Anew, self.timeout, now)?;
+                Ok(Accepted::Started(Box::new(started)))
+            }
+            Precedence::None | Precedence::Wait => {
+                let sql = "UPDATE sessions SET total_runs = total_runs + 1,
+                               updated_at = max(updated_at, ?2) WHERE id = ?1";
+                connection.prepare_cached(sql)?.execute(params![session, now.as_millis()])?;
+                let view = place.view(RunStatus::Queued, now, None);
+                let ticket = Ticket { row, run: self.run.clone(), session: key.clone() };
+                Ok(Accepted::Waiting(view, ticket))
+            }
+        }
+    }
+
     /// Finds the run that this request asked for before.
-    fn existing(
+    pub(crate) fn existing(
         &self,
         connection: &Connection,
         caller: &Caller,
@@ -132,7 +146,7 @@ impl AcceptRun {
 
     /// Writes the run in the state it begins in; returns its row and its session's, or nothing
     /// when the id is taken.
-    fn insert(
+    pub(crate) fn insert(
         &self,
         connection: &Connection,
         caller: &Caller,

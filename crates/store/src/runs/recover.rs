@@ -9,6 +9,7 @@ use rusqlite::{Connection, params};
 use super::write::{Closing, Ending, end};
 use super::{RunError, RunFence, RunView, Ticket, view};
 use crate::act::{ActError, Applied, Ask, Transaction};
+use crate::children;
 use crate::error::{Fault, damaged};
 use crate::handle::Store;
 
@@ -59,17 +60,24 @@ impl Ask for AbortRun {
     }
 }
 
-fn end_waiting(
+/// Ends a run that waits; whoever delegated it is told, and what it was to be told was not read.
+pub(crate) fn end_waiting(
     connection: &Connection,
     run: &RunId,
     terminal: Terminal,
     error: &str,
     now: Timestamp,
 ) -> rusqlite::Result<usize> {
+    let status = terminal.status();
     let sql = "UPDATE runs SET status = ?2, message = '', error = ?3, ended_at = ?4
                WHERE run_id = ?1 AND status = 'queued'";
-    let values = params![run.as_str(), terminal.status().name(), error, now.as_millis()];
-    connection.prepare_cached(sql)?.execute(values)
+    let values = params![run.as_str(), status.name(), error, now.as_millis()];
+    let ended = connection.prepare_cached(sql)?.execute(values)?;
+    if ended > 0 {
+        children::child_ended_waiting(connection, run, status, error, now)?;
+        children::unread(connection, run, now)?;
+    }
+    Ok(ended)
 }
 
 impl Store {

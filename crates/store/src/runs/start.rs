@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::write::{append_text, as_text};
 use super::{RunError, RunFence, RunView, Started, Ticket};
 use crate::act::ActError;
+use crate::children;
 use crate::error::{Fault, damaged};
 use crate::grants;
 use crate::handle::Store;
@@ -96,7 +97,23 @@ pub(super) fn enter(
         return Err(Fault::Store(rusqlite::Error::InvalidQuery));
     };
     let view = place.view(RunStatus::Running, question.accepted_at, Some(now));
-    Ok(Started { fence, running, grant: place.grant.clone(), entry, message, view })
+    let sql = "SELECT context_from, model FROM sessions WHERE id = ?1";
+    let (context_from, model) = connection
+        .prepare_cached(sql)?
+        .query_row([place.session], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let delegated = children::delegated(connection, place.row)?;
+    Ok(Started {
+        fence,
+        running,
+        grant: place.grant.clone(),
+        entry,
+        message,
+        context_from,
+        generation: place.session,
+        model,
+        delegated,
+        view,
+    })
 }
 
 /// Returns the fence and the last entry of a session after a change. Asked for by itself, as
@@ -131,11 +148,13 @@ fn start_waiting(
     now: Timestamp,
 ) -> Result<Option<Started>, Fault<RunError>> {
     let sql = "SELECT session, message, timeout_ms, accepted_at FROM runs
-               WHERE id = ?1 AND status = 'queued'";
+               WHERE id = ?1 AND run_id = ?2 AND status = 'queued'";
     type Waiting = (i64, String, u64, i64);
     let waiting: Option<Waiting> = connection
         .prepare_cached(sql)?
-        .query_row([ticket.row], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+        .query_row(params![ticket.row, ticket.run.as_str()], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        })
         .optional()?;
     let Some((session, text, timeout, accepted_at)) = waiting else {
         return Ok(None);

@@ -37,7 +37,8 @@ pub struct RunView {
     pub on_behalf_of: GrantHolder,
 }
 
-const SELECT: &str = "SELECT r.id, r.run_id, s.key, r.status, j.record, r.error, r.input_tokens,
+const SELECT: &str = "SELECT r.id, r.run_id,
+    CASE WHEN s.deleted_at IS NULL THEN s.key ELSE s.former_key END, r.status, j.record, r.error, r.input_tokens,
     r.output_tokens, r.cached_tokens, r.accepted_at, r.started_at, r.ended_at, r.on_behalf_of
     FROM runs r JOIN sessions s ON s.id = r.session
     LEFT JOIN journal j ON j.session = r.session AND j.entry = r.answer_entry";
@@ -87,9 +88,10 @@ impl RunView {
 fn answer(record: &str) -> rusqlite::Result<String> {
     match serde_json::from_str(record).map_err(|error| damaged(4, error))? {
         Record::AssistantMessage(message) => Ok(message.text),
-        Record::Final { .. } | Record::ToolResult(_) | Record::UserMessage { .. } => {
-            Err(damaged(4, NotAnAnswer))
-        }
+        Record::Final { .. }
+        | Record::Notices { .. }
+        | Record::ToolResult(_)
+        | Record::UserMessage { .. } => Err(damaged(4, NotAnAnswer)),
     }
 }
 
@@ -103,7 +105,7 @@ pub(crate) fn find(connection: &Connection, run: &RunId) -> rusqlite::Result<Opt
 }
 
 /// Loads what the rules look at: the run, and on whose behalf it runs if there is one.
-pub(super) fn target(connection: &Connection, run: &RunId) -> rusqlite::Result<RunTarget> {
+pub(crate) fn target(connection: &Connection, run: &RunId) -> rusqlite::Result<RunTarget> {
     let sql = "SELECT on_behalf_of FROM runs WHERE run_id = ?1";
     let mut statement = connection.prepare_cached(sql)?;
     let owner: Option<String> = statement.query_row([run.as_str()], |row| row.get(0)).optional()?;
@@ -209,6 +211,7 @@ impl Query for RunFilter {
 
 fn page(connection: &Connection, filter: &RunFilter) -> rusqlite::Result<RunPage> {
     let mut clauses = Clauses::of(SELECT);
+    clauses.narrow("s.deleted_at IS NULL");
     if let Some(RunCursor(row)) = filter.after {
         clauses.narrow("r.id < ?").bind(row);
     }

@@ -7,6 +7,7 @@ use rusqlite::{Connection, params};
 use super::RunFence;
 use super::start::written;
 use crate::act::ActError;
+use crate::children;
 use crate::error::{Fault, damaged};
 use crate::handle::Store;
 
@@ -69,6 +70,33 @@ pub(super) fn as_text(record: &Record) -> rusqlite::Result<String> {
     serde_json::to_string(record).map_err(|error| damaged(0, error))
 }
 
+/// Appends records as part of a larger change.
+pub(crate) fn append_records(
+    connection: &Connection,
+    fence: &RunFence,
+    records: &[Record],
+    now: Timestamp,
+) -> Result<u64, Fault<FenceError>> {
+    let texts = records.iter().map(as_text).collect::<rusqlite::Result<Vec<_>>>()?;
+    append(connection, fence, &texts, now)
+}
+
+/// Ends a run that works, for a reason that came from outside: whoever drives it finds its fence gone.
+pub(crate) fn end_from_outside(
+    connection: &Connection,
+    fence: &RunFence,
+    ending: Ending,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let closing = Closing::of(ending)?;
+    match end(connection, fence, &closing, now) {
+        Ok(_) => Ok(()),
+        Err(Fault::Store(error)) => Err(error),
+        // A session that does not know its writer is a damaged row, and not a run to skip.
+        Err(Fault::Domain(error)) => Err(damaged(0, error)),
+    }
+}
+
 fn append(
     connection: &Connection,
     fence: &RunFence,
@@ -108,6 +136,8 @@ pub(super) struct Closing {
     error: String,
     last: String,
     status: RunStatus,
+    /// What whoever delegated the run is told.
+    told: String,
     usage: Usage,
 }
 
@@ -120,7 +150,12 @@ impl Closing {
         let Ending { terminal, answer, error, usage } = ending;
         let status = terminal.status();
         let shown = (!error.is_empty()).then(|| error.clone());
+        let told = match (&answer, status) {
+            (Some(answer), RunStatus::Ok) => answer.text.clone(),
+            (None | Some(_), _) => error.clone(),
+        };
         Ok(Self {
+            told,
             answer: answer.map(|answer| as_text(&Record::AssistantMessage(answer))).transpose()?,
             error,
             last: as_text(&Record::Final { status, error: shown })?,
@@ -180,5 +215,6 @@ pub(super) fn end(
         usage.output_tokens,
         usage.cached_tokens,
     ])?;
+    children::child_ended(connection, fence.run, closing.status, &closing.told, now)?;
     Ok(last)
 }

@@ -28,6 +28,8 @@ pub struct SessionFilter {
     pub search: String,
     /// Only those in which a run works or waits.
     pub activity: Activity,
+    /// Whether those that were put away are wanted.
+    pub archived: Archived,
     /// Only those after this place; `None` for the most recently used.
     pub after: Option<SessionCursor>,
     /// Rows of the page.
@@ -42,6 +44,18 @@ pub enum Activity {
     /// All.
     #[default]
     Any,
+}
+
+/// Whether conversations that were put away are wanted.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Archived {
+    /// Not those.
+    #[default]
+    No,
+    /// Only those.
+    Only,
+    /// All.
+    Too,
 }
 
 /// A page of conversations, the most recently used first.
@@ -74,6 +88,16 @@ impl Query for SessionFilter {
 
 fn page(connection: &Connection, filter: &SessionFilter) -> rusqlite::Result<SessionPage> {
     let mut clauses = Clauses::of(SELECT);
+    clauses.narrow("s.deleted_at IS NULL");
+    match filter.archived {
+        Archived::No => {
+            clauses.narrow("s.archived_at IS NULL");
+        }
+        Archived::Only => {
+            clauses.narrow("s.archived_at IS NOT NULL");
+        }
+        Archived::Too => {}
+    }
     if let Some(after) = filter.after {
         clauses
             .narrow("(s.updated_at, s.id) < (?, ?)")

@@ -158,7 +158,7 @@ async fn a_row_that_does_not_parse_is_damage() {
     let list = SessionFilter { limit: 10, ..SessionFilter::default() };
     let error = store.view(&owner(), &list, now).await.unwrap_err();
     assert!(matches!(error, ActError::Store(StoreError::Corrupt(_))));
-    let target = SessionTarget { key: key("b"), owner: None };
+    let target = SessionTarget::unowned(key("b"));
     store.view(&owner(), &crate::GetSession(target.key), now).await.unwrap();
     let _: &Store = &store;
 }

@@ -19,6 +19,7 @@ fn kinds(entries: &[JournalEntry]) -> Vec<&'static str> {
     let kind = |entry: &JournalEntry| match entry.record {
         Record::AssistantMessage(_) => "answer",
         Record::Final { .. } => "final",
+        Record::Notices { .. } => "notices",
         Record::ToolResult(_) => "result",
         Record::UserMessage { .. } => "question",
     };

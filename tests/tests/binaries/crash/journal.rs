@@ -143,6 +143,6 @@ fn record(entry: &HistoryEntry) -> Record {
             let status = RunStatus::parse(&entry.outcome).unwrap();
             Record::Final { status, error: (!text.is_empty()).then_some(text) }
         }
-        Kind::Unspecified => panic!("{entry:?}"),
+        Kind::Notice | Kind::Unspecified => panic!("{entry:?}"),
     }
 }

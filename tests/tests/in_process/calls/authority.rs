@@ -19,6 +19,14 @@ pub(crate) struct About {
     pub(crate) invitation: String,
     /// The name of a token with it.
     pub(crate) token: String,
+    /// A conversation of the owner's.
+    pub(crate) session: String,
+    /// A run of the owner's that was delegated, and of which its parent was told.
+    pub(crate) child: String,
+    /// A conversation of a device that nobody else is.
+    pub(crate) others_session: String,
+    /// A run that this device delegated.
+    pub(crate) others_child: String,
 }
 
 /// The scopes that a call hands out or takes away, besides one's own.

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tonic::Code;
 
 use crate::in_process::calls::{About, call, touched};
-use crate::in_process::policy::{is_of_devices, lacks, lines};
+use crate::in_process::policy::{is_idle, is_of_devices, is_of_owners, lacks, lines};
 use crate::in_process::stage::Stage;
 use crate::in_process::world::{World, records, tokens};
 
@@ -63,6 +63,7 @@ impl Somebody {
         match (lacks(self.held, case, touched(row.name, case.when)), row.name, self.kind) {
             (Some((reason, missing)), ..) => Says::Refused(reason, missing),
             (None, "device.scopes.waitUpgrade", _) => Says::Idle(Code::NotFound),
+            (None, ..) if is_idle(row) => Says::Idle(Code::FailedPrecondition),
             (None, _, Kind::Owner) if is_of_devices(row, case) => {
                 Says::Idle(Code::FailedPrecondition)
             }
@@ -75,7 +76,11 @@ impl Somebody {
 
     /// Tells whether a line can judge a call of theirs: only a device has a device of its own.
     fn can_meet(&self, row: &Row, case: &Case) -> bool {
-        self.kind != Kind::Owner || case.when != "own device" || row.name == "device.pair.list"
+        match self.kind {
+            Kind::Owner => case.when != "own device" || row.name == "device.pair.list",
+            // What is on the stage is the owner's, or of a device that nobody here is.
+            Kind::Device | Kind::Token => !is_of_owners(case),
+        }
     }
 
     /// Makes the calls that the table refuses; returns how many there were.
@@ -108,7 +113,10 @@ impl Somebody {
             let place =
                 format!("{} on `{}` by {} with {:?}", row.name, case.when, self.name, self.held);
             let called = match (case.when, row.name) {
-                ("own device", "device.pair.list") | ("", _) if row.name != "agents.delete" => {
+                ("own device", "device.pair.list")
+                | ("" | "own run" | "own session" | "run of others" | "session of others", _)
+                    if row.name != "agents.delete" =>
+                {
                     let about = stage.renewed(about, row.name).await;
                     call(&self.client, row.name, case.when, tag, &about).await
                 }

@@ -6,8 +6,10 @@ use proptest::prelude::{
     Just, ProptestConfig, Strategy, prop, prop_assert, prop_assert_eq, proptest,
 };
 
-use super::{ask, call, check_both, end, result, say};
-use crate::{Message, Projection, Record, RunStatus, ToolOutcome, WindowLimits, project, window};
+use super::{ask, call, check_both, end, notices, result, say};
+use crate::{
+    Message, Notice, Projection, Record, RunStatus, ToolOutcome, WindowLimits, project, window,
+};
 
 #[test]
 fn messages_are_shared() {
@@ -51,6 +53,7 @@ fn chaos() -> impl Strategy<Value = Record> {
         3 => text().prop_map(ask),
         4 => (text(), calls).prop_map(|(text, calls)| say(text, &calls)),
         6 => (id(), text()).prop_map(|(id, text)| result(id, text)),
+        1 => text().prop_map(notices),
         2 => prop::sample::select(RunStatus::ALL.to_vec()).prop_map(end),
     ]
 }
@@ -65,6 +68,9 @@ fn whole_run() -> impl Strategy<Value = Vec<Record>> {
             let calls: Vec<_> = ids.iter().map(|id| call(id, "ls", r#"{"path":"x"}"#)).collect();
             records.push(say(&said, &calls));
             records.extend(ids.iter().rev().map(|id| result(id, &text)));
+            if count == 3 {
+                records.push(notices(&text));
+            }
         }
         records.push(say(&text, &[]));
         records.push(end(RunStatus::Ok));
@@ -126,7 +132,7 @@ proptest! {
     #[test]
     fn nothing_that_was_said_is_lost(runs in prop::collection::vec(whole_run(), 0..5)) {
         let records = runs.concat();
-        let mut messages = project(&records).into_iter();
+        let (mut messages, mut told) = (project(&records).into_iter(), String::new());
         for record in &records {
             match record {
                 Record::AssistantMessage(said) => {
@@ -138,11 +144,15 @@ proptest! {
                         let message = messages.next().unwrap();
                         let Message::Tool { results } = &*message else { panic!("{message:?}") };
                         prop_assert!(results.iter().all(|result| result.outcome == ToolOutcome::Ok));
+                        told.push_str(&results.last().unwrap().content);
                     }
                 }
                 Record::UserMessage { text } => {
                     let message = messages.next().unwrap();
                     prop_assert_eq!(&*message, &Message::User { text: text.clone() });
+                }
+                Record::Notices { notices } => {
+                    prop_assert!(told.ends_with(&Notice::told(notices)), "{}", told);
                 }
                 Record::Final { .. } | Record::ToolResult(_) => {}
             }

@@ -218,7 +218,7 @@ async fn a_token_is_never_more_than_its_issuer_is_now() {
     let by = caller(&store, 1, ScopeSet::ALL);
     store.act(&by, token("ci", Scope::Write.into(), &store), bed.now()).await.unwrap();
     let shown = program(&store, "ci", bed.now());
-    let start = SessionTarget { key: super::super::key("a"), owner: None };
+    let start = SessionTarget::unowned(super::super::key("a"));
     let starts = async |by: &Caller| {
         store.view(by, &Peek::<StartRun>(start.clone()), bed.now()).await.map(drop)
     };

@@ -242,7 +242,7 @@ impl World {
             }
             READ => self.view(&caller, &Peek::<ReadStatus>(Whole)).await.map(drop),
             _ => {
-                let target = SessionTarget { key: key("a"), owner: None };
+                let target = SessionTarget::unowned(key("a"));
                 self.view(&caller, &Peek::<StartRun>(target)).await.map(drop)
             }
         };

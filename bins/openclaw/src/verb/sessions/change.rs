@@ -1,0 +1,169 @@
+//! What changes a conversation: how it is kept, where it begins anew, and its end.
+
+use openclaw_client::Client;
+use openclaw_client::v1::{
+    DeleteSessionRequest, DeleteSessionResponse, GetSessionRequest, PatchSessionRequest,
+    ResetSessionRequest, ResetSessionResponse, Session, UndoResetRequest,
+};
+
+use super::{facts, show, text};
+use crate::cli::{Removal, SessionArg, SessionsVerb};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{Format, Output};
+use crate::place::Place;
+use crate::verb::{Step, confirmed};
+use crate::wish;
+
+pub(super) async fn run(
+    verb: SessionsVerb,
+    place: &Place,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let blank = PatchSessionRequest::default;
+    let (session, patch) = match verb {
+        SessionsVerb::Delete { session, no_archive, removal } => {
+            return delete(&session, no_archive, &removal, place, output).await;
+        }
+        SessionsVerb::Reset { session, reason, dry_run } => {
+            // It can be taken back, so it needs no clear word.
+            let step = if dry_run { Step::Show } else { Step::Remove };
+            return reset(&session, text(reason), step, place, output).await;
+        }
+        SessionsVerb::UndoReset { session } => return undo_reset(&session, place, output).await,
+        SessionsVerb::Archive { session } => {
+            (session, PatchSessionRequest { archived: Some(true), ..blank() })
+        }
+        SessionsVerb::Unarchive { session } => {
+            (session, PatchSessionRequest { archived: Some(false), ..blank() })
+        }
+        SessionsVerb::Pin { session } => {
+            (session, PatchSessionRequest { pinned: Some(true), ..blank() })
+        }
+        SessionsVerb::Unpin { session } => {
+            (session, PatchSessionRequest { pinned: Some(false), ..blank() })
+        }
+        SessionsVerb::Rename { session, label } => {
+            (session, PatchSessionRequest { label: Some(label), ..blank() })
+        }
+        SessionsVerb::Categorize { session, category } => {
+            (session, PatchSessionRequest { category: Some(category), ..blank() })
+        }
+        SessionsVerb::Model { session, model } => {
+            (session, PatchSessionRequest { model: Some(model), ..blank() })
+        }
+        // The caller shows these.
+        SessionsVerb::History { .. }
+        | SessionsVerb::List { .. }
+        | SessionsVerb::New { .. }
+        | SessionsVerb::Show { .. } => return Ok(Exit::Ok),
+    };
+    let SessionArg { key, agent } = session;
+    let request = PatchSessionRequest { key, agent_id: text(agent), ..patch };
+    let client = place.connect_for(&["sessions.patch"]).await?;
+    show(&client.sessions().patch(request).await?.into_inner(), output)?;
+    Ok(Exit::Ok)
+}
+
+/// Connects to change a conversation, as its owner if this device is, else as an administrator.
+async fn connect_to_change(
+    method: &str,
+    session: &SessionArg,
+    place: &Place,
+) -> Result<(Client, Session), Failure> {
+    let client = place.connect_for(&["sessions.get"]).await?;
+    let request =
+        GetSessionRequest { key: session.key.clone(), agent_id: text(session.agent.as_ref()) };
+    let found = client.sessions().get(request).await?.into_inner();
+    let Some(admission) = client.admission() else { return Ok((client, found)) };
+    let is_own = found.owner == format!("device:{}", admission.device);
+    let when = if is_own { "own session" } else { "session of others" };
+    Ok((place.connect(wish::when(method, when)).await?, found))
+}
+
+async fn delete(
+    session: &SessionArg,
+    no_archive: bool,
+    removal: &Removal,
+    place: &Place,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let command = place.command(&format!("sessions delete {}", session.key));
+    let step = confirmed(removal, &format!("session `{}`", session.key), &command)?;
+    let (client, found) = connect_to_change("sessions.delete", session, place).await?;
+    if step == Step::Show {
+        return would("delete", &found, output);
+    }
+    let request = DeleteSessionRequest { key: found.key, agent_id: String::new(), no_archive };
+    let deleted = client.sessions().delete(request).await?.into_inner();
+    match output.format() {
+        Format::Human => output.line(&gone(&deleted))?,
+        Format::Json => output.message(&deleted)?,
+    }
+    Ok(Exit::Ok)
+}
+
+fn gone(deleted: &DeleteSessionResponse) -> String {
+    let DeleteSessionResponse { key, entries, ended_run_ids, archive_path, purged } = deleted;
+    let ended = ended_run_ids.len();
+    let kept = match archive_path.as_str() {
+        "" => String::new(),
+        path => format!("; kept as {path}"),
+    };
+    let rest = if *purged { "" } else { "; its rows go in the background" };
+    format!("deleted {key}: {entries} entries, {ended} runs ended{kept}{rest}")
+}
+
+fn would(verb: &str, found: &Session, output: &mut Output) -> Result<Exit, Failure> {
+    match output.format() {
+        Format::Human => {
+            output.line(&format!("would {verb} {}", found.key))?;
+            output.block(&facts(found))?;
+        }
+        Format::Json => output.message(found)?,
+    }
+    Ok(Exit::Ok)
+}
+
+async fn reset(
+    session: &SessionArg,
+    reason: String,
+    step: Step,
+    place: &Place,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let (client, found) = connect_to_change("sessions.reset", session, place).await?;
+    if step == Step::Show {
+        return would("reset", &found, output);
+    }
+    let request = ResetSessionRequest { key: found.key, agent_id: String::new(), reason };
+    let reset = client.sessions().reset(request).await?.into_inner();
+    tell(&reset, "begins anew with", output)
+}
+
+async fn undo_reset(
+    session: &SessionArg,
+    place: &Place,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let (client, found) = connect_to_change("sessions.undoReset", session, place).await?;
+    let request = UndoResetRequest { key: found.key, agent_id: String::new() };
+    let reset = client.sessions().undo_reset(request).await?.into_inner();
+    tell(&reset, "is shown again from", output)
+}
+
+fn tell(reset: &ResetSessionResponse, how: &str, output: &mut Output) -> Result<Exit, Failure> {
+    match output.format() {
+        Format::Human => {
+            let key = reset.session.as_ref().map(|session| session.key.as_str());
+            let ended = match reset.ended_run_ids.len() {
+                0 => String::new(),
+                ended => format!("; {ended} sub-agents were ended"),
+            };
+            let key = key.unwrap_or_default();
+            output.line(&format!("{key} {how} entry {}{ended}", reset.context_from))?;
+        }
+        Format::Json => output.message(reset)?,
+    }
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,184 @@
+//! Reads `[session]` and `[[bindings]]`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use openclaw_scopes::AgentId;
+
+use crate::key::nearest;
+use crate::read::{Faults, Field, Section};
+use crate::{
+    Agent, Binding, BindingMatch, BoundPeer, DmScope, GroupScope, PeerKind, Problem,
+    SessionSettings,
+};
+
+use super::models::missing;
+use super::shortened;
+
+/// The most characters that an id of a channel may have.
+const MAX_ID: usize = 128;
+
+pub(super) fn session(root: &Section<'_>, faults: &mut Faults<'_>) -> SessionSettings {
+    let section = root.section("session", faults);
+    SessionSettings {
+        dm_scope: dm_scope(&section, faults).unwrap_or_default(),
+        group_scope: group_scope(&section, faults).unwrap_or_default(),
+        identity_links: identity_links(&section.section("identityLinks", faults), faults),
+    }
+}
+
+fn dm_scope(section: &Section<'_>, faults: &mut Faults<'_>) -> Option<DmScope> {
+    section.field("dmScope")?.choice(&DmScope::ALL, DmScope::name, faults)
+}
+
+fn group_scope(section: &Section<'_>, faults: &mut Faults<'_>) -> Option<GroupScope> {
+    section.field("groupScope")?.choice(&GroupScope::ALL, GroupScope::name, faults)
+}
+
+/// Reads who is one person. Nobody is two: that would leave it to chance whose session it is.
+fn identity_links(section: &Section<'_>, faults: &mut Faults<'_>) -> BTreeMap<String, Vec<String>> {
+    let (mut links, mut linked) = (BTreeMap::new(), BTreeSet::new());
+    let mut fields: Vec<_> = section.fields().collect();
+    fields.sort_by_key(|field| field.key_at);
+    for field in fields {
+        let name = field.name.to_lowercase();
+        if !is_id(&name, Colons::Refuse) {
+            let key = format!("{}.{}", section.path, shortened(field.name));
+            faults.report(field.key_at, Problem::Text { key, expected: NAME });
+            continue;
+        }
+        let list = field.list(faults, |field, faults| id(field, Colons::Allow, faults));
+        for identity in list.iter().flatten() {
+            if !linked.insert(identity.to_lowercase()) {
+                let (key, identity) = (field.path.clone(), identity.clone());
+                faults.report(field.at, Problem::LinkedTwice { key, identity });
+            }
+        }
+        if links.insert(name, list.unwrap_or_default()).is_some() {
+            faults.report(field.key_at, Problem::DuplicateKey { key: field.name.to_owned() });
+        }
+    }
+    links
+}
+
+pub(super) fn bindings(
+    root: &Section<'_>,
+    agents: &BTreeMap<AgentId, Agent>,
+    faults: &mut Faults<'_>,
+) -> Vec<Binding> {
+    let read = |field: &Field<'_>, faults: &mut Faults<'_>| {
+        field.section(faults).and_then(|section| binding(&section, agents, faults))
+    };
+    root.field("bindings").and_then(|field| field.list(faults, read)).unwrap_or_default()
+}
+
+/// Reads one binding, and all of it even when a part is at fault.
+fn binding(
+    section: &Section<'_>,
+    agents: &BTreeMap<AgentId, Agent>,
+    faults: &mut Faults<'_>,
+) -> Option<Binding> {
+    let agent = required(section, "agentId", "\"main\"", faults)
+        .and_then(|field| agent(&field, agents, faults));
+    let matches = required(section, "match", "{ channel = \"telegram\" }", faults)
+        .and_then(|field| field.section(faults))
+        .and_then(|section| matches(&section, faults));
+    let session = section.section("session", faults);
+    let (dm_scope, group_scope) = (dm_scope(&session, faults), group_scope(&session, faults));
+    Some(Binding { agent: agent?, dm_scope, group_scope, matches: matches? })
+}
+
+fn agent(
+    field: &Field<'_>,
+    agents: &BTreeMap<AgentId, Agent>,
+    faults: &mut Faults<'_>,
+) -> Option<AgentId> {
+    field.parsed(faults, |text| {
+        let known = agents.keys().find(|id| id.as_str() == text);
+        known.cloned().ok_or_else(|| Problem::UnknownAgent {
+            key: field.path.clone(),
+            agent: shortened(text),
+            suggestion: nearest(text, agents.keys().map(AgentId::as_str)).map(str::to_owned),
+        })
+    })
+}
+
+fn matches(section: &Section<'_>, faults: &mut Faults<'_>) -> Option<BindingMatch> {
+    let channel = required(section, "channel", "\"telegram\"", faults)
+        .and_then(|field| channel(&field, faults));
+    let mut one = |name, colons| section.field(name).and_then(|field| id(&field, colons, faults));
+    let account = one("accountId", Colons::Refuse).unwrap_or_else(|| "default".to_owned());
+    let (guild, team) = (one("guildId", Colons::Allow), one("teamId", Colons::Allow));
+    let peer = section.field("peer").and_then(|field| peer(&field, faults));
+    let roles = section
+        .field("roles")
+        .and_then(|field| field.list(faults, |field, faults| id(field, Colons::Allow, faults)));
+    let roles = roles.unwrap_or_default();
+    if !roles.is_empty() && section.field("guildId").is_none() {
+        missing(section, "guildId", "\"1234\"", faults);
+    }
+    Some(BindingMatch { account, channel: channel?, guild, peer, roles, team })
+}
+
+fn peer(field: &Field<'_>, faults: &mut Faults<'_>) -> Option<BoundPeer> {
+    let section = field.section(faults)?;
+    let kind = required(&section, "kind", "\"group\"", faults)
+        .and_then(|field| field.choice(&PeerKind::ALL, PeerKind::name, faults));
+    let id = required(&section, "id", "\"*\"", faults)
+        .and_then(|field| id(&field, Colons::Allow, faults));
+    Some(BoundPeer { id: id?, kind: kind? })
+}
+
+/// Returns a key that must be there.
+fn required<'t>(
+    section: &Section<'t>,
+    key: &'static str,
+    example: &'static str,
+    faults: &mut Faults<'_>,
+) -> Option<Field<'t>> {
+    let field = section.field(key);
+    if field.is_none() {
+        missing(section, key, example, faults);
+    }
+    field
+}
+
+fn channel(field: &Field<'_>, faults: &mut Faults<'_>) -> Option<String> {
+    field.parsed(faults, |text| {
+        let is_name = |c: char| matches!(c, 'a'..='z' | '0'..='9' | '-' | '_');
+        let fits = (1..=64).contains(&text.len()) && text.chars().all(is_name);
+        let (key, expected) = (field.path.clone(), CHANNEL);
+        fits.then(|| text.to_owned()).ok_or(Problem::Text { key, expected })
+    })
+}
+
+/// Whether an id may hold colons: that of an account becomes one part of a key.
+#[derive(Clone, Copy, Debug)]
+enum Colons {
+    Allow,
+    Refuse,
+}
+
+const CHANNEL: &str = "the name of a channel: 1 to 64 of the characters a-z, 0-9, `-` and `_`";
+const NAME: &str = "1 to 128 characters on one line, without `:` or spaces around";
+const TEXT: &str = "1 to 128 characters on one line, without spaces around";
+
+fn id(field: &Field<'_>, colons: Colons, faults: &mut Faults<'_>) -> Option<String> {
+    field.parsed(faults, |text| {
+        let expected = match colons {
+            Colons::Allow => TEXT,
+            Colons::Refuse => NAME,
+        };
+        let key = field.path.clone();
+        is_id(text, colons).then(|| text.to_owned()).ok_or(Problem::Text { key, expected })
+    })
+}
+
+fn is_id(text: &str, colons: Colons) -> bool {
+    (1..=MAX_ID).contains(&text.chars().count())
+        && text.trim() == text
+        && !text.contains(char::is_control)
+        && (matches!(colons, Colons::Allow) || !text.contains(':'))
+}
+
+#[cfg(test)]
+mod tests;

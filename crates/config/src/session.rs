@@ -1,0 +1,130 @@
+//! How conversations are kept apart, and which agents answer them.
+
+use std::collections::BTreeMap;
+
+use openclaw_scopes::AgentId;
+
+/// How conversations are kept apart.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct SessionSettings {
+    /// How direct messages are kept apart.
+    pub dm_scope: DmScope,
+    /// How groups and channels are kept apart.
+    pub group_scope: GroupScope,
+    /// Who is one person: a name in lower case, and the `channel:peer` or `peer` it stands for.
+    pub identity_links: BTreeMap<String, Vec<String>>,
+}
+
+/// How direct messages are kept apart.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum DmScope {
+    /// Not at all: they are the agent's main session.
+    #[default]
+    Main,
+    /// By person, whatever the channel.
+    PerPeer,
+    /// By channel and person.
+    PerChannelPeer,
+    /// By account, channel and person.
+    PerAccountChannelPeer,
+}
+
+impl DmScope {
+    pub(crate) const ALL: [Self; 4] =
+        [Self::Main, Self::PerPeer, Self::PerChannelPeer, Self::PerAccountChannelPeer];
+
+    /// Returns the value of `session.dmScope`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Main => "main",
+            Self::PerPeer => "per-peer",
+            Self::PerChannelPeer => "per-channel-peer",
+            Self::PerAccountChannelPeer => "per-account-channel-peer",
+        }
+    }
+}
+
+/// How groups and channels are kept apart.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum GroupScope {
+    /// Not at all: they are the agent's main session.
+    Main,
+    /// By channel and group.
+    #[default]
+    PerGroup,
+}
+
+impl GroupScope {
+    pub(crate) const ALL: [Self; 2] = [Self::PerGroup, Self::Main];
+
+    /// Returns the value of `session.groupScope`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Main => "main",
+            Self::PerGroup => "per-group",
+        }
+    }
+}
+
+/// An agent, and the messages that it answers.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Binding {
+    /// The agent, which is configured.
+    pub agent: AgentId,
+    /// How its direct messages are kept apart; absent, as [`SessionSettings`] says.
+    pub dm_scope: Option<DmScope>,
+    /// How its groups are kept apart; absent, as [`SessionSettings`] says.
+    pub group_scope: Option<GroupScope>,
+    /// The messages.
+    pub matches: BindingMatch,
+}
+
+/// Which messages a binding is for: those that have all of what it says.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct BindingMatch {
+    /// The account of the gateway on the channel: `default` if it has no name, `*` for each.
+    pub account: String,
+    /// The channel.
+    pub channel: String,
+    /// The guild.
+    pub guild: Option<String>,
+    /// The conversation.
+    pub peer: Option<BoundPeer>,
+    /// The roles of which the sender has at least one; empty, any sender. Only with a guild.
+    pub roles: Vec<String>,
+    /// The team.
+    pub team: Option<String>,
+}
+
+/// The conversation that a binding is for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct BoundPeer {
+    /// Its id on the channel; `*` for each of the kind.
+    pub id: String,
+    /// With how many it is.
+    pub kind: PeerKind,
+}
+
+/// With how many a conversation is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PeerKind {
+    /// A channel or room.
+    Channel,
+    /// One person.
+    Direct,
+    /// A group.
+    Group,
+}
+
+impl PeerKind {
+    pub(crate) const ALL: [Self; 3] = [Self::Direct, Self::Group, Self::Channel];
+
+    /// Returns the value of `bindings[].match.peer.kind`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Channel => "channel",
+            Self::Direct => "direct",
+            Self::Group => "group",
+        }
+    }
+}

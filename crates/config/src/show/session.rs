@@ -1,0 +1,57 @@
+//! How conversations are kept apart, and who answers them, as text.
+
+use std::fmt;
+
+use toml_edit::Key;
+
+use crate::{Binding, BindingMatch, BoundPeer, SessionSettings};
+
+use super::{list, quoted};
+
+pub(super) fn write_session(
+    out: &mut fmt::Formatter<'_>,
+    session: &SessionSettings,
+) -> fmt::Result {
+    writeln!(out, "dmScope = {}", quoted(session.dm_scope.name()))?;
+    writeln!(out, "groupScope = {}", quoted(session.group_scope.name()))?;
+    let links = session.identity_links.iter();
+    let links = links.map(|(name, linked)| format!("{} = {}", Key::new(name), list(linked)));
+    writeln!(out, "identityLinks = {}", table(links))
+}
+
+pub(super) fn write_binding(out: &mut fmt::Formatter<'_>, binding: &Binding) -> fmt::Result {
+    let Binding { agent, dm_scope, group_scope, matches } = binding;
+    writeln!(out, "agentId = {}", quoted(agent.as_str()))?;
+    writeln!(out, "match = {}", matched(matches))?;
+    let scopes = [
+        dm_scope.map(|scope| format!("dmScope = {}", quoted(scope.name()))),
+        group_scope.map(|scope| format!("groupScope = {}", quoted(scope.name()))),
+    ];
+    match scopes {
+        [None, None] => writeln!(out, "# session: as in `session`"),
+        scopes => writeln!(out, "session = {}", table(scopes.into_iter().flatten())),
+    }
+}
+
+fn matched(matches: &BindingMatch) -> String {
+    let BindingMatch { account, channel, guild, peer, roles, team } = matches;
+    let text = |key: &str, text: &str| format!("{key} = {}", quoted(text));
+    let peer = peer.as_ref().map(|BoundPeer { id, kind }| {
+        format!("peer = {}", table([text("kind", kind.name()), text("id", id)]))
+    });
+    let roles = (!roles.is_empty()).then(|| format!("roles = {}", list(roles)));
+    let always = [text("channel", channel), text("accountId", account)];
+    let others = [
+        peer,
+        guild.as_deref().map(|guild| text("guildId", guild)),
+        roles,
+        team.as_deref().map(|team| text("teamId", team)),
+    ];
+    table(always.into_iter().chain(others.into_iter().flatten()))
+}
+
+/// Writes a table on one line.
+fn table(settings: impl IntoIterator<Item = String>) -> String {
+    let settings: Vec<_> = settings.into_iter().collect();
+    if settings.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", settings.join(", ")) }
+}

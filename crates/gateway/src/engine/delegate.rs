@@ -1,0 +1,406 @@
+//! Delegation: runs that are handed to sub-agents, and what their parents are told of them.
+//!
+//! Nothing here dials anything: a delegation is an operation of the store, performed by the run that asks,
+//! on behalf of whoever that works for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openclaw_config::ModelName;
+use openclaw_scopes::method::SpawnChild as SpawnMethod;
+use openclaw_scopes::target::SpawnTarget;
+use openclaw_scopes::{AgentId, Caller, CapabilitySet, Cause, Component, Epoch, RunId, SessionKey};
+use openclaw_sessions::{EnqueueError, LaneClass, resolve_key};
+use openclaw_store::{
+    AcceptRun, Accepted, ActError, Assignment, CancelChild, ChildError, Cleanup, ContinueSession,
+    Continued, DeleteSession, Due, EndedRun, Peek, Precedence, RunView, SpawnChild, SpawnLimits,
+};
+
+use super::drive::Begin;
+use super::live::{Live, Stop};
+use super::{Engine, Enlisted};
+use crate::roster::Worker;
+use crate::{clock, secrets};
+
+/// Attempts to hand something over while the lanes are full, and the wait between them.
+const ATTEMPTS: u32 = 60;
+const WAIT: Duration = Duration::from_secs(5);
+
+/// A task to be delegated, parsed.
+#[derive(Clone, Debug)]
+pub(crate) struct Order {
+    pub(crate) run: RunId,
+    pub(crate) digest: [u8; 32],
+    /// The conversation that is told.
+    pub(crate) parent: SessionKey,
+    pub(crate) agent: AgentId,
+    pub(crate) task: String,
+    pub(crate) label: String,
+    pub(crate) model: Option<ModelName>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) cleanup: Cleanup,
+    /// The tools that it may use; `None` for all that it could have.
+    pub(crate) tools: Option<Vec<String>>,
+    /// What whoever delegates is capable of: the sub-agent is never capable of more.
+    pub(crate) ceiling: CapabilitySet,
+}
+
+/// Why a task was not delegated. Nothing of it is left then.
+#[derive(Debug)]
+pub(crate) enum SpawnError {
+    /// The decision, the limits or the storage said no.
+    Act(ActError<ChildError>),
+    /// The gateway is stopping.
+    Draining,
+    /// Too many runs wait.
+    Full(EnqueueError),
+    /// Another agent than the own one was named.
+    OtherAgent(AgentId),
+    /// There is no such agent.
+    UnknownAgent(AgentId),
+    /// There is no such model.
+    UnknownModel(ModelName),
+    /// The agent has no such tool, or a sub-agent may not have it.
+    UnknownTool(String),
+    /// Something failed that is nobody's fault but ours.
+    Internal,
+}
+
+impl Engine {
+    /// Delegates a task, and sets it to work.
+    pub(crate) async fn spawn_child(
+        &self,
+        caller: &Caller,
+        order: Order,
+    ) -> Result<RunView, SpawnError> {
+        if self.is_draining() {
+            return Err(SpawnError::Draining);
+        }
+        let worker = self
+            .worker(&order.agent)
+            .ok_or_else(|| SpawnError::UnknownAgent(order.agent.clone()))?;
+        if openclaw_sessions::agent_of(&order.parent).ok().as_ref() != Some(&order.agent) {
+            return Err(SpawnError::OtherAgent(order.agent));
+        }
+        if let Some(model) = &order.model
+            && self.roster().model(model).is_none()
+        {
+            return Err(SpawnError::UnknownModel(model.clone()));
+        }
+        let limits = SpawnLimits { depth: MAX_DEPTH, children: MAX_CHILDREN };
+        let depth = self.0.store.session_depth(&order.parent);
+        let depth = depth.map_err(|error| SpawnError::Act(ActError::Store(error)))?;
+        let is_leaf = depth.saturating_add(1) >= limits.depth;
+        let (tools, capabilities) = worker
+            .child_tools(order.tools.as_deref(), order.ceiling, is_leaf)
+            .map_err(SpawnError::UnknownTool)?;
+        let id = secrets::hex::<16>().map_err(|_told| SpawnError::Internal)?;
+        let session = resolve_key(&format!("subagent:{id}"), Some(&order.agent))
+            .map_err(|_error| SpawnError::Internal)?;
+        loop {
+            match self.enlist(&order.run, order.digest, &session, caller) {
+                Enlisted::New(live) => {
+                    let precedence =
+                        if live.has_turn() { Precedence::Start } else { Precedence::Wait };
+                    let ask = SpawnChild {
+                        accept: AcceptRun {
+                            run: order.run.clone(),
+                            request_digest: order.digest,
+                            session: session.clone(),
+                            message: order.task.clone(),
+                            timeout: order.timeout,
+                            precedence,
+                        },
+                        parent: order.parent.clone(),
+                        assignment: Assignment {
+                            label: order.label.clone(),
+                            model: order
+                                .model
+                                .as_ref()
+                                .map(ToString::to_string)
+                                .unwrap_or_default(),
+                            cleanup: order.cleanup,
+                            tools,
+                            capabilities,
+                            agent: order.agent.clone(),
+                            timeout: order.timeout,
+                        },
+                        limits,
+                    };
+                    return self.act_and_drive(caller.clone(), ask, live, worker).await;
+                }
+                Enlisted::Full(full) => return Err(SpawnError::Full(full)),
+                Enlisted::There(live) => {
+                    // Whether a name is taken is told to those who may delegate.
+                    let target = SpawnTarget {
+                        parent: order.parent.clone(),
+                        owner: None,
+                        agent: order.agent.clone(),
+                    };
+                    let peek = Peek::<SpawnMethod>(target);
+                    match self.0.store.view(caller, &peek, clock::now()).await {
+                        Ok(_authorized) => {}
+                        Err(ActError::Denied(denial)) => {
+                            return Err(SpawnError::Act(ActError::Denied(denial)));
+                        }
+                        Err(ActError::Store(error)) => {
+                            return Err(SpawnError::Act(ActError::Store(error)));
+                        }
+                        Err(ActError::Failed(never)) => match never {},
+                    }
+                    if !live.is_same(&order.digest, caller.on_behalf_of()) {
+                        let conflict = ActError::Failed(ChildError::IdempotencyConflict);
+                        return Err(SpawnError::Act(conflict));
+                    }
+                    if let Some(view) = live.until_accepted().await {
+                        return Ok(view);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Accepts a delegated run and drives it, in a task of its own: whoever asked may go away at any
+    /// moment, and what was begun goes on.
+    async fn act_and_drive(
+        &self,
+        caller: Caller,
+        ask: SpawnChild,
+        live: Arc<Live>,
+        worker: Arc<Worker>,
+    ) -> Result<RunView, SpawnError> {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let engine = self.clone();
+        self.0.tasks.spawn(async move {
+            let accepted = engine.0.store.act(&caller, ask, clock::now()).await;
+            match engine.begin(&live, accepted) {
+                Ok((view, begin)) => {
+                    drop(tell.send(Ok(view)));
+                    if let Some(begin) = begin {
+                        engine.drive(live, worker, begin).await;
+                    }
+                }
+                Err(error) => drop(tell.send(Err(SpawnError::Act(error)))),
+            }
+        });
+        told.await.unwrap_or(Err(SpawnError::Draining))
+    }
+
+    /// Takes in what came of accepting a run that has its place in the lanes; tells how it is to be
+    /// driven, if it is new.
+    pub(super) fn begin<E>(
+        &self,
+        live: &Live,
+        accepted: Result<Accepted, ActError<E>>,
+    ) -> Result<(RunView, Option<Begin>), ActError<E>> {
+        let (view, begin) = match accepted {
+            Ok(Accepted::Started(started)) => (started.view.clone(), Begin::Now(started)),
+            Ok(Accepted::Waiting(view, ticket)) => (view, Begin::InTurn(ticket)),
+            Ok(Accepted::Existing(view)) => {
+                self.dismiss(live);
+                live.accept_failed();
+                return Ok((view, None));
+            }
+            Err(error) => {
+                self.dismiss(live);
+                live.accept_failed();
+                return Err(error);
+            }
+        };
+        live.accepted(&view);
+        Ok((view, Some(begin)))
+    }
+
+    /// What follows the end of a run: its conversation may have something to be told, and so may the one
+    /// that delegated it.
+    pub(super) async fn after(&self, run: &RunId, session: &SessionKey) {
+        self.announce(session).await;
+        if LaneClass::of(session) != LaneClass::Subagent {
+            return;
+        }
+        match self.0.store.parent_of(run) {
+            Ok(Some(parent)) => self.announce(&parent).await,
+            Ok(None) => {}
+            Err(error) => tracing::error!(%run, %error, "a sub-agent's parent could not be found"),
+        }
+        self.reap().await;
+    }
+
+    /// Goes on with a conversation that has something to be told, if nobody works there who will be.
+    pub(crate) async fn announce(&self, session: &SessionKey) {
+        for _ in 0..ATTEMPTS {
+            if self.is_draining() {
+                // It waits on the disk: the next start tells it.
+                return;
+            }
+            let due = match self.0.store.due(session) {
+                Ok(Some(due)) => due,
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::error!(%session, %error, "what waits for a conversation is unknown");
+                    return;
+                }
+            };
+            match self.tell(&due).await {
+                Told::Done => {}
+                Told::Later => tokio::time::sleep(WAIT).await,
+                Told::Never(reason) => {
+                    tracing::warn!(%session, run.id = %due.child, reason, "a conversation is not told");
+                    let buried = self.0.store.bury_notices(&due, reason, clock::now()).await;
+                    if let Err(error) = buried {
+                        tracing::error!(%session, ?error, "what waits could not be given up");
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn tell(&self, due: &Due) -> Told {
+        let Some(grant) = due.grant.clone() else {
+            return Told::Never("the grant that it rests on has ended".into());
+        };
+        let agent = openclaw_sessions::agent_of(&due.session).ok();
+        let Some(worker) = agent.and_then(|agent| self.worker(&agent)) else {
+            return Told::Never("its agent is not configured any more".into());
+        };
+        let Ok(run) = secrets::id("told-", RunId::parse) else { return Told::Later };
+        let cause = Cause::Run(due.child.clone());
+        let caller = Caller::delegate(Component::Announcer, grant, cause);
+        let digest = crate::digest::of(&[due.child.as_str()]);
+        let live = match self.enlist(&run, digest, &due.session, &caller) {
+            Enlisted::New(live) => live,
+            Enlisted::Full(_) | Enlisted::There(_) => return Told::Later,
+        };
+        let precedence = if live.has_turn() { Precedence::Start } else { Precedence::Wait };
+        let accept = AcceptRun {
+            run,
+            request_digest: digest,
+            session: due.session.clone(),
+            message: String::new(),
+            timeout: worker.agent.timeout,
+            precedence,
+        };
+        let ask = ContinueSession { accept, child: due.child.clone() };
+        let accepted = match self.0.store.act(&caller, ask, clock::now()).await {
+            Ok(Continued::Accepted(accepted)) => Ok(*accepted),
+            Ok(Continued::Nothing) => {
+                self.dismiss(&live);
+                live.accept_failed();
+                return Told::Done;
+            }
+            Err(error) => Err(error),
+        };
+        match self.begin(&live, accepted) {
+            Ok((_view, Some(begin))) => {
+                self.spawn(live, worker, begin);
+                Told::Done
+            }
+            Ok((_view, None)) => Told::Done,
+            Err(ActError::Denied(denial)) => Told::Never(denial.to_string()),
+            Err(ActError::Failed(error)) => Told::Never(error.to_string()),
+            Err(ActError::Store(error)) => {
+                tracing::error!(session = %due.session, %error, "a conversation could not be told");
+                Told::Later
+            }
+        }
+    }
+
+    /// Ends a sub-agent and all below it; returns it as it ended.
+    pub(crate) async fn cancel_child(
+        &self,
+        caller: &Caller,
+        run: &RunId,
+    ) -> Result<RunView, ActError<ChildError>> {
+        let ask = CancelChild(run.clone());
+        let cancelled = self.0.store.act(caller, ask, clock::now()).await?;
+        self.ended_outside(&cancelled.ended).await;
+        let engine = self.clone();
+        self.0.tasks.spawn(async move { engine.announce(&cancelled.parent).await });
+        Ok(cancelled.view)
+    }
+
+    /// Stops what was ended by a decision, and waits until nothing of it works any more: neither a turn
+    /// nor a command that it started.
+    pub(crate) async fn ended_outside(&self, ended: &[EndedRun]) {
+        let live: Vec<_> = ended.iter().filter_map(|ended| self.find(&ended.run)).collect();
+        for live in &live {
+            live.stop(Stop::Abort);
+        }
+        for live in live {
+            live.until_ended().await;
+        }
+    }
+
+    /// Has something done that nobody waits for, and that a stop waits for; `false` for not yet.
+    pub(crate) fn later(&self, work: impl Future<Output = bool> + Send + 'static) -> bool {
+        self.0.tasks.spawn(async move {
+            work.await;
+        });
+        false
+    }
+
+    /// Forgets what is kept in memory of a conversation.
+    pub(crate) fn forget(&self, session: &SessionKey) {
+        self.0.cache.forget(session);
+    }
+
+    /// Removes the conversations of sub-agents that nobody wants any more.
+    pub(crate) async fn reap(&self) {
+        let found = self.0.store.reapable(clock::now());
+        let sessions = match found {
+            Ok(sessions) if sessions.is_empty() => return,
+            Ok(sessions) => sessions,
+            Err(error) => return tracing::error!(%error, "what may be removed is unknown"),
+        };
+        let epoch = match self.0.store.epoch(&openclaw_scopes::GrantHolder::Gateway) {
+            Ok(epoch) => epoch.unwrap_or(Epoch(0)),
+            Err(error) => return tracing::error!(%error, "the gateway's grant is unknown"),
+        };
+        let caller = Caller::system(Component::Reaper, Cause::Timer, epoch);
+        for key in sessions {
+            let ask = DeleteSession { key: key.clone(), archive: openclaw_store::Archive::Drop };
+            match self.0.store.act(&caller, ask, clock::now()).await {
+                Ok(deleted) => {
+                    self.ended_outside(&deleted.ended).await;
+                    self.forget(&key);
+                    if let Some(left) = deleted.left {
+                        crate::purge::later(&self.0.tasks, self.0.store.clone(), left);
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(session = %key, ?error, "a session could not be removed");
+                }
+            }
+        }
+    }
+
+    /// After a start: tells every conversation what came of what it delegated.
+    pub(crate) async fn announce_all(&self) {
+        let due = match self.0.store.all_due() {
+            Ok(due) => due,
+            Err(error) => {
+                return tracing::error!(%error, "what waits for conversations is unknown");
+            }
+        };
+        for session in due {
+            self.announce(&session).await;
+        }
+        self.reap().await;
+    }
+}
+
+/// Delegations above a sub-agent at most, and sub-agents of one conversation that are at work at once
+/// (`runtime.md` §3.2 of the reference).
+const MAX_DEPTH: u32 = 5;
+const MAX_CHILDREN: u32 = 5;
+
+/// What came of telling a conversation.
+enum Told {
+    /// A run does, or nothing was left to be told.
+    Done,
+    /// There is no place for a run now.
+    Later,
+    /// It cannot be, for this reason.
+    Never(String),
+}

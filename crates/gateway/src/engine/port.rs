@@ -1,0 +1,262 @@
+//! What the tools of one run ask of the gateway when it delegates: answers are for its model.
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use openclaw_agents::tools::{Delegation, SpawnOrder};
+use openclaw_config::ModelName;
+use openclaw_scopes::{AgentId, Caller, CapabilitySet, Denial, RunId, SessionKey};
+use openclaw_sessions::{Notice, Record};
+use openclaw_store::{ActError, Child, ChildError, ChildFilter, Cleanup, HandOver};
+use serde_json::{Value, json};
+
+use super::Engine;
+use super::delegate::{Order, SpawnError};
+use crate::{digest, secrets};
+
+/// Sub-agents that a model is shown at most.
+const SHOWN: u32 = 50;
+/// Characters of one text that a model is shown of another conversation at most
+/// (`runtime.md` §3.5 of the reference).
+const MAX_TEXT: usize = 4_000;
+
+/// Delegation for one run, as that run and on behalf of whoever it works for.
+#[derive(Debug)]
+pub(super) struct RunDelegation {
+    pub(super) engine: Engine,
+    pub(super) caller: Caller,
+    pub(super) capabilities: CapabilitySet,
+    pub(super) agent: AgentId,
+    pub(super) run: RunId,
+    pub(super) session: SessionKey,
+}
+
+fn error(text: impl Into<String>) -> Value {
+    json!({ "status": "error", "error": text.into() })
+}
+
+fn denied(denial: Denial) -> Value {
+    let missing: Vec<_> = denial.smallest_grant().iter().map(|scope| scope.name()).collect();
+    let text = denial.to_string();
+    if missing.is_empty() {
+        return json!({ "status": "forbidden", "error": text });
+    }
+    json!({ "status": "forbidden", "error": text, "missingScopes": missing })
+}
+
+/// Says why nothing was delegated: without the names of a run or a conversation, for there is none.
+fn refused(refusal: SpawnError) -> Value {
+    let forbidden = |text: String| json!({ "status": "forbidden", "error": text });
+    match refusal {
+        SpawnError::Act(ActError::Denied(denial)) => denied(denial),
+        SpawnError::Act(ActError::Failed(
+            limit @ (ChildError::TooDeep { .. } | ChildError::TooMany { .. }),
+        )) => forbidden(limit.to_string()),
+        SpawnError::Act(ActError::Failed(failed)) => error(failed.to_string()),
+        SpawnError::Act(ActError::Store(failed)) => error(failed.to_string()),
+        SpawnError::Draining => error("the gateway is stopping"),
+        SpawnError::Full(full) => error(full.to_string()),
+        SpawnError::OtherAgent(agent) => {
+            forbidden(format!("a conversation delegates to its own agent only, not to `{agent}`"))
+        }
+        SpawnError::UnknownAgent(agent) => error(format!("no agent `{agent}` is configured")),
+        SpawnError::UnknownModel(model) => error(format!("no model `{model}` is configured")),
+        SpawnError::UnknownTool(tool) => {
+            error(format!("a sub-agent of this conversation cannot have the tool `{tool}`"))
+        }
+        SpawnError::Internal => error("internal error"),
+    }
+}
+
+fn row(child: &Child) -> Value {
+    let delivery = match &child.hand_over {
+        HandOver::Ahead => "pending",
+        HandOver::Waiting => "waiting",
+        HandOver::Told(..) => "told",
+        HandOver::Dead(..) => "dead",
+        HandOver::Discarded(..) => "discarded",
+    };
+    json!({
+        "runId": child.run.run.as_str(),
+        "childSessionKey": child.run.session.as_str(),
+        "label": child.label,
+        "status": child.run.status.name(),
+        "error": child.run.error,
+        "delivery": delivery,
+    })
+}
+
+impl RunDelegation {
+    /// Returns what this conversation delegated, the newest first.
+    fn children(&self) -> Result<Vec<Child>, Value> {
+        let filter = ChildFilter {
+            parent: Some(self.session.clone()),
+            limit: SHOWN,
+            ..ChildFilter::default()
+        };
+        let page = self.engine.0.store.children(&filter);
+        page.map(|page| page.children).map_err(|failed| error(failed.to_string()))
+    }
+
+    /// Finds those of this conversation's own sub-agents that are named; all that work if none is.
+    fn named(&self, runs: &[String]) -> Result<Vec<Child>, Value> {
+        let children = self.children()?;
+        if runs.is_empty() {
+            let works = |child: &Child| !child.run.status.is_terminal();
+            return Ok(children.into_iter().filter(works).collect());
+        }
+        runs.iter()
+            .map(|run| {
+                let own = children.iter().find(|child| child.run.run.as_str() == run);
+                own.cloned().ok_or_else(|| {
+                    let run: String = run.chars().take(64).collect();
+                    error(format!("this conversation has no sub-agent `{run}`"))
+                })
+            })
+            .collect()
+    }
+
+    fn order(&self, order: SpawnOrder) -> Result<Order, Value> {
+        let agent = match order.agent {
+            None => self.agent.clone(),
+            Some(name) => AgentId::parse(&name).map_err(|bad| error(bad.to_string()))?,
+        };
+        let model = order.model.map(|name| ModelName::parse(&name));
+        let model = model.transpose().map_err(|bad| error(bad.to_string()))?;
+        let label: String = order.label.unwrap_or_default();
+        let label = openclaw_pairing::clean_name(&label);
+        let run = secrets::id("sub-", RunId::parse).map_err(|_told| error("internal error"))?;
+        Ok(Order {
+            digest: digest::of(&[self.session.as_str(), run.as_str()]),
+            run,
+            parent: self.session.clone(),
+            agent,
+            task: order.task,
+            label,
+            model,
+            timeout: order.timeout,
+            cleanup: order.cleanup.as_deref().and_then(Cleanup::parse).unwrap_or(Cleanup::Keep),
+            tools: order.tools,
+            ceiling: self.capabilities,
+        })
+    }
+
+    fn said(&self, session: &str, limit: u64) -> Value {
+        let children = match self.children() {
+            Ok(children) => children,
+            Err(refusal) => return refusal,
+        };
+        let Some(child) = children.iter().find(|it| it.run.session.as_str() == session) else {
+            let session: String = session.chars().take(64).collect();
+            return error(format!("this conversation has no sub-agent in session `{session}`"));
+        };
+        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+        let entries = match self.engine.0.store.said(&child.run.session, limit) {
+            Ok(entries) => entries,
+            Err(failed) => return error(failed.to_string()),
+        };
+        let shown = entries.into_iter().filter_map(|entry| {
+            let (role, text) = match entry.record {
+                Record::AssistantMessage(message) => ("assistant", message.text),
+                Record::Notices { notices } => ("notice", Notice::told(&notices)),
+                Record::UserMessage { text } => ("user", text),
+                // What tools returned is not shown (`runtime.md` §3.5 of the reference).
+                Record::Final { .. } | Record::ToolResult(_) => return None,
+            };
+            let text: String = text.chars().take(MAX_TEXT).collect();
+            (!text.is_empty()).then(|| json!({ "role": role, "text": text }))
+        });
+        json!({ "sessionKey": child.run.session.as_str(), "messages": shown.collect::<Vec<_>>() })
+    }
+}
+
+impl Delegation for RunDelegation {
+    fn spawn(&self, order: SpawnOrder) -> BoxFuture<'_, Value> {
+        Box::pin(async move {
+            let order = match self.order(order) {
+                Ok(order) => order,
+                Err(refusal) => return refusal,
+            };
+            match self.engine.spawn_child(&self.caller, order).await {
+                Ok(run) => json!({
+                    "status": "accepted",
+                    "runId": run.run.as_str(),
+                    "childSessionKey": run.session.as_str(),
+                    "context": "isolated",
+                }),
+                Err(refusal) => refused(refusal),
+            }
+        })
+    }
+
+    fn list(&self) -> BoxFuture<'_, Value> {
+        Box::pin(async move {
+            match self.children() {
+                Ok(children) => {
+                    json!({ "subagents": children.iter().map(row).collect::<Vec<_>>() })
+                }
+                Err(refusal) => refusal,
+            }
+        })
+    }
+
+    fn wait(&self, runs: Vec<String>, limit: Duration) -> BoxFuture<'_, Value> {
+        Box::pin(async move {
+            let children = match self.named(&runs) {
+                Ok(children) => children,
+                Err(refusal) => return refusal,
+            };
+            let all_ended = async {
+                for child in &children {
+                    if let Some(live) = self.engine.find(&child.run.run) {
+                        live.until_ended().await;
+                    }
+                }
+            };
+            let ended = tokio::time::timeout(limit, all_ended).await.is_ok();
+            let named: Vec<_> = children.iter().map(|child| child.run.run.to_string()).collect();
+            // What they said is told with the next step, once.
+            match (named.is_empty(), self.named(&named)) {
+                (true, _) => json!({ "status": "ended", "subagents": [] }),
+                (false, Ok(children)) => json!({
+                    "status": if ended { "ended" } else { "pending" },
+                    "subagents": children.iter().map(row).collect::<Vec<_>>(),
+                }),
+                (false, Err(refusal)) => refusal,
+            }
+        })
+    }
+
+    fn cancel(&self, run: String) -> BoxFuture<'_, Value> {
+        Box::pin(async move {
+            let child = match self.named(&[run]).map(|mut children| children.pop()) {
+                Ok(Some(child)) => child,
+                Ok(None) => return error("no sub-agent is named"),
+                Err(refusal) => return refusal,
+            };
+            match self.engine.cancel_child(&self.caller, &child.run.run).await {
+                Ok(view) => json!({
+                    "status": "cancelled",
+                    "runId": view.run.as_str(),
+                    "runStatus": view.status.name(),
+                }),
+                Err(ActError::Denied(denial)) => denied(denial),
+                Err(ActError::Failed(failed)) => error(failed.to_string()),
+                Err(ActError::Store(failed)) => error(failed.to_string()),
+            }
+        })
+    }
+
+    fn hold(&self) -> BoxFuture<'_, Value> {
+        Box::pin(async move {
+            match self.engine.0.store.hold_children(self.run.clone()).await {
+                Ok(waiting) => json!({ "status": "yielded", "waitingFor": waiting }),
+                Err(failed) => error(format!("{failed:?}")),
+            }
+        })
+    }
+
+    fn history(&self, session: String, limit: u64) -> BoxFuture<'_, Value> {
+        Box::pin(async move { self.said(&session, limit) })
+    }
+}

@@ -1,0 +1,349 @@
+//! What conversations are told of what they delegated: once, in order, at their next turn.
+
+use openclaw_scopes::method::{
+    ContinueSession as ContinueMethod, DiscardChild as DiscardMethod, RetryChild as RetryMethod,
+};
+use openclaw_scopes::target::{RunTarget, SessionTarget};
+use openclaw_scopes::{Authorized, Grant, RunId, SessionKey, Timestamp};
+use openclaw_sessions::{Notice as Said, Record, RunStatus};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use super::list::{Child, find};
+use super::{ChildError, instant};
+use crate::act::{ActError, Applied, Ask, Transaction};
+use crate::error::{Fault, StoreError, damaged};
+use crate::handle::Store;
+use crate::runs::{self, AcceptRun, Accepted, FenceError, RunError, RunFence};
+use crate::sessions;
+
+/// Notices that a turn is told at once: what a model can look through.
+const MAX_NOTICES: u32 = 32;
+
+/// What a conversation is told.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Notice {
+    /// The run that was delegated.
+    pub run: RunId,
+    /// The conversation in which that ran.
+    pub child: SessionKey,
+    /// What people call it.
+    pub label: String,
+    /// How it ended.
+    pub status: RunStatus,
+    /// Its answer, or what went wrong.
+    pub text: String,
+    /// When it ended.
+    pub at: Timestamp,
+}
+
+impl Notice {
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<(i64, Self)> {
+        let text = |column: usize| row.get::<_, String>(column);
+        Ok((
+            row.get(0)?,
+            Self {
+                run: text(1)?.parse().map_err(|error| damaged(1, error))?,
+                child: text(2)?.parse().map_err(|error| damaged(2, error))?,
+                label: text(3)?,
+                status: RunStatus::parse(&text(4)?).map_err(|error| damaged(4, error))?,
+                text: text(5)?,
+                at: instant(row.get(6)?).unwrap_or_default(),
+            },
+        ))
+    }
+
+    fn said(self) -> Said {
+        let Self { run, child, label, status, text, at: _ } = self;
+        Said { run: run.to_string(), child: child.to_string(), label, status, text }
+    }
+}
+
+fn waiting(
+    connection: &Connection,
+    session: i64,
+    holder: Option<&str>,
+) -> rusqlite::Result<Vec<(i64, Notice)>> {
+    let sql = "SELECT i.id, i.source, i.child, i.label, i.status, i.text, i.at FROM inbox i
+               WHERE i.session = ?1 AND i.state = 'waiting'
+                   AND (?2 IS NULL OR ?2 = (SELECT on_behalf_of FROM runs WHERE run_id = i.source))
+               ORDER BY i.id LIMIT ?3";
+    let mut statement = connection.prepare_cached(sql)?;
+    statement.query_map(params![session, holder, MAX_NOTICES], Notice::from_row)?.collect()
+}
+
+fn consume(
+    connection: &Connection,
+    rows: &[(i64, Notice)],
+    by: &RunId,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let sql = "UPDATE inbox SET state = 'consumed', consumed_by = ?2, settled_at = ?3
+               WHERE id = ?1 AND state = 'waiting'";
+    let mut statement = connection.prepare_cached(sql)?;
+    for (row, _) in rows {
+        statement.execute(params![row, by.as_str(), now.as_millis()])?;
+    }
+    Ok(())
+}
+
+/// Goes on with a conversation that has something to be told: accepts a run whose message that is. The
+/// announcer asks, on behalf of the grant under which the work was delegated.
+#[derive(Clone, Debug)]
+pub struct ContinueSession {
+    /// The run; its message is what waits.
+    pub accept: AcceptRun,
+    /// The delegated run that has ended.
+    pub child: RunId,
+}
+
+/// What came of going on.
+#[derive(Debug)]
+pub enum Continued {
+    /// A run was accepted.
+    Accepted(Box<Accepted>),
+    /// Nothing waits any more, or a run works or waits there and will be told.
+    Nothing,
+}
+
+impl Ask for ContinueSession {
+    type Method = ContinueMethod;
+    type Output = Continued;
+    type Error = ChildError;
+
+    fn target(&self, tx: &Transaction<'_>) -> Result<SessionTarget, Fault<ChildError>> {
+        Ok(sessions::target(tx, &self.accept.session)?)
+    }
+
+    fn apply(
+        &self,
+        tx: &Transaction<'_>,
+        authorized: Authorized<ContinueMethod>,
+        now: Timestamp,
+    ) -> Result<Applied<Continued>, Fault<ChildError>> {
+        let (caller, target) = authorized.into_parts();
+        let nothing = || Ok(Applied::Unchanged(Continued::Nothing));
+        let Some(session) = sessions::row_of(tx, &target.key)? else { return nothing() };
+        if is_busy(tx, session)? {
+            return nothing();
+        }
+        let holder = caller.on_behalf_of().to_string();
+        let rows = waiting(tx, session, Some(&holder))?;
+        if rows.is_empty() {
+            return nothing();
+        }
+        consume(tx, &rows, &self.accept.run, now)?;
+        let notices: Vec<_> = rows.into_iter().map(|(_, notice)| notice.said()).collect();
+        let message = Said::told(&notices);
+        let accept = AcceptRun { message, ..self.accept.clone() };
+        let refused = |fault: Fault<RunError>| match fault {
+            Fault::Store(error) => Fault::Store(error),
+            Fault::Domain(_) => Fault::Domain(ChildError::IdempotencyConflict),
+        };
+        let inserted = accept.insert(tx, &caller, now)?;
+        let place = inserted.ok_or(Fault::Domain(ChildError::IdempotencyConflict))?;
+        let accepted = accept.enter(tx, place, &caller, now).map_err(refused)?;
+        Ok(Applied::Changed(Continued::Accepted(Box::new(accepted))))
+    }
+}
+
+/// Whether a run works or waits in a conversation, or it waits until all of a set have ended.
+fn is_busy(connection: &Connection, session: i64) -> rusqlite::Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM runs
+                   WHERE status IN ('queued', 'running') AND session = ?1)
+                   OR EXISTS (SELECT 1 FROM runs r JOIN children c ON c.run = r.id
+                       WHERE r.status IN ('queued', 'running') AND c.parent = ?1 AND c.held = 1)";
+    connection.prepare_cached(sql)?.query_row([session], |row| row.get(0))
+}
+
+/// Hands over again what could not be handed over.
+#[derive(Clone, Debug)]
+pub struct RetryChild(pub RunId);
+
+/// Gives up what could not be handed over.
+#[derive(Clone, Debug)]
+pub struct DiscardChild(pub RunId);
+
+fn resettle(
+    tx: &Transaction<'_>,
+    run: &RunId,
+    sql: &str,
+    now: Timestamp,
+) -> Result<Applied<Child>, Fault<ChildError>> {
+    let unknown = || Fault::Domain(ChildError::Unknown(run.to_string()));
+    find(tx, run)?.ok_or_else(unknown)?;
+    if tx.prepare_cached(sql)?.execute(params![run.as_str(), now.as_millis()])? == 0 {
+        return Err(Fault::Domain(ChildError::NothingToHandOver(run.clone())));
+    }
+    find(tx, run)?.map(Applied::Changed).ok_or_else(unknown)
+}
+
+impl Ask for RetryChild {
+    type Method = RetryMethod;
+    type Output = Child;
+    type Error = ChildError;
+
+    fn target(&self, tx: &Transaction<'_>) -> Result<RunTarget, Fault<ChildError>> {
+        Ok(runs::target(tx, &self.0)?)
+    }
+
+    fn apply(
+        &self,
+        tx: &Transaction<'_>,
+        authorized: Authorized<RetryMethod>,
+        now: Timestamp,
+    ) -> Result<Applied<Child>, Fault<ChildError>> {
+        let (_, target) = authorized.into_parts();
+        let sql = "UPDATE inbox SET state = 'waiting', reason = '', settled_at = NULL
+                   WHERE source = ?1 AND state = 'dead' AND session IS NOT NULL AND ?2 > 0";
+        resettle(tx, &target.run, sql, now)
+    }
+}
+
+impl Ask for DiscardChild {
+    type Method = DiscardMethod;
+    type Output = Child;
+    type Error = ChildError;
+
+    fn target(&self, tx: &Transaction<'_>) -> Result<RunTarget, Fault<ChildError>> {
+        Ok(runs::target(tx, &self.0)?)
+    }
+
+    fn apply(
+        &self,
+        tx: &Transaction<'_>,
+        authorized: Authorized<DiscardMethod>,
+        now: Timestamp,
+    ) -> Result<Applied<Child>, Fault<ChildError>> {
+        let (_, target) = authorized.into_parts();
+        let sql = "UPDATE inbox SET state = 'discarded', reason = 'discarded', settled_at = ?2
+                   WHERE source = ?1 AND state IN ('dead', 'waiting')";
+        resettle(tx, &target.run, sql, now)
+    }
+}
+
+/// A conversation that has something to be told, and nobody at work there who will be.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Due {
+    /// The conversation.
+    pub session: SessionKey,
+    /// The first delegated run of which it is told.
+    pub child: RunId,
+    /// The grant under which that was delegated, as it is now; `None` when it has ended.
+    pub grant: Option<Grant>,
+}
+
+impl Store {
+    /// Returns what a conversation has to be told next, if nobody works there who will be told.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn due(&self, session: &SessionKey) -> Result<Option<Due>, StoreError> {
+        self.snapshot(|connection| {
+            let Some(row) = sessions::row_of(connection, session)? else { return Ok(None) };
+            if is_busy(connection, row)? {
+                return Ok(None);
+            }
+            let Some((_, first)) = waiting(connection, row, None)?.into_iter().next() else {
+                return Ok(None);
+            };
+            let grant = runs::grant_of_run(connection, &first.run)?;
+            Ok(Some(Due { session: session.clone(), child: first.run, grant }))
+        })
+    }
+
+    /// Returns every conversation that has something to be told, after a start.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn all_due(&self) -> Result<Vec<SessionKey>, StoreError> {
+        self.snapshot(|connection| {
+            let sql = "SELECT DISTINCT s.key FROM inbox i JOIN sessions s ON s.id = i.session
+                       WHERE i.state = 'waiting' AND s.deleted_at IS NULL ORDER BY s.id";
+            let mut statement = connection.prepare_cached(sql)?;
+            let keys = statement.query_map([], |row| row.get::<_, String>(0))?;
+            let keys = keys.map(|key| key?.parse().map_err(|error| damaged(0, error)));
+            Ok(keys.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// Notes why what waits on behalf of a run's grant cannot be handed over.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn bury_notices(
+        &self,
+        due: &Due,
+        reason: String,
+        now: Timestamp,
+    ) -> Result<(), ActError<ChildError>> {
+        let (session, child) = (due.session.clone(), due.child.clone());
+        self.step(move |connection| {
+            let sql = "UPDATE inbox SET state = 'dead', reason = ?3, settled_at = ?4
+                       WHERE state = 'waiting' AND session = (SELECT id FROM sessions WHERE key = ?1)
+                           AND (SELECT on_behalf_of FROM runs WHERE run_id = source)
+                               IS (SELECT on_behalf_of FROM runs WHERE run_id = ?2)";
+            let values = params![session.as_str(), child.as_str(), reason, now.as_millis()];
+            connection.prepare_cached(sql)?.execute(values)?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Tells a run at work what waits for its conversation: what it is told is in its journal when this
+    /// returns, and is told to nobody else.
+    ///
+    /// # Errors
+    /// When the run holds its session no longer, or the storage fails; then nobody was told.
+    pub async fn take_notices(
+        &self,
+        fence: &RunFence,
+        now: Timestamp,
+    ) -> Result<Vec<Record>, ActError<FenceError>> {
+        // Most turns have nothing to be told, and a look costs nobody anything.
+        let session = fence.session;
+        let any = self.snapshot(|connection| {
+            let sql =
+                "SELECT EXISTS (SELECT 1 FROM inbox WHERE session = ?1 AND state = 'waiting')";
+            Ok(connection.prepare_cached(sql)?.query_row([session], |row| row.get(0))?)
+        });
+        if !any.map_err(ActError::Store)? {
+            return Ok(Vec::new());
+        }
+        let fence = RunFence { ..*fence };
+        self.step(move |connection| {
+            let rows = waiting(connection, fence.session, None)?;
+            if rows.is_empty() {
+                return Ok(Vec::new());
+            }
+            let sql = "SELECT run_id FROM runs WHERE id = ?1";
+            let run: Option<String> = connection
+                .prepare_cached(sql)?
+                .query_row([fence.run], |row| row.get(0))
+                .optional()?;
+            let run: RunId =
+                run.ok_or(Fault::Domain(FenceError))?.parse().map_err(|error| damaged(0, error))?;
+            consume(connection, &rows, &run, now)?;
+            let notices: Vec<_> = rows.into_iter().map(|(_, notice)| notice.said()).collect();
+            let record = Record::Notices { notices };
+            runs::append_records(connection, &fence, std::slice::from_ref(&record), now)?;
+            Ok(vec![record])
+        })
+        .await
+    }
+
+    /// Lets a conversation go on only when all that a run delegated have ended; returns how many have not.
+    ///
+    /// # Errors
+    /// When the run holds its session no longer, or the storage fails.
+    pub async fn hold_children(&self, run: RunId) -> Result<u32, ActError<FenceError>> {
+        self.step(move |connection| {
+            let sql = "UPDATE children SET held = 1
+                       WHERE parent_run = (SELECT id FROM runs WHERE run_id = ?1
+                               AND status = 'running')
+                           AND run IN (SELECT id FROM runs WHERE status IN ('queued', 'running'))";
+            let held = connection.prepare_cached(sql)?.execute([run.as_str()])?;
+            Ok(u32::try_from(held).unwrap_or(u32::MAX))
+        })
+        .await
+    }
+}

@@ -1,0 +1,266 @@
+//! Finding and listing delegated runs.
+
+use openclaw_scopes::method::{ListChildren, ReadChild};
+use openclaw_scopes::target::{RunTarget, Whole};
+use openclaw_scopes::{Authorized, RunId, SessionKey, Timestamp};
+use rusqlite::{Connection, OptionalExtension as _, Row};
+
+use super::{ChildError, Cleanup, instant};
+use crate::act::Query;
+use crate::error::{Fault, damaged};
+use crate::filter::{Clauses, Rows};
+use crate::runs::{self, RunView};
+
+/// A delegated run.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Child {
+    /// The run as it stands.
+    pub run: RunView,
+    /// The conversation that is told what came of it.
+    pub parent: SessionKey,
+    /// What people call it.
+    pub label: String,
+    /// What it was to do.
+    pub task: String,
+    /// The model that answers; empty for its agent's.
+    pub model: String,
+    /// What becomes of its conversation.
+    pub cleanup: Cleanup,
+    /// The tools that it may use.
+    pub tools: Vec<String>,
+    /// How many delegations lie above it.
+    pub depth: u32,
+    /// How far its end has come to its parent.
+    pub hand_over: HandOver,
+}
+
+/// How far the end of a delegated run has come.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum HandOver {
+    /// It has not ended, or nobody is there to be told.
+    Ahead,
+    /// It waits for its parent's next turn.
+    Waiting,
+    /// Its parent was told, in this run.
+    Told(RunId, Timestamp),
+    /// It could not be handed over, for this reason.
+    Dead(String, Timestamp),
+    /// It was given up, for this reason.
+    Discarded(String, Timestamp),
+}
+
+const SELECT: &str = "SELECT r.id, r.run_id, p.key, c.label, c.task, c.model, c.cleanup, c.tools,
+    s.depth, i.state, i.consumed_by, i.reason, i.settled_at
+    FROM children c JOIN runs r ON r.id = c.run JOIN sessions s ON s.id = r.session
+        JOIN sessions p ON p.id = c.parent LEFT JOIN inbox i ON i.source = r.run_id";
+
+fn from_row(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<Child> {
+    let text = |column: usize| row.get::<_, String>(column);
+    let run: RunId = text(1)?.parse().map_err(|error| damaged(1, error))?;
+    let cleanup = text(6)?;
+    let unreadable = |column, text: String| damaged(column, Unreadable(text));
+    let state: Option<String> = row.get(9)?;
+    let settled = instant(row.get(12)?).unwrap_or_default();
+    let hand_over = match state.as_deref() {
+        None => HandOver::Ahead,
+        Some("waiting") => HandOver::Waiting,
+        Some("consumed") => {
+            HandOver::Told(text(10)?.parse().map_err(|error| damaged(10, error))?, settled)
+        }
+        Some("dead") => HandOver::Dead(text(11)?, settled),
+        Some("discarded") => HandOver::Discarded(text(11)?, settled),
+        Some(other) => return Err(unreadable(9, other.to_owned())),
+    };
+    Ok(Child {
+        run: runs::find(connection, &run)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?,
+        parent: text(2)?.parse().map_err(|error| damaged(2, error))?,
+        label: text(3)?,
+        task: text(4)?,
+        model: text(5)?,
+        cleanup: Cleanup::parse(&cleanup).ok_or_else(|| unreadable(6, cleanup))?,
+        tools: text(7)?.split_whitespace().map(str::to_owned).collect(),
+        depth: row.get(8)?,
+        hand_over,
+    })
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not what was stored")]
+struct Unreadable(String);
+
+pub(super) fn find(connection: &Connection, run: &RunId) -> rusqlite::Result<Option<Child>> {
+    let sql = format!("{SELECT} WHERE r.run_id = ?1 AND p.deleted_at IS NULL");
+    connection
+        .prepare_cached(&sql)?
+        .query_row([run.as_str()], |row| from_row(connection, row))
+        .optional()
+}
+
+/// Asks for one delegated run.
+#[derive(Clone, Debug)]
+pub struct GetChild(pub RunId);
+
+impl Query for GetChild {
+    type Method = ReadChild;
+    type Output = Child;
+    type Error = ChildError;
+
+    fn target(&self, connection: &Connection) -> Result<RunTarget, Fault<ChildError>> {
+        Ok(runs::target(connection, &self.0)?)
+    }
+
+    fn read(
+        &self,
+        connection: &Connection,
+        authorized: Authorized<ReadChild>,
+    ) -> Result<Child, Fault<ChildError>> {
+        let (_, target) = authorized.into_parts();
+        let unknown = || Fault::Domain(ChildError::Unknown(target.run.to_string()));
+        find(connection, &target.run)?.ok_or_else(unknown)
+    }
+}
+
+/// Where a page of delegated runs ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ChildCursor(pub i64);
+
+/// Which delegated runs are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct ChildFilter {
+    /// Only those of this conversation.
+    pub parent: Option<SessionKey>,
+    /// Only those that work or wait, or whose end was not handed over.
+    pub open_only: bool,
+    /// Only those before this place; `None` for the newest.
+    pub after: Option<ChildCursor>,
+    /// Rows of the page.
+    pub limit: u32,
+}
+
+/// A page of delegated runs, the newest first.
+#[derive(Clone, Debug)]
+pub struct ChildPage {
+    /// The runs.
+    pub children: Vec<Child>,
+    /// Where the page ends; `None` on the last one.
+    pub next: Option<ChildCursor>,
+}
+
+impl Query for ChildFilter {
+    type Method = ListChildren;
+    type Output = ChildPage;
+    type Error = std::convert::Infallible;
+
+    fn target(&self, _: &Connection) -> Result<Whole, Fault<Self::Error>> {
+        Ok(Whole)
+    }
+
+    fn read(
+        &self,
+        connection: &Connection,
+        authorized: Authorized<ListChildren>,
+    ) -> Result<ChildPage, Fault<Self::Error>> {
+        let (_, Whole) = authorized.into_parts();
+        Ok(page(connection, self)?)
+    }
+}
+
+pub(super) fn page(connection: &Connection, filter: &ChildFilter) -> rusqlite::Result<ChildPage> {
+    let mut clauses = Clauses::of(SELECT);
+    clauses.narrow("p.deleted_at IS NULL AND s.deleted_at IS NULL");
+    if let Some(ChildCursor(row)) = filter.after {
+        clauses.narrow("r.id < ?").bind(row);
+    }
+    if let Some(parent) = &filter.parent {
+        clauses
+            .narrow("c.parent = (SELECT id FROM sessions WHERE key = ?)")
+            .bind(parent.to_string());
+    }
+    if filter.open_only {
+        clauses.narrow("(r.status IN ('queued', 'running') OR i.state IN ('waiting', 'dead'))");
+    }
+    let read = |row: &Row<'_>| Ok((ChildCursor(row.get(0)?), from_row(connection, row)?));
+    let cursor = |(cursor, _): &(ChildCursor, Child)| *cursor;
+    let Rows { rows, next } = clauses.page(connection, "r.id DESC", filter.limit, read, cursor)?;
+    Ok(ChildPage { children: rows.into_iter().map(|(_, child)| child).collect(), next })
+}
+
+impl crate::handle::Store {
+    /// Returns delegated runs, for work that is authorized already.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn children(&self, filter: &ChildFilter) -> Result<ChildPage, crate::error::StoreError> {
+        self.snapshot(|connection| Ok(page(connection, filter)?))
+    }
+
+    /// Returns one, for work that is authorized already.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn child(&self, run: &RunId) -> Result<Option<Child>, crate::error::StoreError> {
+        self.snapshot(|connection| Ok(find(connection, run)?))
+    }
+
+    /// Returns the conversation that is told what came of a delegated run; `None` when it was not
+    /// delegated, or that is gone.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn parent_of(&self, run: &RunId) -> Result<Option<SessionKey>, crate::error::StoreError> {
+        self.snapshot(|connection| {
+            let sql = "SELECT p.key FROM children c JOIN runs r ON r.id = c.run
+                       JOIN sessions p ON p.id = c.parent
+                       WHERE r.run_id = ?1 AND p.deleted_at IS NULL";
+            let key: Option<String> = connection
+                .prepare_cached(sql)?
+                .query_row([run.as_str()], |row| row.get(0))
+                .optional()?;
+            let key = key.map(|key| key.parse().map_err(|error| damaged(0, error)));
+            Ok(key.transpose()?)
+        })
+    }
+
+    /// Returns how many delegations lie above a conversation; none above one that does not exist.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn session_depth(&self, key: &SessionKey) -> Result<u32, crate::error::StoreError> {
+        self.snapshot(|connection| {
+            let sql = "SELECT depth FROM sessions WHERE key = ?1";
+            let depth = connection
+                .prepare_cached(sql)?
+                .query_row([key.as_str()], |row| row.get(0))
+                .optional()?;
+            Ok(depth.unwrap_or_default())
+        })
+    }
+
+    /// Returns the conversations of sub-agents that may be removed: their parent was told and wants
+    /// nothing kept, or nobody has used them for long; and nothing goes on in them or waits for them.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn reapable(&self, now: Timestamp) -> Result<Vec<SessionKey>, crate::error::StoreError> {
+        let old = now.saturating_sub(super::KEPT).as_millis();
+        self.snapshot(|connection| {
+            let sql = "SELECT s.key FROM children c JOIN runs r ON r.id = c.run
+                           JOIN sessions s ON s.id = r.session
+                           LEFT JOIN inbox i ON i.source = r.run_id
+                       WHERE s.deleted_at IS NULL AND r.ended_at IS NOT NULL
+                           AND (i.state IS NULL OR i.state IN ('consumed', 'discarded'))
+                           AND (c.cleanup = 'delete' OR s.updated_at <= ?1)
+                           AND NOT EXISTS (SELECT 1 FROM runs w
+                               WHERE w.status IN ('queued', 'running') AND w.session = s.id)
+                           AND NOT EXISTS (SELECT 1 FROM children b JOIN runs w ON w.id = b.run
+                               WHERE w.status IN ('queued', 'running') AND b.parent = s.id)
+                           AND NOT EXISTS (SELECT 1 FROM inbox w
+                               WHERE w.state = 'waiting' AND w.session = s.id)
+                       LIMIT 100";
+            let mut statement = connection.prepare_cached(sql)?;
+            let keys = statement.query_map([old], |row| row.get::<_, String>(0))?;
+            let keys = keys.map(|key| key?.parse().map_err(|error| damaged(0, error)));
+            Ok(keys.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+}

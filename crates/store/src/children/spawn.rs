@@ -1,0 +1,154 @@
+//! Delegating: the conversation, the run, and the edge that tells its parent are one change.
+
+use openclaw_scopes::method::SpawnChild as SpawnMethod;
+use openclaw_scopes::target::SpawnTarget;
+use openclaw_scopes::{Authorized, CapabilitySet, Principal, RunId, SessionKey, Timestamp};
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::{Assignment, ChildError, SpawnLimits};
+use crate::act::{Applied, Ask, Transaction};
+use crate::error::{Fault, damaged};
+use crate::runs::{AcceptRun, Accepted, RunError};
+use crate::sessions;
+
+/// Delegates a task: opens a conversation for it, and accepts a run in it, on behalf of whoever the
+/// caller acts for. Counting, and what is counted, happen in the same step.
+#[derive(Clone, Debug)]
+pub struct SpawnChild {
+    /// The run, in a conversation of its own, with the task as its message.
+    pub accept: AcceptRun,
+    /// The conversation that is told what came of it.
+    pub parent: SessionKey,
+    /// What it is given.
+    pub assignment: Assignment,
+    /// How far delegation may go.
+    pub limits: SpawnLimits,
+}
+
+impl Ask for SpawnChild {
+    type Method = SpawnMethod;
+    type Output = Accepted;
+    type Error = ChildError;
+
+    fn target(&self, tx: &Transaction<'_>) -> Result<SpawnTarget, Fault<ChildError>> {
+        let parent = sessions::target(tx, &self.parent)?;
+        let agent = self.assignment.agent.clone();
+        Ok(SpawnTarget { parent: parent.key, owner: parent.owner, agent })
+    }
+
+    fn apply(
+        &self,
+        tx: &Transaction<'_>,
+        authorized: Authorized<SpawnMethod>,
+        now: Timestamp,
+    ) -> Result<Applied<Accepted>, Fault<ChildError>> {
+        let (caller, target) = authorized.into_parts();
+        if let Some(existing) = self.accept.existing(tx, &caller).map_err(refused)? {
+            return Ok(Applied::Unchanged(Accepted::Existing(existing)));
+        }
+        let unknown = || Fault::Domain(ChildError::UnknownParent(target.parent.clone()));
+        let parent = sessions::row_of(tx, &target.parent)?.ok_or_else(unknown)?;
+        let parent_run = match caller.actor() {
+            // A run that was superseded or has ended delegates nothing more.
+            Principal::Run { run, .. } => Some(working(tx, run, parent)?),
+            Principal::Device { .. }
+            | Principal::Owner { .. }
+            | Principal::Plugin { .. }
+            | Principal::Sender { .. }
+            | Principal::System { .. }
+            | Principal::Token { .. } => None,
+        };
+        let sql = "SELECT depth FROM sessions WHERE id = ?1";
+        let depth: u32 = tx.prepare_cached(sql)?.query_row([parent], |row| row.get(0))?;
+        if depth >= self.limits.depth {
+            return Err(Fault::Domain(ChildError::TooDeep { max: self.limits.depth }));
+        }
+        if at_work(tx, parent)? >= self.limits.children {
+            let max = self.limits.children;
+            return Err(Fault::Domain(ChildError::TooMany { max, parent: target.parent }));
+        }
+        let holder = caller.on_behalf_of();
+        let session =
+            sessions::insert(tx, &self.accept.session, holder, &self.assignment.label, now)?;
+        let sql = "UPDATE sessions SET depth = ?2 WHERE id = ?1";
+        tx.prepare_cached(sql)?.execute(params![session, depth.saturating_add(1)])?;
+        let inserted = self.accept.insert(tx, &caller, now)?;
+        let (row, _) = inserted.ok_or(Fault::Domain(ChildError::IdempotencyConflict))?;
+        let Assignment { label, model, cleanup, tools, capabilities, .. } = &self.assignment;
+        let sql =
+            "INSERT INTO children (run, parent, parent_run, label, task, model, cleanup, tools,
+                       capabilities, created_at)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+        tx.prepare_cached(sql)?.execute(params![
+            row,
+            parent,
+            parent_run,
+            label,
+            self.accept.message,
+            model,
+            cleanup.name(),
+            tools.join(" "),
+            capabilities.to_string(),
+            now.as_millis(),
+        ])?;
+        let accepted = self.accept.enter(tx, (row, session), &caller, now).map_err(refused)?;
+        Ok(Applied::Changed(accepted))
+    }
+}
+
+fn refused(fault: Fault<RunError>) -> Fault<ChildError> {
+    match fault {
+        Fault::Store(error) => Fault::Store(error),
+        // Only the name of the request can be in the way of a conversation that is new.
+        Fault::Domain(_) => Fault::Domain(ChildError::IdempotencyConflict),
+    }
+}
+
+/// Returns the row of a run that works in this conversation.
+fn working(connection: &Connection, run: &RunId, session: i64) -> Result<i64, Fault<ChildError>> {
+    let sql = "SELECT r.id FROM runs r JOIN sessions s ON s.id = r.session AND s.active_run = r.id
+               WHERE r.run_id = ?1 AND r.session = ?2 AND r.status = 'running'";
+    let row: Option<i64> = connection
+        .prepare_cached(sql)?
+        .query_row(params![run.as_str(), session], |row| row.get(0))
+        .optional()?;
+    row.ok_or_else(|| Fault::Domain(ChildError::Superseded(run.clone())))
+}
+
+/// Counts the sub-agents of a conversation that work or wait.
+fn at_work(connection: &Connection, parent: i64) -> rusqlite::Result<u32> {
+    // The live runs are few, and the delegations of a long-lived conversation may be many.
+    let sql = "SELECT count(*) FROM runs r JOIN children c ON c.run = r.id
+               WHERE r.status IN ('queued', 'running') AND c.parent = ?1";
+    connection.prepare_cached(sql)?.query_row([parent], |row| row.get(0))
+}
+
+/// What a run was delegated with.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Delegated {
+    /// The model that answers, as `provider/model`; empty for its agent's.
+    pub model: String,
+    /// The tools that it may use.
+    pub tools: Vec<String>,
+    /// What it is capable of.
+    pub capabilities: CapabilitySet,
+}
+
+/// Returns what a run was delegated with; `None` when it was not.
+pub(crate) fn delegated(connection: &Connection, run: i64) -> rusqlite::Result<Option<Delegated>> {
+    let sql = "SELECT model, tools, capabilities FROM children WHERE run = ?1";
+    connection
+        .prepare_cached(sql)?
+        .query_row([run], |row| {
+            let (tools, capabilities): (String, String) = (row.get(1)?, row.get(2)?);
+            let capabilities = CapabilitySet::parse(&capabilities)
+                .ok_or_else(|| damaged(2, UnknownCapability(capabilities)))?;
+            let tools = tools.split_whitespace().map(str::to_owned).collect();
+            Ok(Delegated { model: row.get(0)?, tools, capabilities })
+        })
+        .optional()
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` are not capabilities that this gateway knows")]
+struct UnknownCapability(String);

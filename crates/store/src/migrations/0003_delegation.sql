@@ -1,0 +1,85 @@
+-- How conversations are kept, and what of them a model is shown.
+ALTER TABLE sessions ADD COLUMN category TEXT NOT NULL DEFAULT '';
+ALTER TABLE sessions ADD COLUMN pinned_at INTEGER;
+ALTER TABLE sessions ADD COLUMN archived_at INTEGER;
+-- The model that answers in it, as `provider/model`; empty for its agent's.
+ALTER TABLE sessions ADD COLUMN model TEXT NOT NULL DEFAULT '';
+-- The first journal entry that a model is shown.
+ALTER TABLE sessions ADD COLUMN context_from INTEGER NOT NULL DEFAULT 1 CHECK (context_from > 0);
+-- How many delegations lie above it.
+ALTER TABLE sessions ADD COLUMN depth INTEGER NOT NULL DEFAULT 0 CHECK (depth >= 0);
+-- Set when it was deleted: the key is free again from then on, and the rows go piece by piece.
+ALTER TABLE sessions ADD COLUMN deleted_at INTEGER;
+-- What it was called then, and whether what was said is to be kept in a file.
+ALTER TABLE sessions ADD COLUMN former_key TEXT NOT NULL DEFAULT '';
+ALTER TABLE sessions ADD COLUMN archive TEXT NOT NULL DEFAULT ''
+    CHECK (archive IN ('', 'wanted', 'done'));
+
+CREATE INDEX sessions_deleted ON sessions (id) WHERE deleted_at IS NOT NULL;
+
+-- Row ids that were given out and are gone: none is given out twice, so that a late writer of a
+-- conversation that was deleted finds nothing, whatever came after.
+CREATE TABLE generations (
+    name TEXT    NOT NULL PRIMARY KEY CHECK (name = 'sessions'),
+    last INTEGER NOT NULL CHECK (last >= 0)
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO generations VALUES ('sessions', 0);
+
+-- Where conversations began anew. What was said stays, and a reset can be taken back.
+CREATE TABLE resets (
+    session        INTEGER NOT NULL REFERENCES sessions (id),
+    number         INTEGER NOT NULL CHECK (number > 0),
+    context_before INTEGER NOT NULL,
+    context_from   INTEGER NOT NULL,
+    by             TEXT    NOT NULL,
+    reason         TEXT    NOT NULL,
+    at             INTEGER NOT NULL,
+    undone_by      TEXT    NOT NULL DEFAULT '',
+    undone_at      INTEGER,
+    PRIMARY KEY (session, number),
+    CHECK ((undone_at IS NULL) = (undone_by = ''))
+) STRICT, WITHOUT ROWID;
+
+-- Runs that somebody delegated. The row is there from the run's acceptance on.
+CREATE TABLE children (
+    run          INTEGER NOT NULL PRIMARY KEY REFERENCES runs (id),
+    -- The conversation that is told what came of it, and the run in it that delegated.
+    parent       INTEGER NOT NULL REFERENCES sessions (id),
+    parent_run   INTEGER REFERENCES runs (id),
+    label        TEXT    NOT NULL,
+    task         TEXT    NOT NULL,
+    model        TEXT    NOT NULL,
+    cleanup      TEXT    NOT NULL CHECK (cleanup IN ('delete', 'keep')),
+    -- The tools that it may use, with spaces between, and what it is capable of.
+    tools        TEXT    NOT NULL,
+    capabilities TEXT    NOT NULL,
+    -- Whether its parent has yielded, and goes on only when all such have ended.
+    held         INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1)),
+    created_at   INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX children_by_parent ON children (parent, run);
+
+-- What a conversation is to be told at its next turn: each row once, in this order.
+CREATE TABLE inbox (
+    id          INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    session     INTEGER REFERENCES sessions (id),
+    -- What it is about: a run that was delegated, by its id. One row for each.
+    source      TEXT    NOT NULL UNIQUE,
+    -- The conversation in which that ran.
+    child       TEXT    NOT NULL,
+    label       TEXT    NOT NULL,
+    status      TEXT    NOT NULL,
+    text        TEXT    NOT NULL,
+    at          INTEGER NOT NULL,
+    state       TEXT    NOT NULL CHECK (state IN ('consumed', 'dead', 'discarded', 'waiting')),
+    consumed_by TEXT    NOT NULL DEFAULT '',
+    reason      TEXT    NOT NULL DEFAULT '',
+    settled_at  INTEGER,
+    CHECK ((state = 'waiting') = (settled_at IS NULL)),
+    CHECK ((state = 'consumed') = (consumed_by <> '')),
+    CHECK (state <> 'waiting' OR session IS NOT NULL)
+) STRICT;
+
+CREATE INDEX inbox_waiting ON inbox (session, id) WHERE state = 'waiting';

@@ -1,0 +1,210 @@
+//! Changing how a conversation is kept, and beginning it anew.
+
+use openclaw_scopes::method::{
+    PatchSession as PatchMethod, ResetSession as ResetMethod, UndoReset as UndoMethod,
+};
+use openclaw_scopes::target::SessionTarget;
+use openclaw_scopes::{Authorized, SessionKey, Timestamp};
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::{Session, SessionError, find, row_of, target};
+use crate::act::{Applied, Ask, Transaction};
+use crate::children;
+use crate::error::Fault;
+
+/// Changes what is named of a conversation, and nothing else.
+#[derive(Clone, Debug, Default)]
+pub struct Patch {
+    /// What people call it.
+    pub label: Option<String>,
+    /// The group that people keep it in.
+    pub category: Option<String>,
+    /// Whether it stands before others.
+    pub pinned: Option<bool>,
+    /// Whether it is put away: no run starts in it until it is taken out again.
+    pub archived: Option<bool>,
+    /// The model that answers in it, as `provider/model`; empty for its agent's.
+    pub model: Option<String>,
+}
+
+/// Changes a conversation.
+#[derive(Clone, Debug)]
+pub struct PatchSession {
+    /// Its canonical key.
+    pub key: SessionKey,
+    /// What changes.
+    pub patch: Patch,
+}
+
+impl Ask for PatchSession {
+    type Method = PatchMethod;
+    type Output = Session;
+    type Error = SessionError;
+
+    fn target(&self, tx: &Transaction<'_>) -> Result<SessionTarget, Fault<SessionError>> {
+        Ok(target(tx, &self.key)?)
+    }
+
+    fn apply(
+        &self,
+        tx: &Transaction<'_>,
+        authorized: Authorized<PatchMethod>,
+        now: Timestamp,
+    ) -> Result<Applied<Session>, Fault<SessionError>> {
+        let (_, target) = authorized.into_parts();
+        let unknown = || Fault::Domain(SessionError::Unknown(target.key.clone()));
+        let before = find(tx, &target.key)?.ok_or_else(unknown)?;
+        let Patch { label, category, pinned, archived, model } = &self.patch;
+        if *archived == Some(true) && before.archived_at.is_none() {
+            if openclaw_sessions::is_main(&target.key) {
+                return Err(Fault::Domain(SessionError::Main(target.key)));
+            }
+            if before.active_run.is_some() || before.queued_runs > 0 {
+                return Err(Fault::Domain(SessionError::Busy(target.key)));
+            }
+        }
+        let since = |wanted: Option<bool>, before: Option<Timestamp>| match (wanted, before) {
+            (None, before) | (Some(true), before @ Some(_)) => before,
+            (Some(true), None) => Some(now),
+            (Some(false), _) => None,
+        };
+        let sql = "UPDATE sessions SET label = ?2, category = ?3, pinned_at = ?4,
+                       archived_at = ?5, model = ?6 WHERE key = ?1";
+        tx.prepare_cached(sql)?.execute(params![
+            target.key.as_str(),
+            label.as_ref().unwrap_or(&before.label),
+            category.as_ref().unwrap_or(&before.category),
+            since(*pinned, before.pinned_at).map(Timestamp::as_millis),
+            since(*archived, before.archived_at).map(Timestamp::as_millis),
+            model.as_ref().unwrap_or(&before.model),
+        ])?;
+        let after = find(tx, &target.key)?.ok_or_else(unknown)?;
+        let is_same = after == before;
+        Ok(if is_same { Applied::Unchanged(after) } else { Applied::Changed(after) })
+    }
+}
+
+/// A point at which a conversation began anew.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Reset {
+    /// The conversation as it is now.
+    pub session: Session,
+    /// Which of its resets it is, from 1.
+    pub number: u64,
+    /// The first entry that the model is shown from now on.
+    pub context_from: u64,
+    /// Runs that were ended for it, and the conversations in which those worked.
+    pub ended: Vec<children::EndedRun>,
+}
+
+/// Begins a conversation anew: the model is shown nothing of what was said before. It stays.
+#[derive(Clone, Debug)]
+pub struct ResetSession {
+    /// Its canonical key.
+    pub key: SessionKey,
+    /// Why, for whoever asks later.
+    pub reason: String,
+}
+
+impl Ask for ResetSession {
+    type Method = ResetMethod;
+    type Output = Reset;
+    type Error = SessionError;
+
+    fn target(&self, tx: &Transaction<'_>) -> Result<SessionTarget, Fault<SessionError>> {
+        Ok(target(tx, &self.key)?)
+    }
+
+    fn apply(
+        &self,
+        tx: &Transaction<'_>,
+        authorized: Authorized<ResetMethod>,
+        now: Timestamp,
+    ) -> Result<Applied<Reset>, Fault<SessionError>> {
+        let (caller, target) = authorized.into_parts();
+        let unknown = || Fault::Domain(SessionError::Unknown(target.key.clone()));
+        let before = find(tx, &target.key)?.ok_or_else(unknown)?;
+        if before.active_run.is_some() || before.queued_runs > 0 {
+            return Err(Fault::Domain(SessionError::Busy(target.key)));
+        }
+        let row = row_of(tx, &target.key)?.ok_or_else(unknown)?;
+        // What was delegated before has nobody to tell any more.
+        let ended = children::end_below(tx, row, "its conversation began anew", now)?;
+        children::discard_waiting(tx, row, "the conversation began anew", now)?;
+        let sql = "SELECT context_from, entries + 1 FROM sessions WHERE id = ?1";
+        let (context_before, context_from): (u64, u64) =
+            tx.prepare_cached(sql)?.query_row([row], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let number = last_reset(tx, row)?.map_or(1, |(number, ..)| number.saturating_add(1));
+        let sql =
+            "INSERT INTO resets (session, number, context_before, context_from, by, reason, at)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        tx.prepare_cached(sql)?.execute(params![
+            row,
+            number,
+            context_before,
+            context_from,
+            caller.actor().to_string(),
+            self.reason,
+            now.as_millis(),
+        ])?;
+        show_from(tx, row, context_from)?;
+        let session = find(tx, &target.key)?.ok_or_else(unknown)?;
+        Ok(Applied::Changed(Reset { session, number, context_from, ended }))
+    }
+}
+
+/// Takes the last reset back: the model is shown again what it was shown before, and what was said since.
+#[derive(Clone, Debug)]
+pub struct UndoReset(pub SessionKey);
+
+impl Ask for UndoReset {
+    type Method = UndoMethod;
+    type Output = Reset;
+    type Error = SessionError;
+
+    fn target(&self, tx: &Transaction<'_>) -> Result<SessionTarget, Fault<SessionError>> {
+        Ok(target(tx, &self.0)?)
+    }
+
+    fn apply(
+        &self,
+        tx: &Transaction<'_>,
+        authorized: Authorized<UndoMethod>,
+        now: Timestamp,
+    ) -> Result<Applied<Reset>, Fault<SessionError>> {
+        let (caller, target) = authorized.into_parts();
+        let unknown = || Fault::Domain(SessionError::Unknown(target.key.clone()));
+        let before = find(tx, &target.key)?.ok_or_else(unknown)?;
+        if before.active_run.is_some() {
+            return Err(Fault::Domain(SessionError::Busy(target.key)));
+        }
+        let row = row_of(tx, &target.key)?.ok_or_else(unknown)?;
+        let Some((number, context_from, None)) = last_reset(tx, row)? else {
+            return Err(Fault::Domain(SessionError::NoReset(target.key)));
+        };
+        let sql = "UPDATE resets SET undone_by = ?3, undone_at = ?4
+                   WHERE session = ?1 AND number = ?2";
+        let by = caller.actor().to_string();
+        tx.prepare_cached(sql)?.execute(params![row, number, by, now.as_millis()])?;
+        show_from(tx, row, context_from)?;
+        let session = find(tx, &target.key)?.ok_or_else(unknown)?;
+        Ok(Applied::Changed(Reset { session, number, context_from, ended: Vec::new() }))
+    }
+}
+
+fn show_from(connection: &Connection, row: i64, context_from: u64) -> rusqlite::Result<()> {
+    let sql = "UPDATE sessions SET context_from = ?2 WHERE id = ?1";
+    connection.prepare_cached(sql)?.execute(params![row, context_from]).map(|_| ())
+}
+
+/// The number of the last reset, what the model was shown from before it, and when it was taken back.
+type LastReset = (u64, u64, Option<i64>);
+
+fn last_reset(connection: &Connection, row: i64) -> rusqlite::Result<Option<LastReset>> {
+    let sql = "SELECT number, context_before, undone_at FROM resets
+               WHERE session = ?1 ORDER BY number DESC LIMIT 1";
+    connection
+        .prepare_cached(sql)?
+        .query_row([row], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()
+}
