@@ -36,6 +36,9 @@ pub(crate) struct Context {
     /// The fingerprint that it must have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) fingerprint: Option<String>,
+    /// What this device calls itself there; else the name of this machine.
+    #[serde(default, rename = "deviceName", skip_serializing_if = "Option::is_none")]
+    pub(crate) device_name: Option<String>,
 }
 
 impl Context {
@@ -85,6 +88,21 @@ impl Contexts {
         Ok(())
     }
 
+    /// Returns a name for a gateway at `host` that stands for no other one: it is `host` itself, or that with
+    /// a number.
+    pub(crate) fn name_for(&self, host: &str, is_same: impl Fn(&Fingerprint) -> bool) -> String {
+        // A colon would make a target of the name.
+        let host = host.replace(':', "-");
+        let stands_for_another = |name: &String| {
+            let known = self.contexts.get(name);
+            let fingerprint = known.map(|context| context.fingerprint().ok().flatten());
+            fingerprint.is_some_and(|fingerprint| !fingerprint.is_some_and(|it| is_same(&it)))
+        };
+        let numbered = (2..).map(|number: u32| format!("{host}-{number}"));
+        let mut names = std::iter::once(host.clone()).chain(numbered);
+        names.find(|name| !stands_for_another(name)).unwrap_or(host)
+    }
+
     /// Returns the gateway that is reached at `address`, with its name: the one in use before others.
     pub(crate) fn of(&self, address: &Address) -> Option<(&String, &Context)> {
         let target = Target::Https(address.clone()).to_string();
@@ -112,12 +130,17 @@ mod tests {
     use super::*;
 
     fn sample() -> Contexts {
-        let home =
-            Context { gateway: "unix:/run/home.sock".into(), addresses: vec![], fingerprint: None };
+        let home = Context {
+            gateway: "unix:/run/home.sock".into(),
+            addresses: vec![],
+            fingerprint: None,
+            device_name: None,
+        };
         let away = Context {
             gateway: "https://away:1".into(),
             addresses: vec!["away:1".into(), "192.0.2.7:1".into()],
             fingerprint: Some("ab".repeat(32)),
+            device_name: Some("phone".into()),
         };
         let contexts = [("home".to_owned(), home), ("away".to_owned(), away)];
         Contexts { current: Some("home".into()), contexts: BTreeMap::from(contexts) }
@@ -145,6 +168,16 @@ mod tests {
             assert_eq!(failure.exit(), Exit::Configuration, "{text}");
             assert_eq!(failure.to_string().lines().count(), 1, "{failure}");
         }
+    }
+
+    #[test]
+    fn a_gateway_gets_a_name_of_its_own() {
+        let (known, other) = (Fingerprint([0xab; 32]), Fingerprint([7; 32]));
+        let name = |host, gateway| sample().name_for(host, |fingerprint| *fingerprint == gateway);
+        assert_eq!(name("away", known), "away", "the same one");
+        assert_eq!(name("away", other), "away-2", "another one at the same address");
+        assert_eq!(name("home", known), "home-2", "a socket is not it");
+        assert_eq!(name("fresh:1", known), "fresh-1");
     }
 
     #[test]

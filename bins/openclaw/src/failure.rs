@@ -77,9 +77,11 @@ impl Failure {
             Self::Call(error)
                 if error.origin() == Origin::Transport && error.reason().is_none() =>
             {
-                let cause = format!("the connection broke before the gateway answered: {error}");
-                let next = format!("{}, which shows whether it was done", look());
-                Self::advised(Exit::Unreachable, cause, next)
+                let cause = format!(
+                    "the connection broke before the gateway answered, and whether it was done is \
+                     not known: {error}"
+                );
+                Self::advised(Exit::Unreachable, cause, look())
             }
             other => other,
         }

@@ -104,8 +104,11 @@ impl Output {
         self.out.flush()
     }
 
-    /// Prints a line on standard error.
+    /// Prints a line on standard error, for people: a program gets one document, and nothing beside it.
     pub(crate) fn note(&mut self, text: &str) -> io::Result<()> {
+        if self.format == Format::Json {
+            return Ok(());
+        }
         self.out.flush()?;
         writeln!(self.err, "{}", screen::line(text))
     }

@@ -26,6 +26,8 @@ pub(crate) enum Reached {
         fingerprint: Option<Fingerprint>,
         /// The context's name, if it was one.
         context: Option<String>,
+        /// What this device calls itself there.
+        device_name: Option<String>,
     },
 }
 
@@ -46,7 +48,8 @@ impl Place {
         let name = match self.gateway() {
             Some(text) if text.contains(':') => {
                 let targets = vec![text.parse().map_err(unusable)?];
-                return Ok(Reached::There { targets, fingerprint: None, context: None });
+                let (fingerprint, context, device_name) = (None, None, None);
+                return Ok(Reached::There { targets, fingerprint, context, device_name });
             }
             Some(name) => Some(name.to_owned()),
             None => contexts()?.current,
@@ -63,7 +66,8 @@ impl Place {
             }
         }
         let fingerprint = context.fingerprint()?;
-        Ok(Reached::There { targets, fingerprint, context: Some(name) })
+        let device_name = context.device_name;
+        Ok(Reached::There { targets, fingerprint, context: Some(name), device_name })
     }
 
     /// Connects to the gateway, with no more authority than `wish` over the network.
@@ -81,7 +85,13 @@ impl Place {
             (None, Some(Target::Https(address))) => return Err(no_trust(&address.to_string())),
             (None, _) => Identity::Local,
         };
+        let device_name = match &reached {
+            Reached::Here(_) => None,
+            Reached::There { device_name, .. } => device_name.clone(),
+        };
+        let defaults = Options::default();
         let options = Options {
+            name: device_name.unwrap_or(defaults.name),
             trust: trust.map(Trust::Fingerprint),
             wish: wish::told(wish),
             request_access: self.requests_access(),

@@ -19,7 +19,7 @@ mod tokens;
 use clap::CommandFactory as _;
 use openclaw_scopes::{Scope, ScopeSet};
 
-use crate::cli::{AuditVerb, Cli, ConfigVerb, GatewayVerb, Removal, Verb};
+use crate::cli::{AuditVerb, Cli, ConfigVerb, DevicesVerb, GatewayVerb, Removal, Verb};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -43,6 +43,7 @@ pub(crate) fn run(verb: Verb, place: &Place, output: &mut Output) -> Result<Exit
 fn look(verb: &Verb) -> &'static str {
     match verb {
         Verb::Agents(_) => "agents list",
+        Verb::Devices(DevicesVerb::Upgrade { .. }) => "devices list --own",
         Verb::Devices(_) => "devices list",
         Verb::Runs(_) => "runs list",
         Verb::Sessions(_) => "sessions list",

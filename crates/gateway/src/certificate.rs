@@ -228,7 +228,7 @@ const CERT: &str = "certificate";
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
     /// A certificate cannot be read.
-    #[error("`{}` holds a broken certificate", .path.display())]
+    #[error("`{}` holds a broken certificate: {source}", .path.display())]
     BrokenCertificate {
         /// The file.
         path: PathBuf,
@@ -249,7 +249,7 @@ pub enum CertificateError {
         source: rcgen::Error,
     },
     /// A file could not be read or written.
-    #[error("`{}` cannot be used", .path.display())]
+    #[error("`{}` cannot be used: {source}", .path.display())]
     Io {
         /// The file.
         path: PathBuf,

@@ -36,6 +36,8 @@ pub(crate) struct Around {
     pub(crate) certificate_expires_at: Option<Timestamp>,
     pub(crate) sandbox: Sandbox,
     pub(crate) state_dir: PathBuf,
+    /// The operator's own key, if the gateway does not make its own.
+    pub(crate) tls_key: Option<PathBuf>,
 }
 
 const DAY: Duration = Duration::from_hours(24);
@@ -236,6 +238,10 @@ fn about_files(around: &Around, findings: &mut Vec<Finding>) {
     open("fs.state_dir.mode", Severity::Critical, dir, 0o077, "700");
     for name in PRIVATE {
         open("fs.key_mode", Severity::Critical, &dir.join(name), 0o077, "600");
+    }
+    if let Some(key) = &around.tls_key {
+        // A group may be how the operator lets the gateway read it.
+        open("fs.key_mode", Severity::Critical, key, 0o007, "o-rwx");
     }
     // Whoever writes them in a directory that lets others in decides what the gateway runs.
     let lets_in = std::fs::metadata(dir).is_ok_and(|dir| dir.permissions().mode() & 0o011 != 0);

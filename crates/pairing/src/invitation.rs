@@ -64,6 +64,11 @@ impl InvitationCode {
     pub const fn new(secret: InvitationSecret, gateway: &Fingerprint) -> Self {
         Self { secret, pin: gateway.pin() }
     }
+
+    /// Tells whether it is an invitation of the gateway with this fingerprint, as far as it says.
+    pub fn is_of(&self, gateway: &Fingerprint) -> bool {
+        self.pin == gateway.pin()
+    }
 }
 
 impl fmt::Display for InvitationCode {

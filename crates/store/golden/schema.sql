@@ -1,3 +1,15 @@
+CREATE TABLE approvals (
+    device      TEXT    NOT NULL REFERENCES devices (id) ON DELETE CASCADE,
+    role        TEXT    NOT NULL CHECK (role IN ('operator', 'node')),
+    number      INTEGER NOT NULL CHECK (number > 0),
+    scopes      TEXT    NOT NULL CHECK (scopes <> ''),
+    approved_by TEXT    NOT NULL,
+    approved_at INTEGER NOT NULL,
+    via         TEXT    NOT NULL CHECK (via IN ('request', 'invitation')),
+    via_id      TEXT    NOT NULL,
+    PRIMARY KEY (device, role, number)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE audit (
     seq          INTEGER NOT NULL PRIMARY KEY,
     at           INTEGER NOT NULL,

@@ -8,7 +8,7 @@ use openclaw_scopes::{
 use rusqlite::Connection;
 
 use crate::act::{ActError, Query};
-use crate::devices::{self, Device, DeviceError, DeviceRef, PairingView};
+use crate::devices::{self, Device, DeviceError, DeviceRef, PairingView, Provenance};
 use crate::error::Fault;
 use crate::grants;
 use crate::handle::Store;
@@ -43,6 +43,8 @@ pub struct Held {
     pub epoch: Option<Epoch>,
     /// The device, if it is one.
     pub device: Option<Device>,
+    /// What was approved for the device since it was last paired, the oldest first.
+    pub approvals: Vec<(ScopeSet, Provenance)>,
     /// The token, if it is one.
     pub token: Option<ApiToken>,
 }
@@ -91,6 +93,10 @@ fn held(
         | GrantHolder::Plugin(_)
         | GrantHolder::Token(_) => None,
     };
+    let approvals = match &device {
+        Some(device) => devices::approvals(connection, device)?,
+        None => Vec::new(),
+    };
     let token = match &holder {
         GrantHolder::Token(id) => tokens::find(connection, id.as_str())?,
         GrantHolder::Device(_)
@@ -104,7 +110,7 @@ fn held(
     // About oneself: this connection, which may be narrower than the grant.
     let is_own = *whose == Whose::Own && !matches!(caller.actor(), Principal::Run { .. });
     let effective = if is_own { caller.grant().scopes() } else { effective };
-    Ok(Held { holder, effective, epoch, device, token })
+    Ok(Held { holder, effective, epoch, device, approvals, token })
 }
 
 impl Store {

@@ -161,6 +161,27 @@ pub(crate) fn find_live(
     Ok(found.filter(|device| device.revoked_at.is_none()))
 }
 
+/// Returns what was approved for a device since it was last paired, the oldest first.
+pub(crate) fn approvals(
+    connection: &Connection,
+    device: &Device,
+) -> rusqlite::Result<Vec<(ScopeSet, Provenance)>> {
+    let sql = "SELECT scopes, approved_by, approved_at, via, via_id FROM approvals
+               WHERE device = ?1 AND role = ?2 ORDER BY number";
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map([device.id.as_str(), device.role.name()], |row| {
+        let (scopes, via): (String, String) = (row.get(0)?, row.get(3)?);
+        let provenance = Provenance {
+            approved_by: row.get(1)?,
+            approved_at: Timestamp::from_millis(row.get(2)?),
+            via: Via::parse(&via).ok_or_else(|| damaged(3, Unreadable(via)))?,
+            via_id: row.get(4)?,
+        };
+        Ok((grants::scopes(0, &scopes)?, provenance))
+    })?;
+    rows.collect()
+}
+
 /// A device as people name it: its id, or a beginning that no other has.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct DeviceRef(String);

@@ -193,7 +193,8 @@ impl Ask for RedeemInvitation {
             granted: found.scopes,
         };
         let by = found.issuer.to_string();
-        devices::admit(tx, &view, baseline.admit(found.scopes), (&by, Via::Invitation), now)?;
+        let after = baseline.admit(found.scopes);
+        devices::admit(tx, &view, after, (found.scopes, &by, Via::Invitation), now)?;
         let sql = "UPDATE invitations SET redeemed_at = ?2, redeemed_by = ?3 WHERE id = ?1";
         let values = params![found.id.as_str(), now.as_millis(), claim.device.as_str()];
         tx.prepare_cached(sql)?.execute(values)?;

@@ -128,7 +128,7 @@ fn a_connection_that_broke_leaves_a_question() {
     assert_eq!(failure.exit(), Exit::Unreachable);
     assert!(failure.to_string().starts_with("the connection broke before the gateway answered"));
     let next = failure.next("");
-    assert_eq!(next.as_deref(), Some("openclaw devices list, which shows whether it was done"));
+    assert_eq!(next.as_deref(), Some("openclaw devices list"));
     let refused = Failure::from(tonic::Status::not_found("no run `x`")).or_look(look);
     assert!(matches!(refused, Failure::Call(_)), "{refused:?}");
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use openclaw_client::{
-    Address, Asks, CallError, Client, ConnectError, Identity, Link, Options, PROPOSED, Target,
-    Trust,
+    Address, Asks, CallError, Client, ConnectError, Fingerprint, Identity, Link, Options, PROPOSED,
+    Target, Trust,
 };
 use openclaw_proto::scope_names;
 use openclaw_scopes::ScopeSet;
@@ -32,7 +32,7 @@ enum Way {
     /// An invitation, with the addresses of its gateway.
     Invited(Link),
     /// The gateway is known, perhaps by a context of this name; whether the device is, will be seen.
-    Known(Vec<Address>, Trust, Option<String>),
+    Known(Vec<Address>, Fingerprint, Option<String>),
 }
 
 pub(super) async fn run(
@@ -50,6 +50,16 @@ pub(super) async fn run(
         return Err(Failure::advised(Exit::Usage, cause, next));
     }
     let way = way(&args, place)?;
+    let contexts = Contexts::read(place.state_dir())?;
+    // Before an invitation is spent, or a request is filed.
+    if let Some(name) = &args.name
+        && let Some(former) = contexts.contexts.get(name)
+        && !former.fingerprint()?.is_some_and(|known| way.is_of(&known))
+    {
+        let cause = format!("context `{name}` is another gateway");
+        let next = place.command(&format!("context rm {name}"));
+        return Err(Failure::advised(Exit::Usage, cause, next));
+    }
     let identity = place.device()?;
     let mut options = Options::default();
     if let Some(name) = args.device_name.clone() {
@@ -58,30 +68,79 @@ pub(super) async fn run(
     if let Some(scopes) = args.scopes.chosen() {
         options.wish = scopes;
     }
-    let (client, first, mut addresses, context) = match way {
+    let named = |host: &str, context: Option<String>, gateway: &Fingerprint| {
+        let name = args.name.clone().or(context);
+        name.unwrap_or_else(|| contexts.name_for(host, |known| known == gateway))
+    };
+    let mut kept = Kept { addresses: Vec::new(), device_name: args.device_name.clone(), place };
+    let (client, name, first) = match way {
         Way::Invited(link) => {
-            let (client, address) = Box::pin(Client::redeem(&link, &identity, &options)).await?;
-            (client, address, link.addresses, None)
+            let (client, first) = Box::pin(Client::redeem(&link, &identity, &options)).await?;
+            kept.addresses = link.addresses;
+            let gateway = client.fingerprint().unwrap_or(Fingerprint([0; 32]));
+            let name = named(first.host(), None, &gateway);
+            kept.keep(&name, &first, gateway)?;
+            (client, name, first)
         }
-        Way::Known(addresses, trust, context) => {
-            options.trust = Some(trust);
+        Way::Known(addresses, gateway, context) => {
+            options.trust = Some(Trust::Fingerprint(gateway));
             let wish = args.scopes.chosen().unwrap_or(PROPOSED);
-            let waiting = Waiting { addresses: &addresses, identity: &identity, limit: args.wait };
+            let first = addresses.first().ok_or_else(nowhere)?;
+            let name = named(first.host(), context.clone(), &gateway);
+            kept.addresses.clone_from(&addresses);
+            if let Some(known) = context.and_then(|context| contexts.contexts.get(&context)) {
+                let more = known.addresses.iter().filter_map(|text| text.parse().ok());
+                let more: Vec<_> = more.filter(|it| !addresses.contains(it)).collect();
+                kept.addresses.extend(more);
+            }
+            let waiting = Waiting {
+                addresses: &addresses,
+                identity: &identity,
+                limit: args.wait,
+                // Whoever waits in vain finds the gateway again without being told its key anew.
+                found: &|| kept.keep(&name, first, gateway),
+            };
             let (client, index) = Box::pin(waiting.admitted(options, wish, output)).await?;
-            let first = addresses.get(index).cloned();
-            (client, first.ok_or_else(nowhere)?, addresses, context)
+            let first = addresses.get(index).cloned().ok_or_else(nowhere)?;
+            kept.keep(&name, &first, gateway)?;
+            (client, name, first)
         }
     };
-    // A colon would make a target of the name.
-    if let Some(context) = &context {
-        let contexts = Contexts::read(place.state_dir())?;
-        let more = contexts.context(context)?.addresses.iter().filter_map(|text| text.parse().ok());
-        let more: Vec<_> = more.filter(|address| !addresses.contains(address)).collect();
-        addresses.extend(more);
-    }
-    let name = args.name.or(context).unwrap_or_else(|| first.host().replace(':', "-"));
-    keep(&client, &name, &first, &addresses, place)?;
     tell(&client, &name, &first, output)
+}
+
+impl Way {
+    /// Tells whether it leads to the gateway with this fingerprint.
+    fn is_of(&self, known: &Fingerprint) -> bool {
+        match self {
+            Self::Invited(link) => link.code.is_of(known),
+            Self::Known(_, gateway, _) => gateway == known,
+        }
+    }
+}
+
+/// What is remembered of a gateway.
+struct Kept<'a> {
+    addresses: Vec<Address>,
+    device_name: Option<String>,
+    place: &'a Place,
+}
+
+impl Kept<'_> {
+    /// Remembers the gateway as a context, and uses it from now on.
+    fn keep(&self, name: &str, first: &Address, gateway: Fingerprint) -> Result<(), Failure> {
+        let mut contexts = Contexts::read(self.place.state_dir())?;
+        let before = contexts.contexts.get(name).and_then(|known| known.device_name.clone());
+        let context = Context {
+            gateway: Target::Https(first.clone()).to_string(),
+            addresses: self.addresses.iter().map(ToString::to_string).collect(),
+            fingerprint: Some(gateway.to_string()),
+            device_name: self.device_name.clone().or(before),
+        };
+        contexts.contexts.insert(name.to_owned(), context);
+        contexts.current = Some(name.to_owned());
+        contexts.write(self.place.state_dir())
+    }
 }
 
 fn nowhere() -> Failure {
@@ -118,9 +177,12 @@ fn way(args: &ConnectArgs, place: &Place) -> Result<Way, Failure> {
     let contexts = Contexts::read(place.state_dir())?;
     let known = addresses.first().and_then(|address| contexts.of(address));
     let fingerprint = known.map(|(_, context)| context.fingerprint()).transpose()?.flatten();
-    let name = known.map(|(name, _)| name.clone());
     match place.trust(fingerprint)? {
-        Some(fingerprint) => Ok(Way::Known(addresses, Trust::Fingerprint(fingerprint), name)),
+        Some(trusted) => {
+            // Another key at a known address is another gateway.
+            let known = known.filter(|_| fingerprint == Some(trusted));
+            Ok(Way::Known(addresses, trusted, known.map(|(name, _)| name.clone())))
+        }
         None => {
             let address = addresses.first().map(ToString::to_string).unwrap_or_default();
             Err(no_trust(&address))
@@ -131,7 +193,9 @@ fn way(args: &ConnectArgs, place: &Place) -> Result<Way, Failure> {
 /// To the gateway that is used anyway: a device that was revoked asks there to be approved anew.
 fn again(place: &Place) -> Result<Way, Failure> {
     let reached = place.reached()?;
-    let Reached::There { targets, fingerprint, context } = reached else { return Err(nowhere()) };
+    let Reached::There { targets, fingerprint, context, device_name: _ } = reached else {
+        return Err(nowhere());
+    };
     let addresses = targets.into_iter().map(|target| match target {
         Target::Https(address) => Ok(address),
         Target::Unix(path) => {
@@ -142,7 +206,7 @@ fn again(place: &Place) -> Result<Way, Failure> {
     let addresses = addresses.collect::<Result<Vec<_>, _>>()?;
     let address = addresses.first().map(ToString::to_string).unwrap_or_default();
     let trust = place.trust(fingerprint)?.ok_or_else(|| no_trust(&address))?;
-    Ok(Way::Known(addresses, Trust::Fingerprint(trust), context))
+    Ok(Way::Known(addresses, trust, context))
 }
 
 /// A device that waits to be approved.
@@ -150,6 +214,8 @@ struct Waiting<'a> {
     addresses: &'a [Address],
     identity: &'a Identity,
     limit: Duration,
+    /// Is told once that the gateway was reached, and has the device wait.
+    found: &'a dyn Fn() -> Result<(), Failure>,
 }
 
 impl Waiting<'_> {
@@ -169,6 +235,7 @@ impl Waiting<'_> {
             Err(ConnectError::Refused(error)) if may_ask(&error) => {}
             connected => return Ok(connected?),
         }
+        (self.found)()?;
         // Whoever approves compares it: the name is only what the device says of itself.
         if let Identity::Device(key) = self.identity
             && let Ok(id) = key.public().device_id()
@@ -202,7 +269,10 @@ impl Waiting<'_> {
             if started.elapsed().saturating_add(pause) > self.limit {
                 let cause =
                     format!("nobody approved this device within {}", length::show(self.limit));
-                let next = if told.is_empty() { "openclaw connect".into() } else { told };
+                let next = match told.as_str() {
+                    "" => "openclaw connect".to_owned(),
+                    told => format!("{told} there, then openclaw connect here"),
+                };
                 return Err(Failure::advised(Exit::Retry, cause, next));
             }
             tokio::time::sleep(pause).await;
@@ -232,35 +302,6 @@ fn command(refused: &CallError) -> Option<String> {
     said.map(str::to_owned).or_else(own)
 }
 
-/// Remembers the gateway as a context, and uses it from now on.
-fn keep(
-    client: &Client,
-    name: &str,
-    first: &Address,
-    addresses: &[Address],
-    place: &Place,
-) -> Result<(), Failure> {
-    let fingerprint = client.fingerprint().map(|fingerprint| fingerprint.to_string());
-    let mut contexts = Contexts::read(place.state_dir())?;
-    if let Some(former) = contexts.contexts.get(name)
-        && former.fingerprint != fingerprint
-    {
-        // The device may be paired by now, and its invitation spent.
-        let cause = format!("context `{name}` is another gateway");
-        let (found, target) = (fingerprint.unwrap_or_default(), Target::Https(first.clone()));
-        let next = format!("openclaw connect {target} --fingerprint {found} --name NAME");
-        return Err(Failure::advised(Exit::Usage, cause, next));
-    }
-    let context = Context {
-        gateway: Target::Https(first.clone()).to_string(),
-        addresses: addresses.iter().map(ToString::to_string).collect(),
-        fingerprint,
-    };
-    contexts.contexts.insert(name.to_owned(), context);
-    contexts.current = Some(name.to_owned());
-    contexts.write(place.state_dir())
-}
-
 /// The connection, as `connect --json` shows it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -272,6 +313,15 @@ struct Connected<'a> {
     scopes: Vec<String>,
     approved_scopes: Vec<String>,
     pending_request: String,
+}
+
+/// Returns what the device may do now, where that is not all that was approved: a rotation took the rest.
+fn less(connected: &Connected<'_>) -> String {
+    if connected.scopes == connected.approved_scopes {
+        return String::new();
+    }
+    let rest = "openclaw devices rotate, on the gateway's machine, gives the rest back";
+    format!("{}; {rest}", or_nothing(&connected.scopes))
 }
 
 fn tell(
@@ -294,11 +344,13 @@ fn tell(
     };
     match output.format() {
         Format::Human => {
+            let may = less(&connected);
             output.block(&table::facts(&[
                 ("connected to", connected.gateway),
                 ("fingerprint", connected.fingerprint),
                 ("as device", short(&connected.device_id)),
                 ("approved for", or_nothing(&connected.approved_scopes)),
+                ("may do", may),
                 ("context", format!("{context}, in use from now on")),
             ]))?;
             if let Some(pending) = pending {

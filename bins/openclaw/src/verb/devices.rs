@@ -43,7 +43,8 @@ pub(super) fn run(verb: DevicesVerb, place: &Place, output: &mut Output) -> Resu
         }
         DevicesVerb::Revoke { device, flag, all, role, offline, removal } => {
             let device = device.or(flag).filter(|_| !all);
-            let step = change::revocation(device.as_deref(), &removal, place)?;
+            let where_to = if offline { " --offline" } else { "" };
+            let step = change::revocation(device.as_deref(), &removal, where_to, place)?;
             if offline {
                 return offline::revoke(device.as_deref(), place, output);
             }

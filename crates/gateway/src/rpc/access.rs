@@ -218,10 +218,13 @@ fn shown(caller: &Caller, held: &Held) -> v1::ShowAccessResponse {
         parts.push(part("owner", ScopeSet::ALL, origin.into()));
     }
     if let Some(device) = &held.device {
-        let Provenance { approved_by, approved_at, via, via_id } = &device.provenance;
-        let origin = format!("approved by {approved_by} through {} {via_id}", via.name());
-        let baseline = part("baseline", device.baseline.approved(), origin);
-        parts.push(v1::AccessPart { since: Some(to_timestamp(*approved_at)), ..baseline });
+        for (scopes, Provenance { approved_by, approved_at, via, via_id }) in &held.approvals {
+            let origin = format!("approved by {approved_by} through {} {via_id}", via.name());
+            // What was withdrawn allows nothing, and who had approved it is seen still.
+            let scopes = device.revoked_at.map_or(*scopes, |_| ScopeSet::EMPTY);
+            let baseline = part("baseline", scopes, origin);
+            parts.push(v1::AccessPart { since: Some(to_timestamp(*approved_at)), ..baseline });
+        }
         let origin = match device.revoked_at {
             None => "what the device's tokens may carry, as the last rotation left it",
             Some(_) => "withdrawn",

@@ -1,5 +1,6 @@
 //! What weakens the gateway, over the wire.
 
+use openclaw_config::expand_home;
 use openclaw_proto::v1::security_server::Security;
 use openclaw_proto::{to_timestamp, v1};
 use openclaw_scopes::method::{AuditSecurity, Method as _};
@@ -55,6 +56,11 @@ impl Core {
             certificate_expires_at: self.certificate_expires_at,
             sandbox: roster.config.exec().sandbox,
             state_dir: self.around.state_dir.clone(),
+            tls_key: roster
+                .config
+                .listen()
+                .and_then(|listen| listen.tls.as_ref())
+                .map(|tls| expand_home(&tls.key, &self.around.environment.home())),
         }
     }
 }

@@ -81,22 +81,32 @@ impl Ask for ApproveRequest {
             .approve(authorized, self.revision, baseline.granted(), now)
             .map_err(|error| Fault::Domain(error.into()))?;
         let by = approved.approved_by().to_string();
-        admit(tx, &view, baseline.admit(approved.granted()), (&by, Via::Request), now)?;
+        let after = baseline.admit(approved.granted());
+        admit(tx, &view, after, (approved.granted(), &by, Via::Request), now)?;
         request::decide(tx, &self.id, State::Approved, &by, approved.granted(), now)?;
         let admitted = find(tx, &device, role)?;
         admitted.map(Applied::Changed).ok_or(Fault::Store(rusqlite::Error::QueryReturnedNoRows))
     }
 }
 
-/// Writes a device that was approved, with its grant: by whom, and through what the view names.
+/// Writes a device that was approved, with its grant: for what, by whom, and through what the view names.
+/// What adds nothing to what was approved before changes nothing of who approved that.
 pub(crate) fn admit(
     connection: &Connection,
     view: &PairingView,
     baseline: Baseline,
-    (by, via): (&str, Via),
+    (scopes, by, via): (ScopeSet, &str, Via),
     now: Timestamp,
 ) -> rusqlite::Result<()> {
     let id = &view.pending.device;
+    let role = view.pending.role.name();
+    let before = find(connection, id, view.pending.role)?;
+    let before = before.filter(|device| device.revoked_at.is_none()).map(|device| device.baseline);
+    if before == Some(baseline) {
+        let sql = "UPDATE devices SET name = ?2 WHERE id = ?1";
+        connection.prepare_cached(sql)?.execute(params![id.as_str(), view.name])?;
+        return Ok(());
+    }
     let holder = GrantHolder::Device(id.clone());
     grants::begin(connection, &holder)?;
     let sql = "INSERT INTO devices (id, holder, public_key, name, created_at, last_address)
@@ -114,9 +124,27 @@ pub(crate) fn admit(
                    approved_by = ?5, approved_at = ?6, via = ?7, via_id = ?8, revoked_at = NULL";
     connection.prepare_cached(sql)?.execute(params![
         id.as_str(),
-        view.pending.role.name(),
+        role,
         stored(baseline.approved()),
         stored(baseline.granted()),
+        by,
+        now.as_millis(),
+        via.name(),
+        view.pending.id.as_str(),
+    ])?;
+    if before.is_none() {
+        // Paired anew: nothing of an earlier approval counts any more.
+        let sql = "DELETE FROM approvals WHERE device = ?1 AND role = ?2";
+        connection.prepare_cached(sql)?.execute([id.as_str(), role])?;
+    }
+    let sql = "INSERT INTO approvals (device, role, number, scopes, approved_by, approved_at, via,
+                   via_id)
+               SELECT ?1, ?2, coalesce(max(number), 0) + 1, ?3, ?4, ?5, ?6, ?7 FROM approvals
+               WHERE device = ?1 AND role = ?2";
+    connection.prepare_cached(sql)?.execute(params![
+        id.as_str(),
+        role,
+        stored(scopes),
         by,
         now.as_millis(),
         via.name(),

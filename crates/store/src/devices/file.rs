@@ -146,7 +146,10 @@ fn file(
     let kind = if live.is_some() { Kind::ScopeUpgrade } else { Kind::NotPaired };
     let baseline = live.map_or(Baseline::NONE, |device| device.baseline);
     let held = baseline.approved();
-    if ask.wish.closed().is_subset(held) {
+    // What a rotation took is not asked for again, alone or among others: it is no matter of approving.
+    let taken = held.without(baseline.granted());
+    let is_taken = ask.wish.iter().any(|scope| taken.contains(scope));
+    if is_taken || ask.wish.closed().is_subset(held) {
         return Err(Fault::Domain(already(&ask.device, baseline, ask.wish)));
     }
     // The whole that the device would have afterwards: what people are shown is what they get. What a
@@ -193,8 +196,8 @@ fn already(device: &DeviceId, baseline: Baseline, wish: ScopeSet) -> DeviceError
     }
     DeviceError::RotatedAway {
         device: device.clone(),
-        taken: wish.closed().without(baseline.granted()).reduced(),
-        whole: baseline.granted().union(wish).reduced(),
+        taken: baseline.approved().attenuate(wish).without(baseline.granted()).reduced(),
+        whole: baseline.granted().union(baseline.approved().attenuate(wish)).reduced(),
     }
 }
 

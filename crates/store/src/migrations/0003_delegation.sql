@@ -83,3 +83,21 @@ CREATE TABLE inbox (
 ) STRICT;
 
 CREATE INDEX inbox_waiting ON inbox (session, id) WHERE state = 'waiting';
+
+-- Everything that was approved for a device since it was last paired, and by whom: an approval that adds
+-- something is a row, and none is overwritten by a later one.
+CREATE TABLE approvals (
+    device      TEXT    NOT NULL REFERENCES devices (id) ON DELETE CASCADE,
+    role        TEXT    NOT NULL CHECK (role IN ('operator', 'node')),
+    number      INTEGER NOT NULL CHECK (number > 0),
+    scopes      TEXT    NOT NULL CHECK (scopes <> ''),
+    approved_by TEXT    NOT NULL,
+    approved_at INTEGER NOT NULL,
+    via         TEXT    NOT NULL CHECK (via IN ('request', 'invitation')),
+    via_id      TEXT    NOT NULL,
+    PRIMARY KEY (device, role, number)
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO approvals
+SELECT device, role, 1, approved, approved_by, approved_at, via, via_id FROM device_roles
+WHERE revoked_at IS NULL;

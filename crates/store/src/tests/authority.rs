@@ -20,7 +20,7 @@ const STEPS: u64 = 3_000;
 /// Steps after which a walk begins anew, with the next seed and nothing handed out.
 const EPISODE: u64 = 2_000;
 /// Walks that once found something, or do where a rule is left out.
-const SEEDS: [u64; 5] = [3, 5, 7, 14, 18];
+const SEEDS: [u64; 5] = [1, 5, 7, 14, 18];
 
 type Tally = BTreeMap<(&'static str, Answer), u32>;
 

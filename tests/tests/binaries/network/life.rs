@@ -44,8 +44,10 @@ async fn a_second_machine_from_invitation_to_revocation() {
     home.run(&format!("devices approve {named} --scopes operator.admin")).await.ok();
     laptop.run("agents add notes").await.ok();
     let shown = home.run(&format!("access show {id} --json")).await.json();
-    let origin = shown["parts"][0]["origin"].as_str().unwrap();
-    assert!(origin.starts_with("approved by owner:") && origin.ends_with(asked), "{origin}");
+    // Who approved what: the invitation first, and what was added since.
+    let origin = |part: usize| shown["parts"][part]["origin"].as_str().unwrap();
+    assert!(origin(0).starts_with("approved by owner through invitation"), "{shown}");
+    assert!(origin(1).starts_with("approved by owner:") && origin(1).ends_with(asked), "{shown}");
 
     // Less: it proves its key again, and goes on with what is left.
     let line =

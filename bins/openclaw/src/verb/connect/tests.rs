@@ -19,7 +19,7 @@ fn parsed(state_dir: &std::path::Path, line: &str) -> (ConnectArgs, Place) {
 #[rustfmt::skip]
 fn ways() {
     let directory = tempfile::tempdir().unwrap();
-    let fingerprint = openclaw_client::Fingerprint([7; 32]);
+    let fingerprint = Fingerprint([7; 32]);
     let secret = openclaw_client::InvitationSecret([9; 12]);
     let code = openclaw_client::InvitationCode::new(secret, &fingerprint).to_string();
     let link = format!("openclaw://connect/home:1,192.0.2.7:2/{code}");
@@ -79,7 +79,7 @@ fn a_gateway_that_is_known_needs_no_fingerprint_again() {
         ("--gateway other".to_owned(),             Ok(("other:1", &cd, Some("other")))),
         ("https://192.0.2.7:2".to_owned(),         Ok(("192.0.2.7:2", &ab, Some("far")))),
         ("--address other:1".to_owned(),           Ok(("other:1", &cd, Some("other")))),
-        (format!("https://far:1 --fingerprint {ef}"), Ok(("far:1", &ef, Some("far")))),
+        (format!("https://far:1 --fingerprint {ef}"), Ok(("far:1", &ef, None))),
         (format!("https://new:1 --fingerprint {ef}"), Ok(("new:1", &ef, None))),
         ("https://new:1".to_owned(),               Err(Exit::Configuration)),
         ("--gateway bare".to_owned(),              Err(Exit::Configuration)),
@@ -89,11 +89,11 @@ fn a_gateway_that_is_known_needs_no_fingerprint_again() {
         let (args, place) = parsed(directory.path(), &line);
         let told = way(&args, &place).map_err(|failure| failure.exit());
         let told = told.map(|way| match way {
-            Way::Known(addresses, Trust::Fingerprint(fingerprint), context) => {
+            Way::Known(addresses, fingerprint, context) => {
                 let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
                 (addresses.join(" "), fingerprint.to_string(), context)
             }
-            other => panic!("{line}: {other:?}"),
+            other @ Way::Invited(_) => panic!("{line}: {other:?}"),
         });
         let expected = expected.map(|(addresses, fingerprint, context)| {
             (addresses.to_owned(), fingerprint.clone(), context.map(str::to_owned))

@@ -50,13 +50,14 @@ pub(super) async fn rotate(
 pub(super) fn revocation(
     device: Option<&str>,
     removal: &Removal,
+    where_to: &str,
     place: &Place,
 ) -> Result<Step, Failure> {
     let (what, argument) = match device {
         None => ("all authority but the owner's".to_owned(), "--all"),
         Some(device) => (format!("the authority of device `{device}`"), device),
     };
-    confirmed(removal, &what, &place.command(&format!("devices revoke {argument}")))
+    confirmed(removal, &what, &place.command(&format!("devices revoke {argument}{where_to}")))
 }
 
 pub(super) async fn revoke(

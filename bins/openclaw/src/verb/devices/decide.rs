@@ -31,6 +31,16 @@ pub(super) async fn approve(
         let next = place.command("devices pending");
         return Err(Failure::advised(Exit::Failed, format!("no request `{request}` waits"), next));
     };
+    if let Some(looked_at) = request.revision
+        && looked_at != found.revision
+    {
+        let cause = format!(
+            "the request has changed and is at revision {} now; you looked at {looked_at}",
+            found.revision
+        );
+        let next = place.command("devices pending");
+        return Err(Failure::advised(Exit::Failed, cause, next));
+    }
     let named = scopes.chosen();
     let scopes = match (named, all_requested) {
         (Some(scopes), _) => scopes,

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use openclaw_client::Client;
 use openclaw_client::v1::pairing_request::State;
 use openclaw_client::v1::{PairingRequest, RequestUpgradeRequest};
 use openclaw_scopes::ScopeSet;
+use tokio::time::Instant;
 
 use super::shown;
 use crate::exit::Exit;
@@ -14,6 +16,9 @@ use crate::output::{Format, Output};
 use crate::place::Place;
 use crate::verb::access::or_nothing;
 use crate::verb::{named, names};
+
+/// The pause between two attempts to reach the gateway again.
+const AGAIN: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(
     scopes: Option<ScopeSet>,
@@ -38,9 +43,38 @@ pub(super) async fn run(
         return verdict(&asked, scopes, Exit::Ok, &command);
     };
     output.note(&format!("waiting for: {command}"))?;
-    let decided = client.wait_upgrade(&asked.id, limit).await?;
+    let decided = decided(client, &asked.id, limit, place).await?;
     tell(&decided, output)?;
     verdict(&decided, scopes, Exit::Retry, &command)
+}
+
+/// Waits for a decision. The gateway may be restarted meanwhile: the request waits there, and so does this.
+async fn decided(
+    mut client: Client,
+    id: &str,
+    limit: Duration,
+    place: &Place,
+) -> Result<PairingRequest, Failure> {
+    let until = Instant::now() + limit;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let lost = match client.wait_upgrade(id, left).await {
+            Ok(decided) => return Ok(decided),
+            Err(error) => Failure::from(error),
+        };
+        if lost.exit() != Exit::Unreachable || left.is_zero() {
+            return Err(lost);
+        }
+        client = loop {
+            tokio::time::sleep(AGAIN).await;
+            match place.connect_for(&["device.scopes.waitUpgrade"]).await {
+                Ok(client) => break client,
+                Err(error) if error.exit() != Exit::Unreachable => return Err(error),
+                Err(error) if until <= Instant::now() => return Err(error),
+                Err(_) => {}
+            }
+        };
+    }
 }
 
 /// Returns the command that approves a request as it is.

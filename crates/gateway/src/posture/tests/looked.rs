@@ -42,6 +42,7 @@ impl Looked {
                 certificate_expires_at,
                 sandbox: Sandbox::Workspace,
                 state_dir,
+                tls_key: None,
             },
             chain: Ok(Verification { checked, sealed, head, unchecked, findings }),
             _dir: dir,

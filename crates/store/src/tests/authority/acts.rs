@@ -101,7 +101,7 @@ impl World {
             name: "d".into(),
             address: "192.0.2.7".into(),
         };
-        let expected = self.model.file(device, &meaning(&wish));
+        let expected = self.model.file(device, (&wish, &meaning(&wish)));
         let actual = self.act(&Self::doorkeeper(), ask).await;
         self.agree("file", &format!("{device} {}", told(&wish)), expected, actual);
     }
@@ -115,7 +115,7 @@ impl World {
         let ask =
             RequestUpgrade { fresh: self.fresh(), scopes: set(&wish), address: "192.0.2.7".into() };
         let expected = self.model.manage(&by, &Scopes::new()).and_then(|()| match by.who {
-            Who::Device(device) => self.model.file(device, &meaning(&wish)),
+            Who::Device(device) => self.model.file(device, (&wish, &meaning(&wish))),
             Who::Owner | Who::Token(_) => Err(No::Failed),
         });
         let actual = self.act(&caller, ask).await;

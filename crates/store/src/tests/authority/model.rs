@@ -6,9 +6,10 @@ use super::records::{
 };
 
 impl Model {
-    pub(super) fn file(&mut self, device: usize, wish: &Scopes) -> Answer {
+    /// Asks for what is named, which means more by what that implies.
+    pub(super) fn file(&mut self, device: usize, (named, wish): (&Scopes, &Scopes)) -> Answer {
         let Device { approved, granted, is_live: is_upgrade, .. } = self.devices[device].clone();
-        only_if(!wish.is_subset(&approved))?;
+        only_if(!wish.is_subset(&approved) && named.is_disjoint(&(&approved - &granted)))?;
         let wish = &granted | wish;
         let is_same = |it: &&mut Request| it.device == device && it.is_upgrade == is_upgrade;
         match self.requests.iter_mut().rev().find(is_same) {
