@@ -14,6 +14,7 @@ mod input;
 mod lanes;
 mod policy;
 mod providers;
+mod routing;
 mod runs;
 mod seed_21655;
 mod seed_59555;

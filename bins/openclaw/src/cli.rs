@@ -146,6 +146,8 @@ pub(crate) struct AgentArgs {
     pub(crate) message: String,
     #[command(flatten)]
     pub(crate) with: With,
+    #[command(flatten)]
+    pub(crate) origin: OriginArgs,
     /// How long the run may take, for example 10m; 0 for as long as it needs.
     #[arg(long, value_name = "TIME", value_parser = length::parse)]
     pub(crate) timeout: Option<Duration>,
@@ -166,6 +168,26 @@ pub(crate) struct With {
     /// The agent. Else the one of the conversation, or main.
     #[arg(long, value_name = "ID")]
     pub(crate) agent: Option<AgentId>,
+}
+
+/// Where a message came from that a bridge to a channel hands over; it decides conversation and agent.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct OriginArgs {
+    /// The channel that the message came in on: session and agent are what the routing says.
+    #[arg(long, value_name = "NAME", requires = "to", conflicts_with_all = ["session", "agent"])]
+    pub(crate) channel: Option<String>,
+    /// Who or which group it is with, as the channel names it; the answer belongs there.
+    #[arg(long, value_name = "ID", requires = "channel")]
+    pub(crate) to: Option<String>,
+    /// The account of the gateway on the channel. Else its only one.
+    #[arg(long, value_name = "ID", requires = "channel")]
+    pub(crate) account: Option<String>,
+    /// With how many the conversation is. Else direct.
+    #[arg(long, value_name = "KIND", requires = "channel", value_parser = ["direct", "group", "channel"])]
+    pub(crate) kind: Option<String>,
+    /// The thread, below who or what it is with.
+    #[arg(long, value_name = "ID", requires = "channel")]
+    pub(crate) thread: Option<String>,
 }
 
 /// With whom to talk.

@@ -48,4 +48,27 @@ pub struct AgentDefaults {
     pub timeout: Option<Duration>,
     /// How many runs may go on at once; absent, as many as the machine's processors suggest.
     pub max_concurrent: Option<NonZeroUsize>,
+    /// How far they delegate.
+    pub subagents: SubagentLimits,
+}
+
+/// How far delegation may go. The numbers are the reference's.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SubagentLimits {
+    /// Delegations above a sub-agent at most; 0, nothing is delegated.
+    pub max_spawn_depth: u32,
+    /// Sub-agents of one conversation that may be at work or wait at once.
+    pub max_children_per_agent: u32,
+    /// Runs of sub-agents that may go on at once, over all agents.
+    pub max_concurrent: NonZeroUsize,
+}
+
+impl Default for SubagentLimits {
+    fn default() -> Self {
+        Self {
+            max_spawn_depth: 5,
+            max_children_per_agent: 5,
+            max_concurrent: NonZeroUsize::MIN.saturating_add(7),
+        }
+    }
 }

@@ -118,6 +118,7 @@ fn valid_text() -> impl Strategy<Value = String> {
         number("gateway.drainSeconds", 0, 3_600),
         number("gateway.maxMessageBytes", 65_536, 67_108_864),
         number("agents.defaults.maxConcurrent", 1, 10_000),
+        number("agents.defaults.subagents.maxSpawnDepth", 0, 5),
         number("agents.defaults.timeoutSeconds", 0, 31_536_000),
         (86_400_u64..1_000_000_000).prop_map(|number| format!("audit.retention = '{number}s'\n")),
         some("listen.tcp = '[::]:0'\nlisten.advertise = ['a.example:1', '[::1]:2']\n"),
@@ -126,8 +127,8 @@ fn valid_text() -> impl Strategy<Value = String> {
         some("session = { groupScope = 'main', identityLinks = { 'Al B' = ['irc:\"', '2'] } }\n"),
         bindings(),
     )
-        .prop_map(|(a, b, c, d, e, f, g, h, i, j)| {
-            [a, b, c, d, e, f.into(), g.into(), h.into(), i.into(), j].concat()
+        .prop_map(|(a, b, c, d, e, f, g, h, i, j, k)| {
+            [a, b, c, d, e, f, g.into(), h.into(), i.into(), j.into(), k].concat()
         });
     (provider, agents, rest).prop_map(|(provider, agents, rest)| {
         format!("agents.defaults.model.primary = 'p/m'\n{provider}{agents}{rest}")

@@ -28,7 +28,7 @@ mod session;
 mod show;
 mod tools;
 
-pub use agent::{Agent, AgentDefaults, Identity};
+pub use agent::{Agent, AgentDefaults, Identity, SubagentLimits};
 pub use base_url::{BaseUrl, ParseBaseUrlError};
 pub use config::{AuditSettings, Config, GatewaySettings};
 pub use duration::{ParseDurationError, format_duration, parse_duration};

@@ -115,7 +115,11 @@ fn write_defaults(out: &mut fmt::Formatter<'_>, defaults: &AgentDefaults) -> fmt
     match defaults.max_concurrent {
         Some(runs) => writeln!(out, "maxConcurrent = {runs}"),
         None => writeln!(out, "# maxConcurrent: four for each processor, at least 8"),
-    }
+    }?;
+    let limits = defaults.subagents;
+    writeln!(out, "subagents.maxSpawnDepth = {}", limits.max_spawn_depth)?;
+    writeln!(out, "subagents.maxChildrenPerAgent = {}", limits.max_children_per_agent)?;
+    writeln!(out, "subagents.maxConcurrent = {}", limits.max_concurrent)
 }
 
 fn write_agent(out: &mut fmt::Formatter<'_>, agent: &Agent) -> fmt::Result {
@@ -186,6 +190,9 @@ mod tests {
             tools = { allow = ["*"], deny = [] }
             timeoutSeconds = 172800
             # maxConcurrent: four for each processor, at least 8
+            subagents.maxSpawnDepth = 5
+            subagents.maxChildrenPerAgent = 5
+            subagents.maxConcurrent = 8
 
             [agents.entries.main]
             # workspace: agents/main/workspace in the state directory
@@ -247,6 +254,9 @@ mod tests {
             tools = { allow = ["*"], deny = [] }
             timeoutSeconds = 3600
             maxConcurrent = 16
+            subagents.maxSpawnDepth = 5
+            subagents.maxChildrenPerAgent = 5
+            subagents.maxConcurrent = 8
 
             [agents.entries.builder]
             workspace = "/srv/builder"

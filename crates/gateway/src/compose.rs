@@ -180,7 +180,10 @@ impl Builder {
         // From here on every outcome leaves the store closed in order: its handle does so itself.
         let stop = CancellationToken::new();
         let drain = CancellationToken::new();
-        let limits = LaneLimits::with_concurrency(settings.config.max_concurrent(cpus()));
+        let limits = LaneLimits {
+            subagents: settings.config.agent_defaults().subagents.max_concurrent,
+            ..LaneLimits::with_concurrency(settings.config.max_concurrent(cpus()))
+        };
         let engine = Engine::new(store.clone(), roster, limits, helpers, drain);
         registry.set_engine(engine.clone());
         let tasks = Tasks::default();

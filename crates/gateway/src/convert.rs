@@ -12,6 +12,7 @@ use openclaw_store::{
 };
 
 use crate::respond::Reply;
+use crate::route;
 
 /// Rows of a page when nobody says how many.
 const DEFAULT_PAGE: u32 = 100;
@@ -188,6 +189,7 @@ pub(crate) fn run(run: RunView) -> v1::Run {
         started_at: run.started_at.and_then(instant),
         ended_at: run.ended_at.and_then(instant),
         on_behalf_of: run.on_behalf_of.to_string(),
+        reply_to: route::told(&run.reply_to),
     }
 }
 

@@ -64,6 +64,8 @@ pub(crate) struct Request {
     pub(crate) agent: AgentId,
     pub(crate) message: String,
     pub(crate) limit: Limit,
+    /// Where the answer goes, as it is stored.
+    pub(crate) reply_to: String,
 }
 
 /// How long a run may take.
@@ -203,6 +205,7 @@ impl Engine {
             message: request.message,
             timeout,
             precedence,
+            reply_to: request.reply_to,
         };
         let accepted = self.0.store.act(caller, ask, clock::now()).await;
         let (view, begin) = self.begin(live, accepted)?;
@@ -250,6 +253,7 @@ impl Engine {
             message: request.message,
             timeout: None,
             precedence: Precedence::None,
+            reply_to: String::new(),
         };
         match self.0.store.act(caller, ask, clock::now()).await {
             Ok(Accepted::Existing(view)) => Ok(Watch::ended(view)),

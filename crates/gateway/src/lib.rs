@@ -32,6 +32,7 @@ mod registry;
 mod respond;
 mod retention;
 mod roster;
+mod route;
 mod rpc;
 mod running;
 mod secrets;

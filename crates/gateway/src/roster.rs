@@ -16,8 +16,9 @@ use openclaw_agents::{
 };
 use openclaw_config::{Agent, Config, ModelName, ModelRoute, Sandbox, Secret, expand_home};
 use openclaw_scopes::{AgentId, CapabilitySet, RunId, Timestamp};
-use openclaw_sessions::{KeyError, resolve_key};
+use openclaw_sessions::{KeyError, Routes, resolve_key};
 
+use crate::route;
 use crate::settings::Environment;
 
 /// Why an agent cannot work as it is configured.
@@ -72,6 +73,8 @@ pub(crate) struct Roster {
     agents: BTreeMap<AgentId, Arc<Worker>>,
     pub(crate) config: Config,
     providers: Providers,
+    /// Where messages and other work go.
+    pub(crate) routes: Routes,
 }
 
 impl Roster {
@@ -88,7 +91,8 @@ impl Roster {
             let worker = Worker::new(agent.clone(), &config, &providers, around)?;
             agents.insert(agent.id.clone(), Arc::new(worker));
         }
-        Ok(Self { agents, config, providers })
+        let routes = route::routes(&config);
+        Ok(Self { agents, config, providers, routes })
     }
 
     /// Returns a model whose provider is configured.

@@ -222,7 +222,7 @@ CREATE TABLE runs (
     cached_tokens  INTEGER NOT NULL DEFAULT 0,
     accepted_at    INTEGER NOT NULL,
     started_at     INTEGER,
-    ended_at       INTEGER,
+    ended_at       INTEGER, reply_to TEXT NOT NULL DEFAULT '',
     CHECK ((status = 'running') = (lease_until IS NOT NULL)),
     CHECK ((status IN ('queued', 'running')) = (ended_at IS NULL))
 ) STRICT;

@@ -190,6 +190,7 @@ pub(crate) fn accept(run: &str, session: &str, precedence: Precedence) -> Accept
         message: format!("question of {run}"),
         timeout: None,
         precedence,
+        reply_to: String::new(),
     }
 }
 

@@ -1,13 +1,13 @@
 //! `agent` and `chat`: asking an agent.
 
 use openclaw_client::fresh_key;
-use openclaw_client::v1::StartRunRequest;
+use openclaw_client::v1::{MessageOrigin, StartRunRequest};
 use openclaw_proto::to_duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::text;
-use crate::cli::{AgentArgs, ChatArgs, With};
+use crate::cli::{AgentArgs, ChatArgs, OriginArgs, With};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Format, Output, Sink};
@@ -47,8 +47,20 @@ pub(super) async fn agent(
         session_key: text(args.with.session),
         agent_id: text(args.with.agent),
         timeout: args.timeout.map(to_duration),
+        origin: origin(args.origin),
     };
     turn::run(&client, request, view, &mut interrupts, output).await
+}
+
+fn origin(args: OriginArgs) -> Option<MessageOrigin> {
+    Some(MessageOrigin {
+        channel: args.channel?,
+        account_id: text(args.account),
+        peer_kind: text(args.kind),
+        peer_id: text(args.to),
+        thread_id: text(args.thread),
+        ..MessageOrigin::default()
+    })
 }
 
 async fn standard_input() -> Result<String, Failure> {
@@ -120,5 +132,6 @@ fn question(with: &With, message: String) -> Result<StartRunRequest, Failure> {
         session_key: text(with.session.as_ref()),
         agent_id: text(with.agent.as_ref()),
         timeout: None,
+        origin: None,
     })
 }

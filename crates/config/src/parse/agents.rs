@@ -11,8 +11,8 @@ use crate::agent::MAIN;
 use crate::key::nearest;
 use crate::read::{Faults, Field, Section};
 use crate::{
-    Agent, AgentDefaults, Identity, ModelName, ModelRoute, Problem, TOOL_NAMES, ToolPattern,
-    ToolPolicy,
+    Agent, AgentDefaults, Identity, ModelName, ModelRoute, Problem, SubagentLimits, TOOL_NAMES,
+    ToolPattern, ToolPolicy,
 };
 
 use super::models::Models;
@@ -39,7 +39,8 @@ pub(super) fn read(root: &Section<'_>, models: &Models, faults: &mut Faults<'_>)
         .and_then(|field| field.number(1, 10_000, faults))
         .and_then(|number| usize::try_from(number).ok())
         .and_then(NonZeroUsize::new);
-    let defaults = said.over_nothing(max_concurrent);
+    let subagents = subagents(&defaults.section("subagents", faults), faults);
+    let defaults = said.over_nothing(max_concurrent, subagents);
 
     let mut entries = BTreeMap::new();
     for field in section.section("entries", faults).fields() {
@@ -57,6 +58,27 @@ pub(super) fn read(root: &Section<'_>, models: &Models, faults: &mut Faults<'_>)
         entries.entry(id.clone()).or_insert_with(main);
     }
     Agents { defaults, entries }
+}
+
+fn subagents(section: &Section<'_>, faults: &mut Faults<'_>) -> SubagentLimits {
+    let mut number = |name: &str, least: u64, most: u64| {
+        section
+            .field(name)
+            .and_then(|field| field.number(least, most, faults))
+            .and_then(|number| u32::try_from(number).ok())
+    };
+    let defaults = SubagentLimits::default();
+    let depth = number("maxSpawnDepth", 0, 5);
+    let children = number("maxChildrenPerAgent", 1, 20);
+    let concurrent = number("maxConcurrent", 1, 1_000);
+    SubagentLimits {
+        max_spawn_depth: depth.unwrap_or(defaults.max_spawn_depth),
+        max_children_per_agent: children.unwrap_or(defaults.max_children_per_agent),
+        max_concurrent: concurrent
+            .and_then(|number| usize::try_from(number).ok())
+            .and_then(NonZeroUsize::new)
+            .unwrap_or(defaults.max_concurrent),
+    }
 }
 
 /// What one table says, before anything is filled in.
@@ -89,7 +111,11 @@ impl Said {
         }
     }
 
-    fn over_nothing(self, max_concurrent: Option<NonZeroUsize>) -> AgentDefaults {
+    fn over_nothing(
+        self,
+        max_concurrent: Option<NonZeroUsize>,
+        subagents: SubagentLimits,
+    ) -> AgentDefaults {
         AgentDefaults {
             model: ModelRoute {
                 primary: self.primary.unwrap_or_else(ModelName::offline),
@@ -102,6 +128,7 @@ impl Said {
             },
             timeout: limit(self.timeout_seconds.unwrap_or(172_800)),
             max_concurrent,
+            subagents,
         }
     }
 

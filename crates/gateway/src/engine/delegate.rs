@@ -10,7 +10,7 @@ use openclaw_config::ModelName;
 use openclaw_scopes::method::SpawnChild as SpawnMethod;
 use openclaw_scopes::target::SpawnTarget;
 use openclaw_scopes::{AgentId, Caller, CapabilitySet, Cause, Component, Epoch, RunId, SessionKey};
-use openclaw_sessions::{EnqueueError, LaneClass, resolve_key};
+use openclaw_sessions::{EnqueueError, LaneClass};
 use openclaw_store::{
     AcceptRun, Accepted, ActError, Assignment, CancelChild, ChildError, Cleanup, ContinueSession,
     Continued, DeleteSession, Due, EndedRun, Peek, Precedence, RunView, SpawnChild, SpawnLimits,
@@ -20,7 +20,7 @@ use super::drive::Begin;
 use super::live::{Live, Stop};
 use super::{Engine, Enlisted};
 use crate::roster::Worker;
-use crate::{clock, secrets};
+use crate::{clock, route, secrets};
 
 /// Attempts to hand something over while the lanes are full, and the wait between them.
 const ATTEMPTS: u32 = 60;
@@ -87,7 +87,10 @@ impl Engine {
         {
             return Err(SpawnError::UnknownModel(model.clone()));
         }
-        let limits = SpawnLimits { depth: MAX_DEPTH, children: MAX_CHILDREN };
+        let roster = self.roster();
+        let limits = roster.config.agent_defaults().subagents;
+        let limits =
+            SpawnLimits { depth: limits.max_spawn_depth, children: limits.max_children_per_agent };
         let depth = self.0.store.session_depth(&order.parent);
         let depth = depth.map_err(|error| SpawnError::Act(ActError::Store(error)))?;
         let is_leaf = depth.saturating_add(1) >= limits.depth;
@@ -95,8 +98,8 @@ impl Engine {
             .child_tools(order.tools.as_deref(), order.ceiling, is_leaf)
             .map_err(SpawnError::UnknownTool)?;
         let id = secrets::hex::<16>().map_err(|_told| SpawnError::Internal)?;
-        let session = resolve_key(&format!("subagent:{id}"), Some(&order.agent))
-            .map_err(|_error| SpawnError::Internal)?;
+        let session = route::child(&order.agent, &id, &roster.routes)
+            .map_err(|_told| SpawnError::Internal)?;
         loop {
             match self.enlist(&order.run, order.digest, &session, caller) {
                 Enlisted::New(live) => {
@@ -110,6 +113,8 @@ impl Engine {
                             message: order.task.clone(),
                             timeout: order.timeout,
                             precedence,
+                            // Whoever delegates says what came of it.
+                            reply_to: String::new(),
                         },
                         parent: order.parent.clone(),
                         assignment: Assignment {
@@ -280,6 +285,7 @@ impl Engine {
             message: String::new(),
             timeout: worker.agent.timeout,
             precedence,
+            reply_to: String::new(),
         };
         let ask = ContinueSession { accept, child: due.child.clone() };
         let accepted = match self.0.store.act(&caller, ask, clock::now()).await {
@@ -389,11 +395,6 @@ impl Engine {
         self.reap().await;
     }
 }
-
-/// Delegations above a sub-agent at most, and sub-agents of one conversation that are at work at once
-/// (`runtime.md` §3.2 of the reference).
-const MAX_DEPTH: u32 = 5;
-const MAX_CHILDREN: u32 = 5;
 
 /// What came of telling a conversation.
 enum Told {

@@ -11,13 +11,14 @@ use openclaw_proto::{to_duration, v1};
 use openclaw_scopes::RunId;
 use openclaw_scopes::method::{AbortRun, ListRuns, Method as _, StartRun, WaitRun};
 use openclaw_scopes::target::SessionTarget;
+use openclaw_sessions::Routes;
 use openclaw_store::{Peek, RunCursor, RunFilter};
 use tonic::{Request, Response, Status};
 
 use crate::core::Core;
 use crate::engine::{self, Event, Limit, Novelty, StartError, Watch};
 use crate::respond::{self, Reply};
-use crate::{clock, convert, digest, gate};
+use crate::{clock, convert, digest, gate, route};
 
 /// How long `agent.wait` waits when nobody says how long (`runtime.md` §2.2 of the reference).
 const DEFAULT_WAIT: Duration = Duration::from_secs(30);
@@ -33,7 +34,7 @@ impl Runs for Core {
         request: Request<v1::StartRunRequest>,
     ) -> Result<Response<Self::StartStream>, Status> {
         let (caller, message) = gate::admit(request)?;
-        let ask = parse_start(message)?;
+        let ask = parse_start(message, &self.engine.roster().routes)?;
         let target = SessionTarget::unowned(ask.session.clone());
         let error = match self.engine.start(&caller, ask).await {
             Ok(watch) => return Ok(Response::new(Box::pin(events(watch)))),
@@ -88,25 +89,44 @@ impl Runs for Core {
     }
 }
 
-fn parse_start(message: v1::StartRunRequest) -> Result<engine::Request, Reply> {
+fn parse_start(message: v1::StartRunRequest, routes: &Routes) -> Result<engine::Request, Reply> {
     let key = convert::idempotency_key(&message.idempotency_key)?;
-    let (session, agent) = convert::session_key(&message.session_key, &message.agent_id)?;
+    let (session, agent, reply_to) = match &message.origin {
+        None => {
+            let (session, agent) = route::named(&message.session_key, &message.agent_id, routes)?;
+            (session, agent, String::new())
+        }
+        Some(_) if !message.session_key.is_empty() || !message.agent_id.is_empty() => {
+            let text = "where a message came from decides conversation and agent: name neither";
+            return Err(Reply::invalid(text).next("openclaw agent --help"));
+        }
+        Some(origin) => {
+            let routed = route::message(origin, routes)?;
+            let reply_to = routed.reply.as_ref().map(route::stored).unwrap_or_default();
+            (routed.session, routed.agent, reply_to)
+        }
+    };
     if message.message.trim().is_empty() {
         return Err(Reply::invalid("message is empty"));
     }
     if is_chat_command(&message.message) {
-        let text =
-            "chat commands are not taken here: a conversation is begun anew by another session key";
-        return Err(Reply::invalid(text).next("openclaw agent --session explicit:NAME --message …"));
+        let text = "chat commands are not taken here: a conversation is begun anew by a reset";
+        return Err(Reply::invalid(text).next("openclaw sessions reset KEY"));
     }
     let timeout = convert::duration(message.timeout.as_ref(), "timeout")?;
     let told = timeout.map(|timeout| format!("{timeout:?}")).unwrap_or_default();
+    let mut asked = vec![session.as_str(), &message.message, &told];
+    // Without an origin it is the digest that older gateways stored.
+    if !reply_to.is_empty() {
+        asked.push(&reply_to);
+    }
     Ok(engine::Request {
-        digest: digest::of(&[session.as_str(), &message.message, &told]),
+        digest: digest::of(&asked),
         run: RunId::from(key),
         session,
         agent,
         message: message.message,
+        reply_to,
         limit: match timeout {
             None => Limit::OfAgent,
             Some(Duration::ZERO) => Limit::None,

@@ -6,6 +6,7 @@ use openclaw_proto::v1::subagents_server::Subagents;
 use openclaw_scopes::method::{CancelChild, ListChildren, Method as _, ReadChild, SpawnChild};
 use openclaw_scopes::target::SpawnTarget;
 use openclaw_scopes::{AgentId, Capability, CapabilitySet, RunId};
+use openclaw_sessions::Routes;
 use openclaw_store::{
     ActError, ChildCursor, ChildFilter, Cleanup, DiscardChild, GetChild, RetryChild,
 };
@@ -14,7 +15,7 @@ use tonic::{Code, Request, Response, Status};
 use crate::core::Core;
 use crate::engine::{Order, SpawnError};
 use crate::respond::{self, Reply};
-use crate::{clock, convert, digest, gate};
+use crate::{clock, convert, digest, gate, route};
 
 /// Bytes of a task at most, and of a label.
 const MAX_TASK: usize = 256 * 1024;
@@ -27,7 +28,7 @@ impl Subagents for Core {
         request: Request<v1::SpawnRequest>,
     ) -> Result<Response<v1::SpawnResponse>, Status> {
         let (caller, message) = gate::admit(request)?;
-        let order = parse_order(message)?;
+        let order = parse_order(message, &self.engine.roster().routes)?;
         let target =
             SpawnTarget { parent: order.parent.clone(), owner: None, agent: order.agent.clone() };
         let error = match self.engine.spawn_child(&caller, order).await {
@@ -127,9 +128,9 @@ impl Core {
     }
 }
 
-fn parse_order(message: v1::SpawnRequest) -> Result<Order, Reply> {
+fn parse_order(message: v1::SpawnRequest, routes: &Routes) -> Result<Order, Reply> {
     let key = convert::idempotency_key(&message.idempotency_key)?;
-    let (parent, own) = convert::session_key(&message.session_key, &message.agent_id)?;
+    let (parent, own) = route::named(&message.session_key, &message.agent_id, routes)?;
     let agent = match message.target_agent_id.as_str() {
         "" => own,
         other => AgentId::parse(other).map_err(|error| Reply::invalid(error.to_string()))?,

@@ -134,7 +134,15 @@ impl Ask for ContinueSession {
         consume(tx, &rows, &self.accept.run, now)?;
         let notices: Vec<_> = rows.into_iter().map(|(_, notice)| notice.said()).collect();
         let message = Said::told(&notices);
-        let accept = AcceptRun { message, ..self.accept.clone() };
+        // It goes on where it was asked for.
+        let sql = "SELECT p.reply_to FROM runs r JOIN children c ON c.run = r.id
+                   JOIN runs p ON p.id = c.parent_run WHERE r.run_id = ?1";
+        let reply_to: Option<String> = tx
+            .prepare_cached(sql)?
+            .query_row([self.child.as_str()], |row| row.get(0))
+            .optional()?;
+        let reply_to = reply_to.unwrap_or_default();
+        let accept = AcceptRun { message, reply_to, ..self.accept.clone() };
         let refused = |fault: Fault<RunError>| match fault {
             Fault::Store(error) => Fault::Store(error),
             Fault::Domain(_) => Fault::Domain(ChildError::IdempotencyConflict),

@@ -101,3 +101,6 @@ CREATE TABLE approvals (
 INSERT INTO approvals
 SELECT device, role, 1, approved, approved_by, approved_at, via, via_id FROM device_roles
 WHERE revoked_at IS NULL;
+
+-- Where the answer goes, as JSON: bound to the message. Empty when it did not come from a channel.
+ALTER TABLE runs ADD COLUMN reply_to TEXT NOT NULL DEFAULT '';

@@ -40,6 +40,8 @@ pub struct AcceptRun {
     pub timeout: Option<Duration>,
     /// Whether it may start at once.
     pub precedence: Precedence,
+    /// Where its answer goes, as whoever delivers it reads it; empty when nobody does.
+    pub reply_to: String,
 }
 
 /// What came of accepting a run.
@@ -104,7 +106,7 @@ impl AcceptRun {
         now: Timestamp,
     ) -> Result<Accepted, Fault<RunError>> {
         let (key, grant) = (&self.session, caller.grant());
-        let place = Place { row, session, run: &self.run, key, grant };
+        let place = Place { row, session, run: &self.run, key, grant, reply_to: &self.reply_to };
         match self.precedence {
             Precedence::Start => {
                 let question = Question { text: self.message.clone(), accepted_at: now };
@@ -159,8 +161,8 @@ impl AcceptRun {
         // One statement: a run that starts at once is never a queued row.
         let sql = "INSERT INTO runs (run_id, session, on_behalf_of, grant_epoch, grant_scopes,
                        request_digest, status, message, timeout_ms, fence, lease_until,
-                       started_at, accepted_at)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+                       started_at, accepted_at, reply_to)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
                    ON CONFLICT (run_id) DO NOTHING";
         let starts = match self.precedence {
             Precedence::Start => Some(now),
@@ -181,6 +183,7 @@ impl AcceptRun {
             starts.map(|now| lease(self.timeout, now)),
             starts.map(Timestamp::as_millis),
             now.as_millis(),
+            self.reply_to,
         ];
         let inserted = connection.prepare_cached(sql)?.execute(values)?;
         Ok((inserted > 0).then(|| (connection.last_insert_rowid(), session)))

@@ -29,6 +29,7 @@ pub(super) struct Place<'a> {
     pub(super) run: &'a RunId,
     pub(super) key: &'a SessionKey,
     pub(super) grant: &'a Grant,
+    pub(super) reply_to: &'a str,
 }
 
 impl Place<'_> {
@@ -49,6 +50,7 @@ impl Place<'_> {
             started_at,
             ended_at: None,
             on_behalf_of: self.grant.holder().clone(),
+            reply_to: self.reply_to.to_owned(),
         }
     }
 }
@@ -147,22 +149,28 @@ fn start_waiting(
     ticket: &Ticket,
     now: Timestamp,
 ) -> Result<Option<Started>, Fault<RunError>> {
-    let sql = "SELECT session, message, timeout_ms, accepted_at FROM runs
+    let sql = "SELECT session, message, timeout_ms, accepted_at, reply_to FROM runs
                WHERE id = ?1 AND run_id = ?2 AND status = 'queued'";
-    type Waiting = (i64, String, u64, i64);
+    type Waiting = (i64, String, u64, i64, String);
     let waiting: Option<Waiting> = connection
         .prepare_cached(sql)?
         .query_row(params![ticket.row, ticket.run.as_str()], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
         })
         .optional()?;
-    let Some((session, text, timeout, accepted_at)) = waiting else {
+    let Some((session, text, timeout, accepted_at, reply_to)) = waiting else {
         return Ok(None);
     };
     let grant = grant_of_run(connection, &ticket.run)?
         .ok_or_else(|| Fault::Domain(RunError::GrantEnded(ticket.run.clone())))?;
-    let place =
-        Place { row: ticket.row, session, run: &ticket.run, key: &ticket.session, grant: &grant };
+    let place = Place {
+        row: ticket.row,
+        session,
+        run: &ticket.run,
+        key: &ticket.session,
+        grant: &grant,
+        reply_to: &reply_to,
+    };
     let limit = (timeout > 0).then(|| Duration::from_millis(timeout));
     let question = Question { text, accepted_at: Timestamp::from_millis(accepted_at) };
     let started = enter(connection, &place, question, Counts::Already, limit, now)?;

@@ -35,12 +35,14 @@ pub struct RunView {
     pub ended_at: Option<Timestamp>,
     /// On whose behalf it runs.
     pub on_behalf_of: GrantHolder,
+    /// Where its answer goes, as whoever delivers it reads it; empty when nobody does.
+    pub reply_to: String,
 }
 
 const SELECT: &str = "SELECT r.id, r.run_id,
     CASE WHEN s.deleted_at IS NULL THEN s.key ELSE s.former_key END, r.status, j.record, r.error, r.input_tokens,
-    r.output_tokens, r.cached_tokens, r.accepted_at, r.started_at, r.ended_at, r.on_behalf_of
-    FROM runs r JOIN sessions s ON s.id = r.session
+    r.output_tokens, r.cached_tokens, r.accepted_at, r.started_at, r.ended_at, r.on_behalf_of,
+    r.reply_to FROM runs r JOIN sessions s ON s.id = r.session
     LEFT JOIN journal j ON j.session = r.session AND j.entry = r.answer_entry";
 
 impl RunView {
@@ -81,6 +83,7 @@ impl RunView {
             started_at: time(10)?,
             ended_at: time(11)?,
             on_behalf_of: text(12)?.parse().map_err(|error| damaged(12, error))?,
+            reply_to: text(13)?,
         })
     }
 }

@@ -1,0 +1,176 @@
+//! From the configuration to the one resolver, which decides where work goes.
+
+use openclaw_config as config;
+use openclaw_proto::v1;
+use openclaw_scopes::{AgentId, SessionKey};
+use openclaw_sessions::{
+    AccountPattern, Binding, ChatType, DEFAULT_ACCOUNT, DmScope, Event, GroupScope, Match, Origin,
+    Peer, PeerPattern, ReplyTarget, RouteError, Routed, Routes, route,
+};
+use serde_json::{Value, json};
+
+use crate::convert;
+use crate::respond::Reply;
+
+const fn dm_scope(scope: config::DmScope) -> DmScope {
+    match scope {
+        config::DmScope::Main => DmScope::Main,
+        config::DmScope::PerAccountChannelPeer => DmScope::PerAccountChannelPeer,
+        config::DmScope::PerChannelPeer => DmScope::PerChannelPeer,
+        config::DmScope::PerPeer => DmScope::PerPeer,
+    }
+}
+
+const fn group_scope(scope: config::GroupScope) -> GroupScope {
+    match scope {
+        config::GroupScope::Main => GroupScope::Main,
+        config::GroupScope::PerGroup => GroupScope::PerGroup,
+    }
+}
+
+const fn chat_type(kind: config::PeerKind) -> ChatType {
+    match kind {
+        config::PeerKind::Channel => ChatType::Channel,
+        config::PeerKind::Direct => ChatType::Direct,
+        config::PeerKind::Group => ChatType::Group,
+    }
+}
+
+fn binding(binding: &config::Binding) -> Binding {
+    let of = &binding.matches;
+    Binding {
+        agent: binding.agent.clone(),
+        dm_scope: binding.dm_scope.map(dm_scope),
+        group_scope: binding.group_scope.map(group_scope),
+        matches: Match {
+            account: match of.account.as_str() {
+                "*" => AccountPattern::Any,
+                DEFAULT_ACCOUNT => AccountPattern::Default,
+                id => AccountPattern::Exact(id.to_owned()),
+            },
+            channel: of.channel.clone(),
+            guild: of.guild.clone(),
+            peer: of.peer.as_ref().map(|peer| {
+                let pattern = match peer.id.as_str() {
+                    "*" => PeerPattern::Any,
+                    id => PeerPattern::Exact(id.to_owned()),
+                };
+                (chat_type(peer.kind), pattern)
+            }),
+            roles: of.roles.clone(),
+            team: of.team.clone(),
+        },
+    }
+}
+
+/// Returns what a configuration says about routing. What no binding matches is for `main`, which is always
+/// there.
+pub(crate) fn routes(config: &config::Config) -> Routes {
+    let session = config.session();
+    Routes {
+        agents: config.agents().map(|agent| agent.id.clone()).collect(),
+        bindings: config.bindings().iter().map(binding).collect(),
+        dm_scope: dm_scope(session.dm_scope),
+        fallback: AgentId::parse("main").ok(),
+        group_scope: group_scope(session.group_scope),
+        identity_links: session.identity_links.clone(),
+    }
+}
+
+//= docs/threat-model.md#T36
+/// Decides where a message goes that a bridge to a channel hands over.
+pub(crate) fn message(origin: &v1::MessageOrigin, routes: &Routes) -> Result<Routed, Reply> {
+    let given = |text: &'_ str| (!text.is_empty()).then(|| text.to_owned());
+    let kind = match origin.peer_kind.as_str() {
+        "" => ChatType::Direct,
+        word => [ChatType::Channel, ChatType::Direct, ChatType::Group]
+            .into_iter()
+            .find(|kind| kind.name() == word)
+            .ok_or_else(|| {
+                Reply::invalid("peer_kind is `direct`, `group` or `channel`")
+                    .next("openclaw agent --help")
+            })?,
+    };
+    if origin.channel.is_empty() || origin.peer_id.is_empty() {
+        return Err(Reply::invalid("a message comes from a channel, and from somebody there")
+            .next("openclaw agent --channel NAME --to ID"));
+    }
+    let (account, thread) = (given(&origin.account_id), given(&origin.thread_id));
+    let (guild, team) = (given(&origin.guild_id), given(&origin.team_id));
+    let roles: Vec<_> = origin.roles.iter().map(String::as_str).collect();
+    let parent = given(&origin.parent_peer_id);
+    let origin = Origin {
+        account: account.as_deref(),
+        channel: &origin.channel,
+        guild: guild.as_deref(),
+        parent: parent.as_deref().map(|id| Peer { id, kind: ChatType::Channel }),
+        peer: Some(Peer { id: &origin.peer_id, kind }),
+        roles: &roles,
+        team: team.as_deref(),
+        thread: thread.as_deref(),
+    };
+    route(&Event::Message(origin), routes).map_err(|error| refused(&error))
+}
+
+/// Decides where work goes of which the caller names the conversation.
+pub(crate) fn named(
+    key: &str,
+    agent: &str,
+    routes: &Routes,
+) -> Result<(SessionKey, AgentId), Reply> {
+    let chosen = convert::agent_id(agent)?;
+    let text = if key.is_empty() { "main" } else { key };
+    match route(&Event::Named { agent: Some(&chosen), key: text }, routes) {
+        Ok(routed) if agent.is_empty() || routed.agent == chosen => {
+            Ok((routed.session, routed.agent))
+        }
+        // Whether there is such an agent is decided, and told, with everything else about the call.
+        Ok(_) | Err(RouteError::UnknownAgent { .. }) => convert::session_key(key, agent),
+        Err(error) => Err(refused(&error)),
+    }
+}
+
+/// Returns the conversation of a new sub-agent.
+pub(crate) fn child(agent: &AgentId, id: &str, routes: &Routes) -> Result<SessionKey, Reply> {
+    let routed = route(&Event::Child { agent, id }, routes);
+    routed.map(|routed| routed.session).map_err(|error| refused(&error))
+}
+
+fn refused(error: &RouteError) -> Reply {
+    match error {
+        RouteError::Key(error) => Reply::malformed_key(error),
+        RouteError::UnknownAgent { agent } => Reply::unknown_agent(agent),
+        RouteError::AgentRequired
+        | RouteError::Ambiguous { .. }
+        | RouteError::NameTaken { .. }
+        | RouteError::Part { .. } => {
+            Reply::new(tonic::Code::InvalidArgument, "MALFORMED_KEY", error.to_string())
+                .next("docs/concepts/sessions.md tells how messages are routed")
+        }
+    }
+}
+
+/// Returns where an answer goes, as it is stored.
+pub(crate) fn stored(target: &ReplyTarget) -> String {
+    json!({
+        "channel": target.channel,
+        "account": target.account,
+        "kind": target.kind.name(),
+        "peer": target.peer,
+        "thread": target.thread,
+    })
+    .to_string()
+}
+
+/// Returns where an answer goes, as the wire writes it; `None` when nobody delivers it.
+pub(crate) fn told(stored: &str) -> Option<v1::ReplyTarget> {
+    let value: Value = serde_json::from_str(stored).ok()?;
+    let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    Some(v1::ReplyTarget {
+        channel: text("channel"),
+        account_id: text("account"),
+        peer_kind: text("kind"),
+        peer_id: text("peer"),
+        thread_id: text("thread"),
+    })
+}
