@@ -6,6 +6,10 @@
 //!  model 1 ──┴── anything else ──▶ model 2 … ──▶ wait ──▶ same model ───────────────┘
 //!     └── context overflow ──▶ failed: every retry would be as long
 //! ```
+//!
+//! A model that cools down is asked after those that do not, and so still before the chain fails.
+
+mod candidates;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,6 +19,8 @@ use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 use tokio::time::Instant;
 
+use self::candidates::{Candidates, Choice};
+use crate::health::Health;
 use crate::model::{Model, ModelError, ModelEvent, ModelRequest, Retry};
 
 /// How often and how long one model is asked again.
@@ -87,19 +93,23 @@ pub struct ModelChain {
     name: String,
     policy: RetryPolicy,
     jitter: Arc<dyn Jitter>,
+    health: Arc<Health>,
 }
 
 impl ModelChain {
     /// Makes a chain of `primary` and `fallbacks`, asked in their order.
+    ///
+    /// Chains that share their `health` spare each other the failures of models.
     pub fn new(
         primary: Arc<dyn Model>,
         fallbacks: Vec<Arc<dyn Model>>,
         policy: RetryPolicy,
         jitter: Arc<dyn Jitter>,
+        health: Arc<Health>,
     ) -> Self {
         let name = primary.name().to_owned();
         let models = std::iter::once(primary).chain(fallbacks).collect();
-        Self { models, name, policy, jitter }
+        Self { models, name, policy, jitter, health }
     }
 }
 
@@ -110,12 +120,13 @@ impl Model for ModelChain {
 
     fn respond(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelEvent, ModelError>> {
         let attempts = Attempts {
+            candidates: Candidates::new(&self.models),
+            choice: None,
             current: None,
             failures: Failures::default(),
+            health: Arc::clone(&self.health),
             jitter: Arc::clone(&self.jitter),
-            models: Arc::clone(&self.models),
             policy: self.policy,
-            position: 0,
             request,
             wait: None,
         };
@@ -141,12 +152,14 @@ enum Step {
 }
 
 struct Attempts {
+    candidates: Candidates,
+    /// The current model; none before the first is chosen.
+    choice: Option<Choice>,
     current: Option<BoxStream<'static, Result<ModelEvent, ModelError>>>,
     failures: Failures,
+    health: Arc<Health>,
     jitter: Arc<dyn Jitter>,
-    models: Arc<[Arc<dyn Model>]>,
     policy: RetryPolicy,
-    position: usize,
     request: ModelRequest,
     wait: Option<Duration>,
 }
@@ -156,52 +169,69 @@ type Item = (Result<ModelEvent, ModelError>, Option<Attempts>);
 impl Attempts {
     async fn next(attempts: Option<Self>) -> Option<Item> {
         let mut attempts = attempts?;
+        let mut choice = match attempts.choice.take() {
+            Some(choice) => choice,
+            None => attempts.candidates.choose(&attempts.health, Instant::now())?,
+        };
+        if let Some(retry) = choice.passed.pop_front() {
+            attempts.choice = Some(choice);
+            return Some((Ok(ModelEvent::Retrying(retry)), Some(attempts)));
+        }
         if let Some(delay) = attempts.wait.take() {
             tokio::time::sleep(delay).await;
         }
         let mut current = match attempts.current.take() {
             Some(current) => current,
-            None => attempts.models.get(attempts.position)?.respond(attempts.request.clone()),
+            None => choice.model.respond(attempts.request.clone()),
         };
         match current.next().await {
             Some(Ok(ModelEvent::Finished(message))) => {
+                attempts.health.on_answer(choice.model.name());
                 Some((Ok(ModelEvent::Finished(message)), None))
             }
             Some(Ok(event)) => {
+                attempts.choice = Some(choice);
                 attempts.current = Some(current);
                 Some((Ok(event), Some(attempts)))
             }
-            Some(Err(error)) => Some(attempts.on_failure(error)),
+            Some(Err(error)) => Some(attempts.on_failure(choice, error)),
             None => {
                 let what = "the stream ended before its final marker";
-                Some(attempts.on_failure(ModelError::network(what)))
+                Some(attempts.on_failure(choice, ModelError::network(what)))
             }
         }
     }
 
-    fn on_failure(mut self, error: ModelError) -> Item {
-        let has_fallback = self.position + 1 < self.models.len();
+    fn on_failure(mut self, choice: Choice, error: ModelError) -> Item {
+        let has_fallback = !self.candidates.is_empty();
         let mut spread = None;
         if error.is_retryable() {
             spread = Some(self.jitter.next());
         }
         let step =
             self.failures.on_failure(&self.policy, &error, has_fallback, spread.unwrap_or(0));
-        let delay = match step {
+        let (choice, delay) = match step {
             Step::Again(delay) => {
                 self.request.attempt = self.failures.all;
                 self.wait = Some(delay);
-                delay
+                (choice, delay)
             }
-            Step::NextModel if has_fallback => {
-                self.position += 1;
+            Step::GiveUp | Step::NextModel => {
+                let now = Instant::now();
+                self.health.on_give_up(choice.model.name(), &error, choice.since, now);
+                if step == Step::GiveUp {
+                    self.candidates.keep_passed();
+                }
+                let Some(next) = self.candidates.choose(&self.health, now) else {
+                    return (Err(error), None);
+                };
                 self.failures = Failures::default();
                 self.request.attempt = 0;
-                Duration::ZERO
+                (next, Duration::ZERO)
             }
-            Step::NextModel | Step::GiveUp => return (Err(error), None),
         };
-        let next = self.models.get(self.position).map_or("", |model| model.name()).to_owned();
+        let next = choice.model.name().to_owned();
+        self.choice = Some(choice);
         (Ok(ModelEvent::Retrying(Retry { error, next, delay })), Some(self))
     }
 }
@@ -219,6 +249,7 @@ impl Failures {
             ModelError::ContextOverflow { .. } => return Step::GiveUp,
             ModelError::Auth { .. }
             | ModelError::Billing { .. }
+            | ModelError::CoolingDown { .. }
             | ModelError::InvalidRequest { .. }
             | ModelError::ModelNotFound { .. }
             | ModelError::Protocol { .. } => return Step::NextModel,

@@ -9,6 +9,7 @@ mod chain;
 mod endpoint;
 mod exchange;
 pub mod exec;
+mod health;
 mod model;
 mod offline;
 mod openai;
@@ -26,6 +27,7 @@ pub use endpoint::{
     CONNECT_TIMEOUT, Endpoint, IDLE_TIMEOUT, IDLE_TIMEOUT_SELF_HOSTED, ParseEndpointError,
     TOTAL_TIMEOUT,
 };
+pub use health::Health;
 pub use model::{Detail, Model, ModelError, ModelEvent, ModelRequest, Retry};
 pub use offline::{OFFLINE_MODEL, OfflineModel, OfflineScript, ParseScriptError};
 pub use openai::OpenAiModel;

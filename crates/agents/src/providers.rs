@@ -12,6 +12,7 @@ use openclaw_config::{ModelName, ModelRoute, Provider, ProviderId, Secret, Secre
 
 use crate::chain::{Jitter, ModelChain, RetryPolicy};
 use crate::endpoint::{Endpoint, ParseEndpointError, TOTAL_TIMEOUT};
+use crate::health::Health;
 use crate::model::{Detail, Model, ModelError, ModelEvent, ModelRequest};
 use crate::offline::{OfflineModel, OfflineScript, ParseScriptError};
 use crate::{AnthropicModel, OpenAiModel};
@@ -89,11 +90,12 @@ impl Providers {
         route: &ModelRoute,
         policy: RetryPolicy,
         jitter: Arc<dyn Jitter>,
+        health: Arc<Health>,
     ) -> Option<ModelChain> {
         let primary = self.model(&route.primary)?;
         let fallbacks: Option<Vec<_>> =
             route.fallbacks.iter().map(|name| self.model(name)).collect();
-        Some(ModelChain::new(primary, fallbacks?, policy, jitter))
+        Some(ModelChain::new(primary, fallbacks?, policy, jitter, health))
     }
 }
 
@@ -231,10 +233,10 @@ mod tests {
             primary: ModelName::parse("p/a").unwrap(),
         };
         let jitter = || Arc::new(SeededJitter::new(1));
-        let chain = echo.chain(&route, RetryPolicy::default(), jitter()).unwrap();
+        let chain = echo.chain(&route, RetryPolicy::default(), jitter(), Arc::default()).unwrap();
         assert_eq!(chain.name(), "p/a");
         let stray = ModelRoute { fallbacks: vec![ModelName::parse("q/b").unwrap()], ..route };
-        assert!(echo.chain(&stray, RetryPolicy::default(), jitter()).is_none());
+        assert!(echo.chain(&stray, RetryPolicy::default(), jitter(), Arc::default()).is_none());
     }
 
     #[test]

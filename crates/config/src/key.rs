@@ -33,7 +33,7 @@ const GROUP_SCOPES: &str = "`\"per-group\"` or `\"main\"`";
 #[rustfmt::skip]
 pub(crate) const KEYS: &[KeyDoc] = &[
     key("gateway.drainSeconds", "0 to 3600", "`25`",
-        "How long running turns may go on after the gateway was told to stop. What is left then is marked as interrupted."),
+        "How long running turns may go on after the gateway was told to stop. What is left then is interrupted, and goes on after the next start."),
     key("gateway.maxMessageBytes", "65536 to 67108864", "`4194304`",
         "The most bytes that one RPC message may have."),
     key("listen.tcp", "`\"IP:port\"`", "nothing listens on the network",

@@ -138,6 +138,21 @@ takes from `[agents.defaults]`. Two rules keep this from going wrong quietly:
 `openclaw agents add` and `openclaw agents rm` edit the entries and leave the rest of the file, comments
 included, as it is.
 
+## When a model fails
+
+A model that limits the rate is asked up to ten times; one that is overloaded, unreachable or silent is asked
+again for 90 seconds. After that, and at once after other failures, the next of `model.fallbacks` is asked.
+What has just failed for everybody is then left alone by all turns that have another model to ask:
+
+- A model that was given up because it limits the rate or is overloaded: for 30 seconds, the next time for 60,
+  and from then on for 5 minutes, until it answers.
+- A provider that refuses the key or the account: for 10 minutes, with all of its models.
+
+A turn that passes over a model for this says `cooling-down`. No turn fails for it: what was passed over is
+asked after the others, and what is ready first is asked when nothing else is left. What one conversation may
+be to blame for, such as a history that is too long or a request that is refused, is held against nobody.
+An answer ends the cool-down, also one to `openclaw models test`. So does another configuration of the provider.
+
 ## Sessions and bindings
 
 `[session]` says which conversations share a history, and each `[[bindings]]` which agent answers which of

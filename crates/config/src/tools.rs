@@ -5,8 +5,20 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// The tools that exist, in the order in which they are documented.
-pub const TOOL_NAMES: [&str; 7] =
-    ["read_file", "write_file", "list_dir", "edit_file", "web_fetch", "session_status", "exec"];
+pub const TOOL_NAMES: [&str; 12] = [
+    "read_file",
+    "write_file",
+    "list_dir",
+    "edit_file",
+    "web_fetch",
+    "session_status",
+    "exec",
+    "sessions_spawn",
+    "subagents",
+    "sessions_list",
+    "sessions_history",
+    "sessions_yield",
+];
 
 /// A tool's name, or a glob in which `*` stands for any characters.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]

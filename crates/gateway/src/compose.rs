@@ -164,6 +164,7 @@ impl Builder {
         let helpers = HelperRegistry::new();
         let around = Arc::new(Surroundings {
             environment: self.environment,
+            health: Arc::default(),
             helper: self.helper,
             helpers: Arc::clone(&helpers),
             state_dir: state_dir.path().to_owned(),
@@ -276,13 +277,16 @@ async fn recover(engine: &Engine, store: &Store) -> Result<(), StartError> {
         .epoch(&GrantHolder::Gateway)
         .map_err(|error| failed(error.to_string()))?
         .ok_or_else(|| failed("the gateway's own grant is missing".into()))?;
-    let interrupted = engine.recover(epoch).await.map_err(|error| {
+    let (interrupted, resumed) = engine.recover(epoch).await.map_err(|error| {
         failed(match error {
             ActError::Denied(denial) => denial.to_string(),
             ActError::Failed(error) => error.to_string(),
             ActError::Store(error) => error.to_string(),
         })
     })?;
+    if resumed > 0 {
+        tracing::warn!(runs = resumed, "runs that were at work at the last stop go on");
+    }
     if interrupted > 0 {
         tracing::warn!(
             runs = interrupted,

@@ -230,6 +230,9 @@ pub(crate) fn history_entry(entry: JournalEntry) -> v1::HistoryEntry {
         Record::Notices { notices } => {
             v1::HistoryEntry { kind: Kind::Notice.into(), text: Notice::told(&notices), ..blank }
         }
+        Record::Summary { text, first_kept: _, tokens_before: _ } => {
+            v1::HistoryEntry { kind: Kind::Summary.into(), text, ..blank }
+        }
         Record::ToolResult(result) => v1::HistoryEntry {
             kind: Kind::ToolResult.into(),
             text: result.content,

@@ -23,7 +23,7 @@ use openclaw_store::{
     AbortRun, AbortedRun, AcceptRun, Accepted, ActError, GetRun, Peek, Precedence, RecoverRuns,
     RunError, RunView, Store, StoreError,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use delegate::{Order, SpawnError};
@@ -88,6 +88,8 @@ struct Inner {
     cache: HistoryCache,
     concurrency: NonZeroUsize,
     drain: CancellationToken,
+    /// Told whenever a run has ended.
+    ends: Notify,
     helpers: Arc<HelperRegistry>,
     lanes: Mutex<Lanes>,
     live: Mutex<BTreeMap<RunId, Arc<Live>>>,
@@ -108,6 +110,7 @@ impl Engine {
             cache: HistoryCache::default(),
             concurrency: limits.concurrency,
             drain,
+            ends: Notify::new(),
             helpers,
             lanes: Mutex::new(Lanes::new(limits)),
             live: Mutex::new(BTreeMap::new()),
@@ -297,6 +300,15 @@ impl Engine {
         hand_out_turns(&mut lanes, &runs);
     }
 
+    /// Lets others have the place of a run that only waits for them, until what is returned is dropped.
+    fn step_aside(&self, run: &RunId) -> Aside {
+        let runs = self.0.live.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lanes = self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        lanes.step_aside(run);
+        hand_out_turns(&mut lanes, &runs);
+        Aside { engine: self.clone(), run: run.clone() }
+    }
+
     fn spawn(&self, live: Arc<Live>, worker: Arc<Worker>, begin: Begin) {
         let engine = self.clone();
         self.0.tasks.spawn(async move { engine.drive(live, worker, begin).await });
@@ -369,8 +381,9 @@ impl Engine {
         self.0.live.lock().unwrap_or_else(PoisonError::into_inner).get(run).map(Arc::clone)
     }
 
-    /// After a start: ends what a crash interrupted, and sets to work what had not begun.
-    pub(crate) async fn recover(&self, epoch: Epoch) -> Result<u64, ActError<RunError>> {
+    /// After a start: ends what a crash interrupted or has it go on, and sets to work what had not begun.
+    /// Returns how many runs ended, and how many go on.
+    pub(crate) async fn recover(&self, epoch: Epoch) -> Result<(u64, u64), ActError<RunError>> {
         let caller = Caller::system(Component::Recovery, Cause::Startup, epoch);
         let recovered = self.0.store.act(&caller, RecoverRuns, clock::now()).await?;
         for ticket in recovered.waiting {
@@ -394,7 +407,7 @@ impl Engine {
             }
             self.spawn(live, worker, Begin::InTurn(ticket));
         }
-        Ok(recovered.interrupted)
+        Ok((recovered.interrupted, recovered.resumed))
     }
 
     /// Takes no new work and waits for what runs; what is not done by the deadline is interrupted.
@@ -426,7 +439,11 @@ impl Engine {
         let agent = openclaw_sessions::agent_of(&view.session).ok();
         let Some(worker) = agent.and_then(|agent| self.worker(&agent)) else { return Ok(None) };
         let grant = self.0.store.grant_of_run(run)?;
-        Ok(grant.map(|grant| Caller::run(view.run, view.session, grant, worker.capabilities())))
+        let capabilities = match self.0.store.given(&view.session)? {
+            None => worker.capabilities(),
+            Some(given) => worker.capabilities().delegated(given.capabilities),
+        };
+        Ok(grant.map(|grant| Caller::run(view.run, view.session, grant, capabilities)))
     }
 
     fn all_live(&self) -> Vec<Arc<Live>> {
@@ -441,6 +458,20 @@ impl Engine {
 
     pub(crate) fn is_draining(&self) -> bool {
         self.0.drain.is_cancelled()
+    }
+}
+
+/// A run that waits for others, and has left its place to them meanwhile.
+#[derive(Debug)]
+struct Aside {
+    engine: Engine,
+    run: RunId,
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        let mut lanes = self.engine.0.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        lanes.step_back(&self.run);
     }
 }
 

@@ -241,6 +241,8 @@ pub(crate) fn run(error: &RunError) -> Reply {
 pub(crate) fn child(error: &ChildError) -> Reply {
     let said = || error.to_string();
     match error {
+        ChildError::Archived(session) => Reply::new(Code::FailedPrecondition, "", said())
+            .next(format!("openclaw sessions unarchive {session}")),
         ChildError::IdempotencyConflict => conflict(),
         ChildError::NothingToHandOver(_) => {
             Reply::new(Code::FailedPrecondition, "", said()).next("openclaw subagents list")

@@ -11,10 +11,12 @@ use openclaw_agents::tools::{
     SessionStatus, StatusSource, WebFetch, WebFetchOptions, Workspace, WriteFile, YieldFlag,
 };
 use openclaw_agents::{
-    ConnectError, Fingerprint, Model, PromptInputs, Providers, RetryPolicy, SeededJitter,
+    ConnectError, Fingerprint, Health, Model, PromptInputs, Providers, RetryPolicy, SeededJitter,
     build_prompt, fingerprint, read_workspace,
 };
-use openclaw_config::{Agent, Config, ModelName, ModelRoute, Sandbox, Secret, expand_home};
+use openclaw_config::{
+    Agent, Config, ModelName, ModelRoute, ProviderId, Sandbox, Secret, expand_home,
+};
 use openclaw_scopes::{AgentId, CapabilitySet, RunId, Timestamp};
 use openclaw_sessions::{KeyError, Routes, resolve_key};
 
@@ -62,6 +64,8 @@ fn chain(error: &ConnectError) -> String {
 #[derive(Clone, Debug)]
 pub(crate) struct Surroundings {
     pub(crate) environment: Environment,
+    /// How models did lately. It outlives a configuration, for what stays in the next one.
+    pub(crate) health: Arc<Health>,
     pub(crate) helper: HelperPath,
     pub(crate) helpers: Arc<HelperRegistry>,
     pub(crate) state_dir: PathBuf,
@@ -72,6 +76,7 @@ pub(crate) struct Surroundings {
 pub(crate) struct Roster {
     agents: BTreeMap<AgentId, Arc<Worker>>,
     pub(crate) config: Config,
+    health: Arc<Health>,
     providers: Providers,
     /// Where messages and other work go.
     pub(crate) routes: Routes,
@@ -92,7 +97,7 @@ impl Roster {
             agents.insert(agent.id.clone(), Arc::new(worker));
         }
         let routes = route::routes(&config);
-        Ok(Self { agents, config, providers, routes })
+        Ok(Self { agents, config, health: Arc::clone(&around.health), providers, routes })
     }
 
     /// Returns a model whose provider is configured.
@@ -106,8 +111,17 @@ impl Roster {
         let fallbacks = worker.agent.model.fallbacks.clone();
         let route = ModelRoute { primary, fallbacks };
         let jitter = Arc::new(SeededJitter::new(u64::from(std::process::id())));
-        let chain = self.providers.chain(&route, RetryPolicy::default(), jitter)?;
+        let health = Arc::clone(&self.health);
+        let chain = self.providers.chain(&route, RetryPolicy::default(), jitter, health)?;
         Some(Arc::new(chain))
+    }
+
+    /// Forgets how those providers did that are not what they were under `before`.
+    pub(crate) fn succeed(&self, before: &Self) {
+        self.health.retain(|id| {
+            ProviderId::parse(id)
+                .is_ok_and(|id| self.config.provider(&id) == before.config.provider(&id))
+        });
     }
 
     pub(crate) fn agent(&self, id: &AgentId) -> Option<&Arc<Worker>> {
@@ -144,7 +158,7 @@ impl Worker {
         let workspace = open_workspace(&agent, around)?;
         let jitter = Arc::new(SeededJitter::new(u64::from(std::process::id())));
         let model = providers
-            .chain(&agent.model, RetryPolicy::default(), jitter)
+            .chain(&agent.model, RetryPolicy::default(), jitter, Arc::clone(&around.health))
             .map(Arc::new)
             .ok_or_else(|| RosterError::NoProvider(agent.model.primary.clone()))?;
         let unusable = |problem: String| RosterError::Tools { agent: agent.id.clone(), problem };

@@ -1,6 +1,6 @@
 //! Whose turn it is: one run at a time per session, and a bounded number of them at once.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::num::NonZeroUsize;
 
 use openclaw_scopes::{RunId, SessionKey};
@@ -36,8 +36,7 @@ pub const DEFAULT_SUBAGENTS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(7);
 /// How many runs of jobs and hooks go on at once: they wait for nobody, so people need not wait for them.
 pub const BACKGROUND: NonZeroUsize = NonZeroUsize::MIN.saturating_add(3);
 
-/// Which work a run is: each has room of its own, so that none can hold up another. A conversation that
-/// waits for its sub-agents takes nothing from them.
+/// Which work a run is: each has room of its own, so that none can hold up another.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum LaneClass {
     /// Jobs and hooks.
@@ -180,6 +179,8 @@ pub struct Lanes {
     next_place: u64,
     /// How many runs of each class go on.
     running: BTreeMap<LaneClass, usize>,
+    /// Runs that go on, and count for nothing meanwhile.
+    aside: BTreeSet<RunId>,
     sessions: BTreeMap<RunId, SessionKey>,
 }
 
@@ -206,6 +207,7 @@ impl Lanes {
             line: BTreeMap::new(),
             next_place: 0,
             running: BTreeMap::new(),
+            aside: BTreeSet::new(),
             sessions: BTreeMap::new(),
         }
     }
@@ -293,7 +295,9 @@ impl Lanes {
         }
         let is_empty = lane.waiting.is_empty();
         self.sessions.remove(run);
-        if let Some(running) = self.running.get_mut(&LaneClass::of(&session)) {
+        if !self.aside.remove(run)
+            && let Some(running) = self.running.get_mut(&LaneClass::of(&session))
+        {
             *running = running.saturating_sub(1);
         }
         if is_empty {
@@ -305,6 +309,31 @@ impl Lanes {
             }
         }
         true
+    }
+
+    /// Lets others have the place of a run that does nothing but wait for them: its session stays its own.
+    pub fn step_aside(&mut self, run: &RunId) {
+        let Some((session, lane)) = self.lane_of(run) else { return };
+        if !matches!(&lane.state, LaneState::Running(running) if running == run) {
+            return;
+        }
+        if self.aside.insert(run.clone())
+            && let Some(running) = self.running.get_mut(&LaneClass::of(&session))
+        {
+            *running = running.saturating_sub(1);
+        }
+    }
+
+    /// Ends [`Self::step_aside`]: the run goes on at once, even when others took its place. They are then
+    /// more than the limit until one of them has ended.
+    pub fn step_back(&mut self, run: &RunId) {
+        if !self.aside.remove(run) {
+            return;
+        }
+        if let Some(session) = self.sessions.get(run) {
+            let running = self.running.entry(LaneClass::of(session)).or_default();
+            *running = running.saturating_add(1);
+        }
     }
 
     /// Takes a waiting run out of its queue. A run that goes on is left alone.
@@ -328,7 +357,7 @@ impl Lanes {
 
     /// Returns how many runs go on.
     pub fn running(&self) -> usize {
-        self.running.values().sum()
+        self.running.values().sum::<usize>().saturating_add(self.aside.len())
     }
 
     /// Returns how many runs wait.

@@ -8,6 +8,7 @@
 //! | `lane` | which run is next |
 //! | `record` | what a run leaves in the journal of its session |
 //! | `project`, `message`, `window` | what a model is shown of a journal |
+//! | `compact` | when a summary stands for the older part of it, and for which |
 //!
 //! **Invariant:** no I/O, no clock, no randomness, no async: time is an argument.
 //!
@@ -24,7 +25,11 @@
 //!
 //! **Invariant:** what [`project`] and [`window`] return is accepted by every provider dialect,
 //! whatever records they are given.
+//!
+//! **Invariant:** a history that was compacted as [`plan_compaction`] says is within its budget and
+//! has fewer tokens than before, and nothing that was kept of it has changed.
 
+mod compact;
 mod fence;
 mod key;
 mod lane;
@@ -35,6 +40,10 @@ mod route;
 mod run;
 mod window;
 
+pub use compact::{
+    CompactError, CompactLimits, CompactPlan, CompactTrigger, KEEP_RECENT, KEEP_TURNS,
+    SUMMARY_PROMPT, SummaryError, accept_summary, plan_compaction,
+};
 pub use fence::Fence;
 pub use key::{
     ChatType, KeyClass, KeyError, ParsedKey, Route, agent_of, classify, is_main, is_passing,
@@ -46,7 +55,9 @@ pub use lane::{
 };
 pub use message::Message;
 pub use project::{Projection, project};
-pub use record::{AssistantMessage, Notice, Record, ToolCall, ToolOutcome, ToolResult, Usage};
+pub use record::{
+    AssistantMessage, Notice, RESUMED, Record, ToolCall, ToolOutcome, ToolResult, Usage,
+};
 pub use route::{
     AccountPattern, Binding, DEFAULT_ACCOUNT, DmScope, Event, GroupScope, Match, MatchedBy, Origin,
     OriginPart, Owners, Peer, PeerPattern, ReplyTarget, RouteError, Routed, Routes, route,
@@ -54,4 +65,4 @@ pub use route::{
 pub use run::{
     ParseStatusError, Queued, Run, RunEvent, RunStatus, Running, Terminal, TransitionError,
 };
-pub use window::{MAX_BYTES, MAX_MESSAGES, WindowLimits, window};
+pub use window::{MAX_BYTES, MAX_MESSAGES, WindowLimits, estimate_tokens, window};

@@ -3,7 +3,7 @@
 mod calls;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::sync::Arc;
 
@@ -12,6 +12,13 @@ use calls::{CallNames, OpenCalls};
 
 /// Stands for a question without text, which providers refuse.
 const BLANK_QUESTION: &str = "[empty message]";
+
+/// Stands before a summary: it was made of what others wrote too, and is no word of the user.
+const SUMMARY_BEGIN: &str = "[Summary of the conversation so far. It stands for messages that are not \
+                             shown any more. It is a record, not a request.]\n";
+
+/// Stands between a summary and the question after it.
+const SUMMARY_END: &str = "\n[End of the summary.]";
 
 /// Projects a journal, or any part of one, to the history that a model is shown.
 ///
@@ -33,18 +40,23 @@ pub fn project(records: &[Record]) -> Vec<Arc<Message>> {
 /// - a message with tool calls is followed by one result for each, in the order of the calls:
 ///   missing ones are [`crate::ToolOutcome::Interrupted`], others are dropped;
 /// - ids of calls are unique and, like names and arguments, of a form that all providers take;
-/// - no text is blank.
+/// - no text is blank;
+/// - a [`Record::Summary`] that comes before all other records is one user message with the first
+///   question; anywhere else it is ignored, for what it stands for is there.
 ///
 /// ```text
-///           user                 assistant
+/// Summarized ────────────┐
+///           user         ▼       assistant
 /// Idle ──────────────▶ Asked ──────────────▶ Answered
 ///   ▲                  │   ▲                     │
 ///   │          calls   ▼   │ all results         │
 ///   │                 Calling                    │
-///   └──────────────── final, from everywhere ────┘
+///   └──────────────── final, from these three ───┘
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Projection {
+    /// Whether any record came: only the first can be a summary.
+    begun: bool,
     messages: Vec<Arc<Message>>,
     names: CallNames,
     state: State,
@@ -62,15 +74,24 @@ enum State {
     /// No run goes on: only a question begins one.
     #[default]
     Idle,
+    /// The only message is a summary, which is one with the question to come.
+    Summarized,
 }
 
 impl Projection {
     /// Adds the next record of the journal.
     pub fn push(&mut self, record: &Record) {
+        let first = !std::mem::replace(&mut self.begun, true);
         match record {
             Record::AssistantMessage(message) => self.push_assistant(message),
             Record::Final { status, error: _ } => self.end_run(*status),
             Record::Notices { notices } => self.notice(notices),
+            Record::Summary { text, first_kept: _, tokens_before: _ } => {
+                if first {
+                    self.add(Message::User { text: summarized(text) });
+                    self.state = State::Summarized;
+                }
+            }
             Record::ToolResult(result) => {
                 if let State::Calling(calls) = &mut self.state
                     && calls.answer(result)
@@ -82,7 +103,12 @@ impl Projection {
                 // No run begins before the last one has ended: that one crashed.
                 self.end_run(RunStatus::Interrupted);
                 let text = if is_blank(text) { BLANK_QUESTION } else { text };
-                self.add(Message::User { text: text.to_owned() });
+                match self.state {
+                    State::Summarized => self.extend_last(text),
+                    State::Answered | State::Asked | State::Calling(_) | State::Idle => {
+                        self.add(Message::User { text: text.to_owned() });
+                    }
+                }
                 self.state = State::Asked;
             }
         }
@@ -102,6 +128,11 @@ impl Projection {
     pub fn into_messages(mut self) -> Vec<Arc<Message>> {
         self.settle_calls();
         self.messages
+    }
+
+    /// Returns how many messages it holds, without the results of calls that are not all there.
+    pub(crate) fn len(&self) -> usize {
+        self.messages.len()
     }
 
     /// Returns how many bytes of text it holds.
@@ -127,14 +158,17 @@ impl Projection {
         self.settle_calls();
         let told = Notice::told(notices);
         match self.state {
-            State::Idle => return,
-            State::Asked => {}
+            State::Idle | State::Summarized => {}
+            State::Asked => self.extend_last(&told),
             State::Answered | State::Calling(_) => {
                 self.add(Message::User { text: told });
                 self.state = State::Asked;
-                return;
             }
         }
+    }
+
+    /// Adds a paragraph to the newest message.
+    fn extend_last(&mut self, paragraph: &str) {
         let Some(last) = self.messages.last_mut() else { return };
         let text = match Arc::make_mut(last) {
             Message::Assistant { text, .. } | Message::User { text } => text,
@@ -144,7 +178,7 @@ impl Projection {
             },
         };
         text.push_str("\n\n");
-        text.push_str(&told);
+        text.push_str(paragraph);
     }
 
     fn push_assistant(&mut self, message: &AssistantMessage) {
@@ -152,7 +186,7 @@ impl Projection {
             return;
         }
         self.settle_calls();
-        if matches!(self.state, State::Idle) {
+        if matches!(self.state, State::Idle | State::Summarized) {
             return;
         }
         let text = if is_blank(&message.text) { "" } else { &message.text };
@@ -174,7 +208,7 @@ impl Projection {
     fn said_last(&mut self) -> Option<(&mut String, &mut Vec<ToolCall>)> {
         match self.state {
             State::Answered => {}
-            State::Asked | State::Calling(_) | State::Idle => return None,
+            State::Asked | State::Calling(_) | State::Idle | State::Summarized => return None,
         }
         match Arc::make_mut(self.messages.last_mut()?) {
             Message::Assistant { text, tool_calls } => Some((text, tool_calls)),
@@ -189,7 +223,9 @@ impl Projection {
                 self.add(Message::Tool { results: calls.into_results() });
                 self.state = State::Asked;
             }
-            settled @ (State::Answered | State::Asked | State::Idle) => self.state = settled,
+            settled @ (State::Answered | State::Asked | State::Idle | State::Summarized) => {
+                self.state = settled;
+            }
         }
     }
 
@@ -198,6 +234,7 @@ impl Projection {
         self.settle_calls();
         match std::mem::take(&mut self.state) {
             State::Answered | State::Calling(_) | State::Idle => {}
+            State::Summarized => self.state = State::Summarized,
             State::Asked => {
                 let text = unanswered(status).to_owned();
                 self.add(Message::Assistant { text, tool_calls: Vec::new() });
@@ -208,6 +245,11 @@ impl Projection {
     fn add(&mut self, message: Message) {
         self.messages.push(Arc::new(message));
     }
+}
+
+/// Returns a summary in the words in which a model is told it.
+pub(crate) fn summarized(text: &str) -> String {
+    [SUMMARY_BEGIN, text, SUMMARY_END].concat()
 }
 
 /// What stands for the answer of a run that gave none.

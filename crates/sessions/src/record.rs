@@ -31,6 +31,15 @@ pub enum Record {
         /// What, in the order in which it happened.
         notices: Vec<Notice>,
     },
+    /// What a model is shown instead of everything before an entry, which stays in the journal.
+    Summary {
+        /// What a model wrote of it.
+        text: String,
+        /// The number of the first entry that it does not stand for: the question of a run.
+        first_kept: u64,
+        /// How many tokens the history had before, see [`crate::estimate_tokens`].
+        tokens_before: u64,
+    },
     /// What came of one tool call.
     ToolResult(ToolResult),
     /// What the run was asked.
@@ -111,6 +120,11 @@ pub struct Notice {
     /// Its answer, or what went wrong.
     pub text: String,
 }
+
+/// What a run is told that goes on after the gateway had stopped while it was at work.
+pub const RESUMED: &str = "[The gateway stopped while you were at work on this, and has started again. Tool \
+    calls without a result may or may not have taken effect: look before you repeat one. Go on with what you \
+    were asked.]";
 
 impl Notice {
     /// Returns notices in the words in which a model is told them: what the sub-agents said is marked as
@@ -227,6 +241,10 @@ mod tests {
             check(&Record::ToolResult(ToolResult { call_id, name, outcome, content }), &json);
         }
         check(
+            &Record::Summary { text: "so far".into(), first_kept: 7, tokens_before: 9 },
+            &expect![[r#"{"type":"summary","text":"so far","firstKept":7,"tokensBefore":9}"#]],
+        );
+        check(
             &Record::UserMessage { text: "hello".into() },
             &expect![[r#"{"type":"userMessage","text":"hello"}"#]],
         );
@@ -244,6 +262,8 @@ mod tests {
             r#"{"type":"assistantMessage","text":"","toolCalls":[{"id":"a","name":"b"}]}"#,
             r#"{"type":"assistantMessage","text":"","usage":{"inputTokens":1,"outputTokens":1,"x":1}}"#,
             r#"{"type":"assistantMessage","text":"","usage":{"inputTokens":-1,"outputTokens":1}}"#,
+            r#"{"type":"summary","text":"a","firstKept":1}"#,
+            r#"{"type":"summary","text":"a","firstKept":-1,"tokensBefore":1}"#,
             r#"{"type":"toolResult","callId":"a","name":"b","outcome":"maybe","content":""}"#,
         ] {
             assert!(serde_json::from_str::<Record>(text).is_err(), "{text}");

@@ -18,6 +18,17 @@ pub const MAX_MESSAGES: usize = 200;
 /// the tools and the answer.
 pub const MAX_BYTES: usize = 400_000;
 
+/// How many bytes of text are taken for one token, see [`estimate_tokens`].
+pub(crate) const BYTES_PER_TOKEN: usize = 4;
+
+/// Returns how many tokens so many bytes of text are, roughly: a quarter of them, rounded up.
+///
+/// The rule of thumb that providers give for English. Other scripts have up to twice as many tokens,
+/// which is one reason for the reserve of [`crate::CompactLimits`].
+pub fn estimate_tokens(bytes: usize) -> u64 {
+    u64::try_from(bytes.div_ceil(BYTES_PER_TOKEN)).unwrap_or(u64::MAX)
+}
+
 /// How much of a history a model is shown.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct WindowLimits {

@@ -13,9 +13,10 @@ use crate::act::Failure;
 
 pub use end::{CancelChild, Cancelled, EndedRun};
 pub(crate) use end::{
-    child_ended, child_ended_waiting, discard_waiting, end_below, end_runs, unread,
+    child_ended, child_ended_waiting, end_below, end_runs, orphan, settle, settle_all, unread,
 };
 pub use inbox::{ContinueSession, Continued, DiscardChild, Due, Notice, RetryChild};
+pub(crate) use list::parent_of;
 pub use list::{Child, ChildCursor, ChildFilter, ChildPage, GetChild, HandOver};
 pub(crate) use spawn::delegated;
 pub use spawn::{Delegated, SpawnChild};
@@ -81,6 +82,9 @@ pub struct Assignment {
 /// Why a delegation was not done, or not changed.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum ChildError {
+    /// The conversation that delegates is archived.
+    #[error("conversation `{0}` is archived")]
+    Archived(SessionKey),
     /// The id names another request.
     #[error("the idempotency key was used for another request")]
     IdempotencyConflict,
@@ -115,6 +119,7 @@ pub enum ChildError {
 impl Failure for ChildError {
     fn reason(&self) -> &'static str {
         match self {
+            Self::Archived(_) => "archived",
             Self::IdempotencyConflict => "idempotency-conflict",
             Self::NothingToHandOver(_) => "nothing-to-hand-over",
             Self::Superseded(_) => "superseded",

@@ -60,8 +60,9 @@ pub use migrate::MigrateError;
 pub use note::{ConflictError, Note, NoteOnce, Noted, Peek};
 pub use open::{OpenError, Options};
 pub use runs::{
-    AbortRun, AbortedRun, AcceptRun, Accepted, Ending, FenceError, GetRun, Precedence, RecoverRuns,
-    Recovered, RunCursor, RunError, RunFence, RunFilter, RunPage, RunView, Started, Ticket,
+    AbortRun, AbortedRun, AcceptRun, Accepted, Ending, FenceError, GetRun, Interrupted, Precedence,
+    RecoverRuns, Recovered, RunCursor, RunError, RunFence, RunFilter, RunPage, RunView, Started,
+    Ticket,
 };
 pub use sessions::{
     Activity, Archive, Archived, CreateSession, DeleteSession, Deleted, GetSession, Patch,

@@ -14,10 +14,10 @@ use crate::children::Delegated;
 
 pub use accept::{AcceptRun, Accepted, Precedence};
 pub(crate) use recover::end_waiting;
-pub use recover::{AbortRun, AbortedRun, RecoverRuns, Recovered};
+pub use recover::{AbortRun, AbortedRun, Interrupted, RecoverRuns, Recovered};
 #[cfg(test)]
 pub(crate) use recover::{RUNNING, WAITING};
-pub(crate) use start::grant_of_run;
+pub(crate) use start::{grant_of, grant_of_run};
 pub use view::{GetRun, RunCursor, RunFilter, RunPage, RunView};
 pub(crate) use view::{find, target};
 pub use write::{Ending, FenceError};

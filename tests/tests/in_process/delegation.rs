@@ -1,5 +1,6 @@
 //! Delegation: sub-agents work unattended, and what they say reaches their parent once.
 
+mod below;
 mod limits;
 
 use openclaw_proto::v1;
@@ -330,8 +331,8 @@ async fn what_cannot_be_handed_over_is_seen() {
     assert_eq!(open.len(), 1);
     // Trying again does not help as long as the reason stands, and giving up is a decision of its own.
     let retry = v1::RetrySubagentRequest { run_id: "s".into() };
-    let again = owner.subagents().retry(retry).await.unwrap().into_inner();
-    assert_eq!(again.delivery(), Delivery::Dead);
+    owner.subagents().retry(retry).await.unwrap();
+    assert_eq!(settled(&owner, "s").await.delivery(), Delivery::Dead);
     let discard = v1::DiscardSubagentRequest { run_id: "s".into() };
     let gone = owner.subagents().discard(discard.clone()).await.unwrap().into_inner();
     assert_eq!(gone.delivery(), Delivery::Discarded);

@@ -52,8 +52,10 @@ async fn what_runs_finishes_and_what_waits_is_kept() {
     assert_eq!(provider.received().len(), 2);
 }
 
+/// A turn that the stop interrupts goes on after the next start, with what it did before in its history, and
+/// under the name that its client knows.
 #[tokio::test]
-async fn what_runs_too_long_is_interrupted() {
+async fn what_runs_too_long_goes_on_after_the_start() {
     let behaviors = [Behavior::HangAfter("So far ".into()), Behavior::text("Again.")];
     let provider = Provider::openai(behaviors).await;
     let gateway = Setup::new().provider(&provider).config("gateway.drainSeconds = 0").start().await;
@@ -62,10 +64,15 @@ async fn what_runs_too_long_is_interrupted() {
     while !matches!(events.expect().await, v1::run_event::Event::Text(_)) {}
     let stopped = soon(gateway.stop()).await;
     assert_eq!(stopped.drained().interrupted, 1);
+    let left = events.rest().await.unwrap_err();
+    let left = openclaw_tests::Refusal::from(left);
+    assert_eq!((left.reason.as_str(), left.next.as_str()), ("DRAINING", "openclaw runs wait r"));
     let gateway = stopped.start().await;
     let owner = gateway.owner().await;
     let run = wait(&owner, "r").await;
-    assert_eq!(run.status(), RunStatus::Interrupted, "{run:?}");
+    assert_eq!((run.status(), run.text.as_str()), (RunStatus::Ok, "Again."), "{run:?}");
+    let shown = provider.received().last().unwrap().body["messages"].to_string();
+    assert!(shown.contains("One.") && shown.contains("The gateway stopped"), "{shown}");
     assert_eq!(ask(&owner, request("r", "main", "One.")).await.unwrap().run(), &run);
     let next = ask(&owner, request("next", "main", "Two.")).await.unwrap();
     assert_eq!(next.status(), RunStatus::Ok, "the session is not stuck");
@@ -76,5 +83,5 @@ async fn what_runs_too_long_is_interrupted() {
         .filter(|entry| entry.kind() == Kind::Final)
         .map(|entry| entry.outcome.as_str())
         .collect();
-    assert_eq!(ends, ["interrupted", "ok"]);
+    assert_eq!(ends, ["interrupted", "ok", "ok"]);
 }

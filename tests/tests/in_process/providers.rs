@@ -1,7 +1,8 @@
 //! Providers that misbehave: each failure is told by its name, and nothing is the worse for it.
 
+use openclaw_proto::v1;
 use openclaw_proto::v1::RunStatus;
-use openclaw_tests::{Api, Asked, Behavior, Provider, Received, Setup, ask, request};
+use openclaw_tests::{Api, Asked, Behavior, Provider, Received, Setup, TestGateway, ask, request};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -152,12 +153,10 @@ async fn a_model_that_never_stops_calling_is_stopped() {
     provider.received().iter().for_each(check_conversation);
 }
 
-#[tokio::test]
-async fn a_fallback_answers_for_a_model_that_cannot() {
-    let broken = Provider::openai([Behavior::refuse(401, "no such key")]).await;
-    let spare = Provider::openai([Behavior::text("From the spare.")]).await;
-    let gateway = Setup::new()
-        .provider(&broken)
+/// Starts a gateway whose agents ask `first`, and `spare` when it fails.
+async fn with_spare(first: &Provider, spare: &Provider) -> TestGateway {
+    Setup::new()
+        .provider(first)
         .config(&format!(
             "models.providers.spare.api = \"openai-completions\"\n\
              models.providers.spare.baseUrl = \"{}\"\n\
@@ -165,11 +164,79 @@ async fn a_fallback_answers_for_a_model_that_cannot() {
             spare.url()
         ))
         .start()
-        .await;
+        .await
+}
+
+#[tokio::test]
+async fn a_fallback_answers_for_a_model_that_cannot() {
+    let broken = Provider::openai([Behavior::refuse(401, "no such key")]).await;
+    let spare = Provider::openai([Behavior::text("From the spare.")]).await;
+    let gateway = with_spare(&broken, &spare).await;
     let asked = ask(&gateway.owner().await, request("r", "main", "Hello.")).await.unwrap();
     assert_eq!((asked.status(), asked.text.as_str()), (RunStatus::Ok, "From the spare."));
     assert_eq!(asked.retries, ["auth"]);
     assert_eq!((broken.received().len(), spare.received().len()), (1, 1));
+}
+
+/// What a provider says to all is not asked for again by the next turn, wherever that is; what it
+/// says to one conversation is.
+#[tokio::test]
+async fn a_provider_that_has_just_failed_is_left_alone() {
+    let refuse = Behavior::refuse;
+    #[rustfmt::skip]
+    let table = [
+        // it answers                   first turn told    second turn told   it was asked
+        (refuse(402, "no money left"),  "billing",         "cooling-down",    1),
+        (refuse(401, "no such key"),    "auth",            "cooling-down",    1),
+        (refuse(400, "what is this"),   "invalid-request", "invalid-request", 2),
+        (Behavior::Html,                "protocol",        "protocol",        2),
+    ];
+    for (behavior, first, second, count) in table {
+        let broken = Provider::openai([behavior]).await;
+        let spare = Provider::openai([Behavior::text("From the spare.")]).await;
+        let gateway = with_spare(&broken, &spare).await;
+        let owner = gateway.owner().await;
+        for (key, session, told) in [("r1", "main", first), ("r2", "agent:main:other", second)] {
+            let asked = ask(&owner, request(key, session, "Hello.")).await.unwrap();
+            assert_eq!((asked.status(), asked.text.as_str()), (RunStatus::Ok, "From the spare."));
+            assert_eq!(asked.retries, [told], "{key}");
+        }
+        assert_eq!((broken.received().len(), spare.received().len()), (count, 2), "{first}");
+    }
+}
+
+#[tokio::test]
+async fn a_cool_down_outlives_other_changes_and_ends_with_an_answer() {
+    let unpaid = || Behavior::refuse(402, "no money left");
+    let first = Provider::openai([unpaid(), Behavior::text("Paid."), unpaid()]).await;
+    let spare = Provider::openai([Behavior::text("From the spare.")]).await;
+    let gateway = with_spare(&first, &spare).await;
+    let owner = gateway.owner().await;
+    let turn = async |key: &str| {
+        let asked = ask(&owner, request(key, "main", "Hello.")).await.unwrap();
+        assert_eq!((asked.status(), asked.text.as_str()), (RunStatus::Ok, "From the spare."));
+        (asked.retries.join(" "), first.received().len())
+    };
+    let add = async |id: &str| {
+        let (idempotency_key, id) = (format!("add-{id}"), id.into());
+        let request = v1::CreateAgentRequest { idempotency_key, id, ..Default::default() };
+        owner.agents().create(request).await.unwrap();
+    };
+    assert_eq!(turn("r1").await, ("billing".into(), 1));
+    add("one").await;
+    assert_eq!(turn("r2").await, ("cooling-down".into(), 1), "the provider is the same");
+
+    // Whoever has paid probes it, and it is asked again.
+    let probed = owner.models().probe(v1::ProbeModelRequest::default()).await.unwrap();
+    assert!(probed.into_inner().ok);
+    assert_eq!(turn("r3").await, ("billing".into(), 3));
+    assert_eq!(turn("r4").await, ("cooling-down".into(), 3));
+
+    // Another time-out, and so another provider: who knows what else is new.
+    let text = format!("models.providers.fake.timeoutSeconds = 7\n{}", gateway.config_text());
+    std::fs::write(gateway.state().join("openclaw.toml"), text).unwrap();
+    add("two").await;
+    assert_eq!(turn("r5").await, ("billing".into(), 4));
 }
 
 //= docs/threat-model.md#T14
@@ -189,7 +256,7 @@ async fn the_key_goes_to_the_provider_and_nowhere_else() {
     assert_eq!(asked.status(), RunStatus::Error);
     assert!(provider.received()[0].head.contains(secret));
     assert!(!format!("{asked:?}").contains(secret), "{asked:?}");
-    let config = owner.gateway().get_config(openclaw_proto::v1::GetConfigRequest {}).await;
+    let config = owner.gateway().get_config(v1::GetConfigRequest {}).await;
     let config = config.unwrap().into_inner().toml;
     assert!(config.contains("FAKE_KEY") && !config.contains(secret), "{config}");
     for file in ["gateway.db", "gateway.db-wal"] {

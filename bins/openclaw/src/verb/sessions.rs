@@ -188,6 +188,7 @@ fn said(entry: &HistoryEntry) -> String {
             format!("  {tool}: {outcome}: {}", screen::shortened(text, 90))
         }
         Kind::Final => format!("  run {}: {}\n", screen::line(&entry.run_id), entry.outcome),
+        Kind::Summary => format!("  summary of what was before: {text}"),
         Kind::Notice | Kind::Unspecified => format!("  {text}"),
     }
 }

@@ -1,5 +1,7 @@
 //! Tests of the chain, in virtual time: who is asked, how often, and how long is waited.
 
+mod cool_down;
+
 use openclaw_sessions::AssistantMessage;
 
 use super::*;
@@ -50,8 +52,13 @@ async fn ask(models: Vec<(&'static str, ModelError, u32)>) -> Outcome {
         .into_iter()
         .map(|(name, error, until)| -> Arc<dyn Model> { Arc::new(Failing { name, error, until }) });
     let primary = models.next().unwrap();
-    let chain =
-        ModelChain::new(primary, models.collect(), RetryPolicy::default(), Arc::new(Never(0)));
+    let chain = ModelChain::new(
+        primary,
+        models.collect(),
+        RetryPolicy::default(),
+        Arc::new(Never(0)),
+        Arc::default(),
+    );
     let start = Instant::now();
     let request = ModelRequest {
         attempt: 0,
@@ -120,6 +127,7 @@ async fn a_retry_says_that_the_text_is_void_before_more_text_comes() {
         Vec::new(),
         RetryPolicy::default(),
         Arc::new(Never(0)),
+        Arc::default(),
     );
     let request = ModelRequest {
         attempt: 0,

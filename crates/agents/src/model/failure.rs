@@ -78,6 +78,14 @@ pub enum ModelError {
         /// The provider's words.
         detail: Detail,
     },
+    /// The model was not asked, as it or its provider has just failed. No run ends with this.
+    #[error("the model has just failed ({reason}) and is left alone for {} s", .remaining.as_secs())]
+    CoolingDown {
+        /// The stable name of that failure.
+        reason: &'static str,
+        /// For how long it is left alone.
+        remaining: Duration,
+    },
     /// The provider does not understand or does not allow the request.
     #[error("the model provider refused the request: {detail}")]
     InvalidRequest {
@@ -152,6 +160,7 @@ impl ModelError {
             Self::Auth { .. }
             | Self::Billing { .. }
             | Self::ContextOverflow { .. }
+            | Self::CoolingDown { .. }
             | Self::InvalidRequest { .. }
             | Self::ModelNotFound { .. }
             | Self::Protocol { .. } => false,
@@ -167,6 +176,7 @@ impl ModelError {
             Self::Auth { .. }
             | Self::Billing { .. }
             | Self::ContextOverflow { .. }
+            | Self::CoolingDown { .. }
             | Self::InvalidRequest { .. }
             | Self::ModelNotFound { .. }
             | Self::Network { .. }
@@ -181,6 +191,7 @@ impl ModelError {
             Self::Auth { .. } => "auth",
             Self::Billing { .. } => "billing",
             Self::ContextOverflow { .. } => "context-overflow",
+            Self::CoolingDown { .. } => "cooling-down",
             Self::InvalidRequest { .. } => "invalid-request",
             Self::ModelNotFound { .. } => "model-not-found",
             Self::Network { .. } => "network",

@@ -250,7 +250,7 @@ fn describe(kind: Kind) -> ToolSpec {
             &json!({
                 "task": { "type": "string", "description": "everything the sub-agent must know" },
                 "label": { "type": "string", "description": "a short name" },
-                "agentId": { "type": "string", "description": "another agent, if configured" },
+                "agentId": { "type": "string", "description": "this agent's own id; no other agent can be named" },
                 "model": { "type": "string", "description": "provider/model" },
                 "runTimeoutSeconds": { "type": "integer", "minimum": 0 },
                 "cleanup": { "type": "string", "enum": ["keep", "delete"] },

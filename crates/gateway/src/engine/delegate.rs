@@ -217,22 +217,39 @@ impl Engine {
     }
 
     /// What follows the end of a run: its conversation may have something to be told, and so may the one
-    /// that delegated it.
-    pub(super) async fn after(&self, run: &RunId, session: &SessionKey) {
+    /// that delegated to it; and what was told may let the conversation of a sub-agent go.
+    pub(super) async fn after(&self, session: &SessionKey) {
+        self.0.ends.notify_waiters();
         self.announce(session).await;
-        if LaneClass::of(session) != LaneClass::Subagent {
-            return;
-        }
-        match self.0.store.parent_of(run) {
-            Ok(Some(parent)) => self.announce(&parent).await,
-            Ok(None) => {}
-            Err(error) => tracing::error!(%run, %error, "a sub-agent's parent could not be found"),
-        }
         self.reap().await;
     }
 
-    /// Goes on with a conversation that has something to be told, if nobody works there who will be.
+    /// Goes on with a conversation that has something to be told, and with those above it.
     pub(crate) async fn announce(&self, session: &SessionKey) {
+        let mut session = session.clone();
+        loop {
+            self.announce_in(&session).await;
+            if LaneClass::of(&session) != LaneClass::Subagent {
+                return;
+            }
+            session = match self.0.store.parent_of(&session) {
+                Ok(Some(parent)) => parent,
+                Ok(None) => return,
+                Err(error) => {
+                    return tracing::error!(%session, %error, "a parent could not be found");
+                }
+            };
+        }
+    }
+
+    /// The same, while whoever asks does something else.
+    pub(crate) fn announce_soon(&self, session: SessionKey) {
+        let engine = self.clone();
+        self.0.tasks.spawn(async move { engine.announce(&session).await });
+    }
+
+    /// Goes on with a conversation that has something to be told, if nobody works there who will be.
+    async fn announce_in(&self, session: &SessionKey) {
         for _ in 0..ATTEMPTS {
             if self.is_draining() {
                 // It waits on the disk: the next start tells it.
@@ -321,8 +338,7 @@ impl Engine {
         let ask = CancelChild(run.clone());
         let cancelled = self.0.store.act(caller, ask, clock::now()).await?;
         self.ended_outside(&cancelled.ended).await;
-        let engine = self.clone();
-        self.0.tasks.spawn(async move { engine.announce(&cancelled.parent).await });
+        self.announce_soon(cancelled.parent);
         Ok(cancelled.view)
     }
 
@@ -338,6 +354,18 @@ impl Engine {
         }
     }
 
+    /// What follows the deletion of a conversation: the one that delegated to it is told, and those to which
+    /// it delegated go, too.
+    pub(crate) fn told_of_end(&self, parent: Option<SessionKey>) {
+        let engine = self.clone();
+        self.0.tasks.spawn(async move {
+            if let Some(parent) = parent {
+                engine.announce(&parent).await;
+            }
+            engine.reap().await;
+        });
+    }
+
     /// Has something done that nobody waits for, and that a stop waits for; `false` for not yet.
     pub(crate) fn later(&self, work: impl Future<Output = bool> + Send + 'static) -> bool {
         self.0.tasks.spawn(async move {
@@ -351,19 +379,31 @@ impl Engine {
         self.0.cache.forget(session);
     }
 
-    /// Removes the conversations of sub-agents that nobody wants any more.
+    /// Removes the conversations of sub-agents that nobody wants any more, and those that nobody wants then.
     pub(crate) async fn reap(&self) {
+        while self.reap_once().await {}
+    }
+
+    /// Removes some of them; tells whether there may be more.
+    async fn reap_once(&self) -> bool {
         let found = self.0.store.reapable(clock::now());
         let sessions = match found {
-            Ok(sessions) if sessions.is_empty() => return,
+            Ok(sessions) if sessions.is_empty() => return false,
             Ok(sessions) => sessions,
-            Err(error) => return tracing::error!(%error, "what may be removed is unknown"),
+            Err(error) => {
+                tracing::error!(%error, "what may be removed is unknown");
+                return false;
+            }
         };
         let epoch = match self.0.store.epoch(&openclaw_scopes::GrantHolder::Gateway) {
             Ok(epoch) => epoch.unwrap_or(Epoch(0)),
-            Err(error) => return tracing::error!(%error, "the gateway's grant is unknown"),
+            Err(error) => {
+                tracing::error!(%error, "the gateway's grant is unknown");
+                return false;
+            }
         };
         let caller = Caller::system(Component::Reaper, Cause::Timer, epoch);
+        let mut is_well = true;
         for key in sessions {
             let ask = DeleteSession { key: key.clone(), archive: openclaw_store::Archive::Drop };
             match self.0.store.act(&caller, ask, clock::now()).await {
@@ -376,9 +416,11 @@ impl Engine {
                 }
                 Err(error) => {
                     tracing::error!(session = %key, ?error, "a session could not be removed");
+                    is_well = false;
                 }
             }
         }
+        is_well
     }
 
     /// After a start: tells every conversation what came of what it delegated.
@@ -389,9 +431,8 @@ impl Engine {
                 return tracing::error!(%error, "what waits for conversations is unknown");
             }
         };
-        for session in due {
-            self.announce(&session).await;
-        }
+        // Each by itself: one for which there is no place holds up no other.
+        due.into_iter().for_each(|session| self.announce_soon(session));
         self.reap().await;
     }
 }

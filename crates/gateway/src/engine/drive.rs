@@ -12,7 +12,9 @@ use openclaw_scopes::Caller;
 use openclaw_sessions::{
     AssistantMessage, Projection, Record, RunStatus, Running, Terminal, Usage, WindowLimits, window,
 };
-use openclaw_store::{ActError, Ending, RunError, RunView, Started, StoreError, Ticket};
+use openclaw_store::{
+    ActError, Ending, Interrupted, RunError, RunView, Started, StoreError, Ticket,
+};
 
 use super::adapters::{FencedJournal, LiveStatus, RunGate};
 use super::cache::Place;
@@ -50,7 +52,7 @@ impl Engine {
         let has_ended = view.is_some();
         live.end(view);
         if has_ended {
-            self.after(live.run(), &session).await;
+            self.after(&session).await;
         }
     }
 
@@ -236,11 +238,20 @@ impl Engine {
             error: ended.error,
             usage: ended.usage,
         };
+        let is_interrupted = ending.terminal.status() == RunStatus::Interrupted;
         let mut wait = Duration::from_millis(100);
         loop {
-            let written = self.0.store.end_run(&started.fence, ending.clone(), at).await;
+            let written = if is_interrupted {
+                self.0.store.interrupt_run(&started.fence, ending.usage, at).await
+            } else {
+                let written = self.0.store.end_run(&started.fence, ending.clone(), at).await;
+                written.map(Interrupted::Ended)
+            };
             match written {
-                Ok(entry) => {
+                // It waits for the next start.
+                Ok(Interrupted::Suspended) => return None,
+                Ok(Interrupted::Ended(_)) if is_interrupted => return self.stored(live),
+                Ok(Interrupted::Ended(entry)) => {
                     if let Some(mut projection) = projection {
                         if let Some(answer) = &ending.answer {
                             projection.push(&Record::AssistantMessage(answer.clone()));

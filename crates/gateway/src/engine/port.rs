@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use openclaw_agents::tools::{Delegation, SpawnOrder};
 use openclaw_config::ModelName;
 use openclaw_scopes::{AgentId, Caller, CapabilitySet, Denial, RunId, SessionKey};
-use openclaw_sessions::{Notice, Record};
+use openclaw_sessions::{Notice, Record, RunStatus};
 use openclaw_store::{ActError, Child, ChildError, ChildFilter, Cleanup, HandOver};
 use serde_json::{Value, json};
 
@@ -68,6 +68,11 @@ fn refused(refusal: SpawnError) -> Value {
     }
 }
 
+/// Whether something goes on still of which its parent will be told.
+const fn is_open(child: &Child) -> bool {
+    matches!(child.hand_over, HandOver::Ahead)
+}
+
 fn row(child: &Child) -> Value {
     let delivery = match &child.hand_over {
         HandOver::Ahead => "pending",
@@ -80,7 +85,12 @@ fn row(child: &Child) -> Value {
         "runId": child.run.run.as_str(),
         "childSessionKey": child.run.session.as_str(),
         "label": child.label,
-        "status": child.run.status.name(),
+        // Its own turn may have ended while it waits for what it delegated itself.
+        "status": if is_open(child) && child.run.status.is_terminal() {
+            RunStatus::Running.name()
+        } else {
+            child.run.status.name()
+        },
         "error": child.run.error,
         "delivery": delivery,
     })
@@ -102,8 +112,7 @@ impl RunDelegation {
     fn named(&self, runs: &[String]) -> Result<Vec<Child>, Value> {
         let children = self.children()?;
         if runs.is_empty() {
-            let works = |child: &Child| !child.run.status.is_terminal();
-            return Ok(children.into_iter().filter(works).collect());
+            return Ok(children.into_iter().filter(is_open).collect());
         }
         runs.iter()
             .map(|run| {
@@ -161,7 +170,10 @@ impl RunDelegation {
                 Record::Notices { notices } => ("notice", Notice::told(&notices)),
                 Record::UserMessage { text } => ("user", text),
                 // What tools returned is not shown (`runtime.md` §3.5 of the reference).
-                Record::Final { .. } | Record::ToolResult(_) => return None,
+                // Nor a summary, for what it stands for is in the journal too.
+                Record::Final { .. } | Record::Summary { .. } | Record::ToolResult(_) => {
+                    return None;
+                }
             };
             let text: String = text.chars().take(MAX_TEXT).collect();
             (!text.is_empty()).then(|| json!({ "role": role, "text": text }))
@@ -206,15 +218,24 @@ impl Delegation for RunDelegation {
                 Ok(children) => children,
                 Err(refusal) => return refusal,
             };
+            let named: Vec<_> = children.iter().map(|child| child.run.run.to_string()).collect();
+            // Whom it waits for may need its place.
+            let aside = self.engine.step_aside(&self.run);
             let all_ended = async {
-                for child in &children {
-                    if let Some(live) = self.engine.find(&child.run.run) {
-                        live.until_ended().await;
+                loop {
+                    let mut end = std::pin::pin!(self.engine.0.ends.notified());
+                    // Before the look: what ends after it is then noticed.
+                    end.as_mut().enable();
+                    match self.named(&named) {
+                        Ok(children) if !children.iter().any(is_open) => return,
+                        Ok(_) => end.await,
+                        Err(_gone) => return,
                     }
                 }
             };
-            let ended = tokio::time::timeout(limit, all_ended).await.is_ok();
-            let named: Vec<_> = children.iter().map(|child| child.run.run.to_string()).collect();
+            let waited = !named.is_empty();
+            let ended = !waited || tokio::time::timeout(limit, all_ended).await.is_ok();
+            drop(aside);
             // What they said is told with the next step, once.
             match (named.is_empty(), self.named(&named)) {
                 (true, _) => json!({ "status": "ended", "subagents": [] }),

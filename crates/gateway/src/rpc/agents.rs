@@ -174,6 +174,7 @@ impl Core {
             Reply::new(Code::FailedPrecondition, "", format!("agent `{id}` cannot work: {error}"))
         })?;
         Settings::write(&self.config_path, &text).map_err(|error| Reply::internal(&error))?;
+        roster.succeed(&self.engine.roster());
         self.engine.replace_roster(roster);
         Ok(())
     }

@@ -69,7 +69,10 @@ impl Models for Core {
         let answer = tokio::time::timeout(PROBE_TIME, ask(&*model)).await;
         let answer = answer.unwrap_or_else(|_elapsed| Err(ModelError::timeout("an answer")));
         let (text, error) = match answer {
-            Ok(text) => (text.chars().take(PROBE_CHARS).collect(), String::new()),
+            Ok(text) => {
+                self.around.health.on_answer(model.name());
+                (text.chars().take(PROBE_CHARS).collect(), String::new())
+            }
             Err(error) => (String::new(), format!("{}: {error}", error.name())),
         };
         Ok(Response::new(v1::ProbeModelResponse {

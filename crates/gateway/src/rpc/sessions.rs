@@ -112,7 +112,12 @@ impl Sessions for Core {
                 return Err(Reply::invalid(text).next("openclaw models list").into());
             }
         }
+        let is_back = ask.patch.archived == Some(false);
         let session = self.perform(&caller, ask, clock::now(), respond::session).await?;
+        if is_back {
+            // What its sub-agents said meanwhile.
+            self.engine.announce_soon(session.key.clone());
+        }
         Ok(Response::new(convert::session(session)))
     }
 
@@ -155,6 +160,7 @@ impl Sessions for Core {
         // From here on nothing of it can be written any more; what still works is waited for.
         self.engine.ended_outside(&deleted.ended).await;
         self.engine.forget(&deleted.key);
+        self.engine.told_of_end(deleted.parent);
         let state_dir = &self.around.state_dir;
         let (archive_path, purged) = match deleted.left {
             None => (None, true),

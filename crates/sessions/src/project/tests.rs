@@ -1,7 +1,8 @@
 //! Whatever the journal holds, the history is one that every provider accepts.
 
 mod dialect;
-mod laws;
+pub(crate) mod laws;
+pub(crate) mod summary;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -14,15 +15,15 @@ use crate::{
 };
 use dialect::{check_anthropic, check_openai};
 
-fn ask(text: &str) -> Record {
+pub(crate) fn ask(text: &str) -> Record {
     Record::UserMessage { text: text.into() }
 }
 
-fn call(id: &str, name: &str, arguments: &str) -> ToolCall {
+pub(crate) fn call(id: &str, name: &str, arguments: &str) -> ToolCall {
     ToolCall { id: id.into(), name: name.into(), arguments: arguments.into() }
 }
 
-fn say(text: &str, tool_calls: &[ToolCall]) -> Record {
+pub(crate) fn say(text: &str, tool_calls: &[ToolCall]) -> Record {
     Record::AssistantMessage(AssistantMessage {
         text: text.into(),
         tool_calls: tool_calls.to_vec(),
@@ -30,7 +31,7 @@ fn say(text: &str, tool_calls: &[ToolCall]) -> Record {
     })
 }
 
-fn result(id: &str, content: &str) -> Record {
+pub(crate) fn result(id: &str, content: &str) -> Record {
     Record::ToolResult(ToolResult {
         call_id: id.into(),
         name: "ls".into(),
@@ -39,7 +40,7 @@ fn result(id: &str, content: &str) -> Record {
     })
 }
 
-fn notices(text: &str) -> Record {
+pub(crate) fn notices(text: &str) -> Record {
     Record::Notices {
         notices: vec![Notice {
             run: "r".into(),
@@ -51,11 +52,11 @@ fn notices(text: &str) -> Record {
     }
 }
 
-fn end(status: RunStatus) -> Record {
+pub(crate) fn end(status: RunStatus) -> Record {
     Record::Final { status, error: None }
 }
 
-fn check_both(messages: &[Arc<Message>]) -> Result<(), String> {
+pub(crate) fn check_both(messages: &[Arc<Message>]) -> Result<(), String> {
     check_openai(messages).map_err(|error| format!("openai: {error}"))?;
     check_anthropic(messages).map_err(|error| format!("anthropic: {error}"))
 }

@@ -79,3 +79,12 @@ fn defaults_show_two_hundred_messages() {
     assert_eq!(shape(&shown), "u50000 a50000 ".repeat(4).trim());
     assert_eq!(shown.iter().map(|message| message.bytes()).sum::<usize>(), super::MAX_BYTES);
 }
+
+#[test]
+#[rustfmt::skip]
+fn a_token_has_four_bytes() {
+    //   bytes   tokens
+    for (bytes,  tokens) in [(0, 0), (1, 1), (4, 1), (5, 2), (super::MAX_BYTES, 100_000)] {
+        assert_eq!(super::estimate_tokens(bytes), tokens, "{bytes}");
+    }
+}

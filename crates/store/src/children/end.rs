@@ -3,10 +3,10 @@
 use openclaw_scopes::method::CancelChild as CancelMethod;
 use openclaw_scopes::target::RunTarget;
 use openclaw_scopes::{Authorized, RunId, SessionKey, Timestamp};
-use openclaw_sessions::{Fence, Queued, RunStatus};
+use openclaw_sessions::{Fence, Queued, Record, RunStatus};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{ChildError, MAX_RESULT, cut};
+use super::{ChildError, KEPT, MAX_RESULT, cut};
 use crate::act::{Applied, Ask, Transaction};
 use crate::error::{Fault, damaged};
 use crate::runs::{self, Ending, RunFence, RunView};
@@ -64,6 +64,8 @@ impl Ask for CancelChild {
         let reason = "it was cancelled";
         let mut ended = end_below(tx, session, reason, now)?;
         ended.extend(end_runs(tx, session, reason, now)?);
+        // It may have had nothing at work but what was below it.
+        settle(tx, session, now)?;
         let view = runs::find(tx, &target.run)?.ok_or_else(unknown)?;
         let cancelled = Cancelled { view, ended, parent };
         let is_same = cancelled.ended.is_empty();
@@ -71,25 +73,78 @@ impl Ask for CancelChild {
     }
 }
 
-/// Tells the parent of a delegated run what came of it: one row, whatever happens afterwards. Nothing
-/// for a run that nobody delegated.
+/// Tells the parent of a sub-agent what came of it, now that a run of its conversation has ended: one row,
+/// whatever happens afterwards. Not while anything goes on there, or below, or waits to be told there: what
+/// comes of that is the answer. Nothing for a conversation that nobody delegated to.
 pub(crate) fn child_ended(
     connection: &Connection,
-    run: i64,
+    session: i64,
     status: RunStatus,
     text: &str,
     now: Timestamp,
 ) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO inbox (session, source, child, label, status, text, at, state)
+    let sql = "INSERT INTO inbox (session, source, child, label, status, text, at, on_behalf_of,
+                   grant_epoch, grant_scopes, state)
                SELECT c.parent, r.run_id,
                       CASE WHEN s.deleted_at IS NULL THEN s.key ELSE s.former_key END,
-                      c.label, ?2, ?3, ?4, 'waiting'
-               FROM children c JOIN runs r ON r.id = c.run JOIN sessions s ON s.id = r.session
+                      c.label, ?2, ?3, ?4, r.on_behalf_of, r.grant_epoch, r.grant_scopes, 'waiting'
+               FROM children c JOIN runs r ON r.id = c.run JOIN sessions s ON s.id = c.session
                    JOIN sessions p ON p.id = c.parent
-               WHERE c.run = ?1 AND p.deleted_at IS NULL
+               WHERE c.session = ?1 AND p.deleted_at IS NULL
+                   AND NOT EXISTS (SELECT 1 FROM runs w
+                       WHERE w.status IN ('queued', 'running') AND w.session = c.session)
+                   AND NOT EXISTS (SELECT 1 FROM inbox w
+                       WHERE w.state = 'waiting' AND w.session = c.session)
+                   AND NOT EXISTS (SELECT 1 FROM children b JOIN runs w ON w.id = b.run
+                       WHERE b.parent = c.session
+                           AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.source = w.run_id))
                ON CONFLICT (source) DO NOTHING";
-    let values = params![run, status.name(), cut(text, MAX_RESULT), now.as_millis()];
-    connection.prepare_cached(sql)?.execute(values).map(|_| ())
+    let values = params![session, status.name(), cut(text, MAX_RESULT), now.as_millis()];
+    if connection.prepare_cached(sql)?.execute(values)? > 0 {
+        let sql = "UPDATE children SET held = 0 WHERE session = ?1";
+        connection.prepare_cached(sql)?.execute([session])?;
+    }
+    Ok(())
+}
+
+/// The same when something has ended that the conversation waited for: its last turn is what it says.
+pub(crate) fn settle(
+    connection: &Connection,
+    session: i64,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let sql = "SELECT r.status, r.error, j.record FROM runs r
+                   LEFT JOIN journal j ON j.session = r.session AND j.entry = r.answer_entry
+               WHERE r.session = ?1 AND EXISTS (SELECT 1 FROM children c WHERE c.session = ?1)
+               ORDER BY r.ended_at DESC, r.id DESC LIMIT 1";
+    type Last = (String, String, Option<String>);
+    let last: Option<Last> = connection
+        .prepare_cached(sql)?
+        .query_row([session], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let Some((status, error, answer)) = last else { return Ok(()) };
+    let status = RunStatus::parse(&status).map_err(|error| damaged(0, error))?;
+    let answer = answer.map(|text| serde_json::from_str(&text)).transpose();
+    let text = match answer.map_err(|error| damaged(2, error))? {
+        Some(Record::AssistantMessage(message)) if error.is_empty() => message.text,
+        Some(_) | None => error,
+    };
+    child_ended(connection, session, status, &text, now)
+}
+
+/// The same for every conversation of a sub-agent whose parent was not told: after a start.
+pub(crate) fn settle_all(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
+    // What lies deepest comes first: those above wait for it.
+    let sql = "SELECT c.session FROM children c JOIN runs r ON r.id = c.run
+                   JOIN sessions s ON s.id = c.session
+               WHERE r.ended_at IS NOT NULL AND c.parent IS NOT NULL
+                   AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.source = r.run_id)
+               ORDER BY s.depth DESC, s.id";
+    let open: Vec<i64> = connection
+        .prepare(sql)?
+        .query_map([], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    open.into_iter().try_for_each(|session| settle(connection, session, now))
 }
 
 /// The same for a run that ended before it began.
@@ -100,18 +155,31 @@ pub(crate) fn child_ended_waiting(
     text: &str,
     now: Timestamp,
 ) -> rusqlite::Result<()> {
-    let sql = "SELECT id FROM runs WHERE run_id = ?1";
-    let row: Option<i64> =
+    let sql = "SELECT session FROM runs WHERE run_id = ?1";
+    let session: Option<i64> =
         connection.prepare_cached(sql)?.query_row([run.as_str()], |row| row.get(0)).optional()?;
-    row.map_or(Ok(()), |row| child_ended(connection, row, status, text, now))
+    session.map_or(Ok(()), |session| child_ended(connection, session, status, text, now))
 }
 
-/// What a run was to be told, and was not: it ended before it began.
+/// What a run was to be told, and was not: it ended before it began. The conversations that it would have
+/// been told of stay. A run that was put back after a stop has read it.
 pub(crate) fn unread(connection: &Connection, run: &RunId, now: Timestamp) -> rusqlite::Result<()> {
-    let sql = "UPDATE inbox SET state = 'dead', consumed_by = '', settled_at = ?2,
-                   reason = 'the turn that was to read it ended before it began'
-               WHERE consumed_by = ?1 AND consumed_by <> ''";
-    connection.prepare_cached(sql)?.execute(params![run.as_str(), now.as_millis()]).map(|_| ())
+    let sql = "SELECT i.source FROM inbox i JOIN runs r ON r.run_id = i.consumed_by
+               WHERE i.consumed_by = ?1 AND r.started_at IS NULL";
+    let sources: Vec<String> = connection
+        .prepare_cached(sql)?
+        .query_map([run.as_str()], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for source in sources {
+        let sql = "UPDATE inbox SET state = 'dead', consumed_by = '', settled_at = ?2,
+                       reason = 'the turn that was to read it ended before it began'
+                   WHERE source = ?1";
+        connection.prepare_cached(sql)?.execute(params![source, now.as_millis()])?;
+        let sql = "UPDATE children SET reap_at = NULL
+                   WHERE run = (SELECT id FROM runs WHERE run_id = ?1)";
+        connection.prepare_cached(sql)?.execute([source])?;
+    }
+    Ok(())
 }
 
 /// Gives up what a conversation was to be told.
@@ -121,9 +189,36 @@ pub(crate) fn discard_waiting(
     reason: &str,
     now: Timestamp,
 ) -> rusqlite::Result<()> {
+    let sql = "UPDATE children SET reap_at = CASE cleanup WHEN 'delete' THEN ?2 ELSE ?3 END
+               WHERE run IN (SELECT r.id FROM runs r JOIN inbox i ON i.source = r.run_id
+                   WHERE i.session = ?1 AND i.state = 'waiting')";
+    let later = now.saturating_add(KEPT);
+    connection.prepare_cached(sql)?.execute(params![
+        session,
+        now.as_millis(),
+        later.as_millis()
+    ])?;
     let sql = "UPDATE inbox SET state = 'discarded', reason = ?2, settled_at = ?3
                WHERE session = ?1 AND state = 'waiting'";
     connection.prepare_cached(sql)?.execute(params![session, reason, now.as_millis()]).map(|_| ())
+}
+
+/// Notes from when on the conversation of a sub-agent may be removed, now that nobody is to be told of it.
+pub(crate) fn may_go(
+    connection: &Connection,
+    source: &RunId,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let sql = "UPDATE children SET reap_at = CASE cleanup WHEN 'delete' THEN ?2 ELSE ?3 END
+               WHERE run = (SELECT id FROM runs WHERE run_id = ?1)";
+    let (now, later) = (now.as_millis(), now.saturating_add(KEPT).as_millis());
+    connection.prepare_cached(sql)?.execute(params![source.as_str(), now, later]).map(|_| ())
+}
+
+/// Lets the conversations go that nobody will be told of: the one that delegated to them goes.
+pub(crate) fn orphan(connection: &Connection, parent: i64, now: Timestamp) -> rusqlite::Result<()> {
+    let sql = "UPDATE children SET reap_at = ?2, cleanup = 'delete' WHERE parent = ?1";
+    connection.prepare_cached(sql)?.execute(params![parent, now.as_millis()]).map(|_| ())
 }
 
 /// Ends every run of a conversation that works or waits.
@@ -174,10 +269,9 @@ pub(crate) fn end_below(
     now: Timestamp,
 ) -> rusqlite::Result<Vec<EndedRun>> {
     let sql = "WITH RECURSIVE below (session) AS (
-                   SELECT r.session FROM children c JOIN runs r ON r.id = c.run WHERE c.parent = ?1
+                   SELECT session FROM children WHERE parent = ?1
                    UNION
-                   SELECT r.session FROM below b JOIN children c ON c.parent = b.session
-                       JOIN runs r ON r.id = c.run)
+                   SELECT c.session FROM below b JOIN children c ON c.parent = b.session)
                SELECT session FROM below";
     let below: Vec<i64> = connection
         .prepare_cached(sql)?
@@ -187,8 +281,11 @@ pub(crate) fn end_below(
     for session in &below {
         ended.extend(end_runs(connection, *session, reason, now)?);
     }
-    for session in &below {
+    // From the deepest on: those above have then nothing more to wait for.
+    for session in below.iter().rev() {
         discard_waiting(connection, *session, reason, now)?;
+        settle(connection, *session, now)?;
     }
+    discard_waiting(connection, session, reason, now)?;
     Ok(ended)
 }

@@ -8,6 +8,7 @@ use openclaw_scopes::{Authorized, Grant, RunId, SessionKey, Timestamp};
 use openclaw_sessions::{Notice as Said, Record, RunStatus};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
+use super::end::{may_go, settle};
 use super::list::{Child, find};
 use super::{ChildError, instant};
 use crate::act::{ActError, Applied, Ask, Transaction};
@@ -61,14 +62,16 @@ impl Notice {
 fn waiting(
     connection: &Connection,
     session: i64,
-    holder: Option<&str>,
+    grant: Option<&Grant>,
 ) -> rusqlite::Result<Vec<(i64, Notice)>> {
     let sql = "SELECT i.id, i.source, i.child, i.label, i.status, i.text, i.at FROM inbox i
                WHERE i.session = ?1 AND i.state = 'waiting'
-                   AND (?2 IS NULL OR ?2 = (SELECT on_behalf_of FROM runs WHERE run_id = i.source))
-               ORDER BY i.id LIMIT ?3";
+                   AND (?2 IS NULL OR (?2, ?3) = (i.on_behalf_of, i.grant_epoch))
+               ORDER BY i.id LIMIT ?4";
     let mut statement = connection.prepare_cached(sql)?;
-    statement.query_map(params![session, holder, MAX_NOTICES], Notice::from_row)?.collect()
+    let (holder, epoch) = (grant.map(|it| it.holder().to_string()), grant.map(|it| it.epoch().0));
+    let values = params![session, holder, epoch, MAX_NOTICES];
+    statement.query_map(values, Notice::from_row)?.collect()
 }
 
 fn consume(
@@ -80,8 +83,9 @@ fn consume(
     let sql = "UPDATE inbox SET state = 'consumed', consumed_by = ?2, settled_at = ?3
                WHERE id = ?1 AND state = 'waiting'";
     let mut statement = connection.prepare_cached(sql)?;
-    for (row, _) in rows {
+    for (row, notice) in rows {
         statement.execute(params![row, by.as_str(), now.as_millis()])?;
+        may_go(connection, &notice.run, now)?;
     }
     Ok(())
 }
@@ -126,8 +130,7 @@ impl Ask for ContinueSession {
         if is_busy(tx, session)? {
             return nothing();
         }
-        let holder = caller.on_behalf_of().to_string();
-        let rows = waiting(tx, session, Some(&holder))?;
+        let rows = waiting(tx, session, Some(caller.grant()))?;
         if rows.is_empty() {
             return nothing();
         }
@@ -154,12 +157,13 @@ impl Ask for ContinueSession {
     }
 }
 
-/// Whether a run works or waits in a conversation, or it waits until all of a set have ended.
+/// Whether a run works or waits in a conversation, or it waits until all of a set have been heard, or it is
+/// archived: then what waits is told when it is taken back.
 fn is_busy(connection: &Connection, session: i64) -> rusqlite::Result<bool> {
     let sql = "SELECT EXISTS (SELECT 1 FROM runs
                    WHERE status IN ('queued', 'running') AND session = ?1)
-                   OR EXISTS (SELECT 1 FROM runs r JOIN children c ON c.run = r.id
-                       WHERE r.status IN ('queued', 'running') AND c.parent = ?1 AND c.held = 1)";
+                   OR EXISTS (SELECT 1 FROM children WHERE parent = ?1 AND held = 1)
+                   OR EXISTS (SELECT 1 FROM sessions WHERE id = ?1 AND archived_at IS NOT NULL)";
     connection.prepare_cached(sql)?.query_row([session], |row| row.get(0))
 }
 
@@ -181,6 +185,13 @@ fn resettle(
     find(tx, run)?.ok_or_else(unknown)?;
     if tx.prepare_cached(sql)?.execute(params![run.as_str(), now.as_millis()])? == 0 {
         return Err(Fault::Domain(ChildError::NothingToHandOver(run.clone())));
+    }
+    let sql = "SELECT session FROM inbox WHERE source = ?1 AND state = 'discarded'";
+    let told: Option<Option<i64>> =
+        tx.prepare_cached(sql)?.query_row([run.as_str()], |row| row.get(0)).optional()?;
+    if let Some(told) = told {
+        may_go(tx, run, now)?;
+        told.map_or(Ok(()), |session| settle(tx, session, now))?;
     }
     find(tx, run)?.map(Applied::Changed).ok_or_else(unknown)
 }
@@ -251,11 +262,17 @@ impl Store {
             if is_busy(connection, row)? {
                 return Ok(None);
             }
-            let Some((_, first)) = waiting(connection, row, None)?.into_iter().next() else {
-                return Ok(None);
-            };
-            let grant = runs::grant_of_run(connection, &first.run)?;
-            Ok(Some(Due { session: session.clone(), child: first.run, grant }))
+            let sql = "SELECT source, on_behalf_of, grant_epoch, grant_scopes FROM inbox
+                       WHERE session = ?1 AND state = 'waiting' ORDER BY id LIMIT 1";
+            type First = (String, String, u64, String);
+            let first: Option<First> = connection
+                .prepare_cached(sql)?
+                .query_row([row], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+                .optional()?;
+            let Some((child, holder, epoch, scopes)) = first else { return Ok(None) };
+            let child = child.parse().map_err(|error| damaged(0, error))?;
+            let grant = runs::grant_of(connection, &holder, epoch, &scopes)?;
+            Ok(Some(Due { session: session.clone(), child, grant }))
         })
     }
 
@@ -274,7 +291,8 @@ impl Store {
         })
     }
 
-    /// Notes why what waits on behalf of a run's grant cannot be handed over.
+    /// Notes why what waits on behalf of the grant of a delegated run cannot be handed over. Whoever waits
+    /// for the conversation waits no longer.
     ///
     /// # Errors
     /// When the storage fails.
@@ -287,12 +305,12 @@ impl Store {
         let (session, child) = (due.session.clone(), due.child.clone());
         self.step(move |connection| {
             let sql = "UPDATE inbox SET state = 'dead', reason = ?3, settled_at = ?4
-                       WHERE state = 'waiting' AND session = (SELECT id FROM sessions WHERE key = ?1)
-                           AND (SELECT on_behalf_of FROM runs WHERE run_id = source)
-                               IS (SELECT on_behalf_of FROM runs WHERE run_id = ?2)";
-            let values = params![session.as_str(), child.as_str(), reason, now.as_millis()];
+                       WHERE state = 'waiting' AND session = ?1
+                           AND on_behalf_of = (SELECT on_behalf_of FROM inbox WHERE source = ?2)";
+            let Some(session) = sessions::row_of(connection, &session)? else { return Ok(()) };
+            let values = params![session, child.as_str(), reason, now.as_millis()];
             connection.prepare_cached(sql)?.execute(values)?;
-            Ok(())
+            Ok(settle(connection, session, now)?)
         })
         .await
     }
@@ -348,7 +366,8 @@ impl Store {
             let sql = "UPDATE children SET held = 1
                        WHERE parent_run = (SELECT id FROM runs WHERE run_id = ?1
                                AND status = 'running')
-                           AND run IN (SELECT id FROM runs WHERE status IN ('queued', 'running'))";
+                           AND NOT EXISTS (SELECT 1 FROM runs r JOIN inbox i ON i.source = r.run_id
+                               WHERE r.id = children.run)";
             let held = connection.prepare_cached(sql)?.execute([run.as_str()])?;
             Ok(u32::try_from(held).unwrap_or(u32::MAX))
         })

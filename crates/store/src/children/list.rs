@@ -10,6 +10,7 @@ use crate::act::Query;
 use crate::error::{Fault, damaged};
 use crate::filter::{Clauses, Rows};
 use crate::runs::{self, RunView};
+use crate::sessions;
 
 /// A delegated run.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -94,6 +95,18 @@ pub(super) fn find(connection: &Connection, run: &RunId) -> rusqlite::Result<Opt
         .prepare_cached(&sql)?
         .query_row([run.as_str()], |row| from_row(connection, row))
         .optional()
+}
+
+/// Returns the conversation that is told what comes of that of a sub-agent.
+pub(crate) fn parent_of(
+    connection: &Connection,
+    session: i64,
+) -> rusqlite::Result<Option<SessionKey>> {
+    let sql = "SELECT p.key FROM children c JOIN sessions p ON p.id = c.parent
+               WHERE c.session = ?1 AND p.deleted_at IS NULL";
+    let key: Option<String> =
+        connection.prepare_cached(sql)?.query_row([session], |row| row.get(0)).optional()?;
+    key.map(|key| key.parse().map_err(|error| damaged(0, error))).transpose()
 }
 
 /// Asks for one delegated run.
@@ -202,22 +215,18 @@ impl crate::handle::Store {
         self.snapshot(|connection| Ok(find(connection, run)?))
     }
 
-    /// Returns the conversation that is told what came of a delegated run; `None` when it was not
-    /// delegated, or that is gone.
+    /// Returns the conversation that is told what comes of that of a sub-agent; `None` when it is none of
+    /// one, or its parent is gone.
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn parent_of(&self, run: &RunId) -> Result<Option<SessionKey>, crate::error::StoreError> {
+    pub fn parent_of(
+        &self,
+        child: &SessionKey,
+    ) -> Result<Option<SessionKey>, crate::error::StoreError> {
         self.snapshot(|connection| {
-            let sql = "SELECT p.key FROM children c JOIN runs r ON r.id = c.run
-                       JOIN sessions p ON p.id = c.parent
-                       WHERE r.run_id = ?1 AND p.deleted_at IS NULL";
-            let key: Option<String> = connection
-                .prepare_cached(sql)?
-                .query_row([run.as_str()], |row| row.get(0))
-                .optional()?;
-            let key = key.map(|key| key.parse().map_err(|error| damaged(0, error)));
-            Ok(key.transpose()?)
+            let Some(row) = sessions::row_of(connection, child)? else { return Ok(None) };
+            Ok(parent_of(connection, row)?)
         })
     }
 
@@ -237,28 +246,29 @@ impl crate::handle::Store {
     }
 
     /// Returns the conversations of sub-agents that may be removed: their parent was told and wants
-    /// nothing kept, or nobody has used them for long; and nothing goes on in them or waits for them.
+    /// nothing kept, or nobody has used them for long; and nothing goes on in them or waits for them. A
+    /// turn that has not begun was told nothing yet.
     ///
     /// # Errors
     /// When the storage fails.
     pub fn reapable(&self, now: Timestamp) -> Result<Vec<SessionKey>, crate::error::StoreError> {
         let old = now.saturating_sub(super::KEPT).as_millis();
         self.snapshot(|connection| {
-            let sql = "SELECT s.key FROM children c JOIN runs r ON r.id = c.run
-                           JOIN sessions s ON s.id = r.session
-                           LEFT JOIN inbox i ON i.source = r.run_id
-                       WHERE s.deleted_at IS NULL AND r.ended_at IS NOT NULL
-                           AND (i.state IS NULL OR i.state IN ('consumed', 'discarded'))
-                           AND (c.cleanup = 'delete' OR s.updated_at <= ?1)
+            let sql = "SELECT s.key FROM children c JOIN sessions s ON s.id = c.session
+                       WHERE c.reap_at <= ?2 AND s.deleted_at IS NULL
+                           AND (c.cleanup = 'delete' OR c.parent IS NULL OR s.updated_at <= ?1)
                            AND NOT EXISTS (SELECT 1 FROM runs w
                                WHERE w.status IN ('queued', 'running') AND w.session = s.id)
-                           AND NOT EXISTS (SELECT 1 FROM children b JOIN runs w ON w.id = b.run
+                           AND NOT EXISTS (SELECT 1 FROM children b JOIN runs w ON w.session = b.session
                                WHERE w.status IN ('queued', 'running') AND b.parent = s.id)
                            AND NOT EXISTS (SELECT 1 FROM inbox w
                                WHERE w.state = 'waiting' AND w.session = s.id)
+                           AND NOT EXISTS (SELECT 1 FROM runs r JOIN inbox i ON i.source = r.run_id
+                                   JOIN runs w ON w.run_id = i.consumed_by
+                               WHERE r.id = c.run AND w.status = 'queued' AND w.started_at IS NULL)
                        LIMIT 100";
             let mut statement = connection.prepare_cached(sql)?;
-            let keys = statement.query_map([old], |row| row.get::<_, String>(0))?;
+            let keys = statement.query_map([old, now.as_millis()], |row| row.get::<_, String>(0))?;
             let keys = keys.map(|key| key?.parse().map_err(|error| damaged(0, error)));
             Ok(keys.collect::<rusqlite::Result<_>>()?)
         })

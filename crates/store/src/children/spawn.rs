@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{Assignment, ChildError, SpawnLimits};
 use crate::act::{Applied, Ask, Transaction};
-use crate::error::{Fault, damaged};
+use crate::error::{Fault, StoreError, damaged};
 use crate::runs::{AcceptRun, Accepted, RunError};
 use crate::sessions;
 
@@ -47,6 +47,9 @@ impl Ask for SpawnChild {
             return Ok(Applied::Unchanged(Accepted::Existing(existing)));
         }
         let unknown = || Fault::Domain(ChildError::UnknownParent(target.parent.clone()));
+        if sessions::is_archived(tx, &target.parent)? {
+            return Err(Fault::Domain(ChildError::Archived(target.parent)));
+        }
         let parent = sessions::row_of(tx, &target.parent)?.ok_or_else(unknown)?;
         let parent_run = match caller.actor() {
             // A run that was superseded or has ended delegates nothing more.
@@ -76,11 +79,12 @@ impl Ask for SpawnChild {
         let (row, _) = inserted.ok_or(Fault::Domain(ChildError::IdempotencyConflict))?;
         let Assignment { label, model, cleanup, tools, capabilities, .. } = &self.assignment;
         let sql =
-            "INSERT INTO children (run, parent, parent_run, label, task, model, cleanup, tools,
-                       capabilities, created_at)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+            "INSERT INTO children (run, session, parent, parent_run, label, task, model, cleanup,
+                       tools, capabilities, created_at)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
         tx.prepare_cached(sql)?.execute(params![
             row,
+            session,
             parent,
             parent_run,
             label,
@@ -117,14 +121,15 @@ fn working(connection: &Connection, run: &RunId, session: i64) -> Result<i64, Fa
 
 /// Counts the sub-agents of a conversation that work or wait.
 fn at_work(connection: &Connection, parent: i64) -> rusqlite::Result<u32> {
-    // The live runs are few, and the delegations of a long-lived conversation may be many.
-    let sql = "SELECT count(*) FROM runs r JOIN children c ON c.run = r.id
+    // The live runs are few, and the delegations of a long-lived conversation may be many. A person may
+    // have asked for several runs of one.
+    let sql = "SELECT count(DISTINCT c.run) FROM runs r JOIN children c ON c.session = r.session
                WHERE r.status IN ('queued', 'running') AND c.parent = ?1";
     connection.prepare_cached(sql)?.query_row([parent], |row| row.get(0))
 }
 
-/// What a run was delegated with.
-#[derive(Clone, Debug, Eq, PartialEq)]
+/// What a sub-agent was given, for every turn in its conversation.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Delegated {
     /// The model that answers, as `provider/model`; empty for its agent's.
     pub model: String,
@@ -134,19 +139,39 @@ pub struct Delegated {
     pub capabilities: CapabilitySet,
 }
 
-/// Returns what a run was delegated with; `None` when it was not.
-pub(crate) fn delegated(connection: &Connection, run: i64) -> rusqlite::Result<Option<Delegated>> {
-    let sql = "SELECT model, tools, capabilities FROM children WHERE run = ?1";
-    connection
+/// Returns what was given to the sub-agent whose conversation this is. Nothing is known of one is nothing
+/// given: never what its agent has.
+//= docs/threat-model.md#T16
+pub(crate) fn delegated(connection: &Connection, session: i64) -> rusqlite::Result<Delegated> {
+    let sql = "SELECT model, tools, capabilities FROM children WHERE session = ?1";
+    let found = connection
         .prepare_cached(sql)?
-        .query_row([run], |row| {
+        .query_row([session], |row| {
             let (tools, capabilities): (String, String) = (row.get(1)?, row.get(2)?);
             let capabilities = CapabilitySet::parse(&capabilities)
                 .ok_or_else(|| damaged(2, UnknownCapability(capabilities)))?;
             let tools = tools.split_whitespace().map(str::to_owned).collect();
             Ok(Delegated { model: row.get(0)?, tools, capabilities })
         })
-        .optional()
+        .optional()?;
+    Ok(found.unwrap_or_default())
+}
+
+impl crate::handle::Store {
+    /// Returns what was given to the sub-agent whose conversation this is; `None` when it is none of one.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn given(&self, session: &SessionKey) -> Result<Option<Delegated>, StoreError> {
+        self.snapshot(|connection| {
+            let sql = "SELECT id FROM sessions WHERE key = ?1 AND depth > 0";
+            let row: Option<i64> = connection
+                .prepare_cached(sql)?
+                .query_row([session.as_str()], |row| row.get(0))
+                .optional()?;
+            Ok(row.map(|row| delegated(connection, row)).transpose()?)
+        })
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

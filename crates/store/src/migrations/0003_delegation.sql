@@ -44,8 +44,10 @@ CREATE TABLE resets (
 -- Runs that somebody delegated. The row is there from the run's acceptance on.
 CREATE TABLE children (
     run          INTEGER NOT NULL PRIMARY KEY REFERENCES runs (id),
-    -- The conversation that is told what came of it, and the run in it that delegated.
-    parent       INTEGER NOT NULL REFERENCES sessions (id),
+    -- The conversation that was opened for it: what it was given binds every turn there.
+    session      INTEGER NOT NULL UNIQUE REFERENCES sessions (id),
+    -- The conversation that is told what came of it, while there is one, and the run in it that delegated.
+    parent       INTEGER REFERENCES sessions (id),
     parent_run   INTEGER REFERENCES runs (id),
     label        TEXT    NOT NULL,
     task         TEXT    NOT NULL,
@@ -54,12 +56,16 @@ CREATE TABLE children (
     -- The tools that it may use, with spaces between, and what it is capable of.
     tools        TEXT    NOT NULL,
     capabilities TEXT    NOT NULL,
-    -- Whether its parent has yielded, and goes on only when all such have ended.
+    -- Whether its parent has yielded, and goes on only when all such have been heard.
     held         INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1)),
-    created_at   INTEGER NOT NULL
+    created_at   INTEGER NOT NULL,
+    -- From when on its conversation may be removed; absent while its parent is to be told.
+    reap_at      INTEGER
 ) STRICT;
 
 CREATE INDEX children_by_parent ON children (parent, run);
+CREATE INDEX children_held ON children (parent) WHERE held = 1;
+CREATE INDEX children_by_reap ON children (reap_at) WHERE reap_at IS NOT NULL;
 
 -- What a conversation is to be told at its next turn: each row once, in this order.
 CREATE TABLE inbox (
@@ -73,6 +79,10 @@ CREATE TABLE inbox (
     status      TEXT    NOT NULL,
     text        TEXT    NOT NULL,
     at          INTEGER NOT NULL,
+    -- The grant that the run rested on.
+    on_behalf_of TEXT    NOT NULL,
+    grant_epoch  INTEGER NOT NULL,
+    grant_scopes TEXT    NOT NULL,
     state       TEXT    NOT NULL CHECK (state IN ('consumed', 'dead', 'discarded', 'waiting')),
     consumed_by TEXT    NOT NULL DEFAULT '',
     reason      TEXT    NOT NULL DEFAULT '',
@@ -104,3 +114,5 @@ WHERE revoked_at IS NULL;
 
 -- Where the answer goes, as JSON: bound to the message. Empty when it did not come from a channel.
 ALTER TABLE runs ADD COLUMN reply_to TEXT NOT NULL DEFAULT '';
+-- How often it was begun again, after the gateway had stopped while it was at work.
+ALTER TABLE runs ADD COLUMN resumed INTEGER NOT NULL DEFAULT 0 CHECK (resumed >= 0);

@@ -1,12 +1,14 @@
 //! Ending runs from outside: somebody asks for it, or a crash left them behind.
 
+use std::time::Duration;
+
 use openclaw_scopes::method::{AbortRun as AbortMethod, RecoverRuns as RecoverMethod};
 use openclaw_scopes::target::{RunTarget, Whole};
 use openclaw_scopes::{Authorized, RunId, SessionKey, Timestamp};
 use openclaw_sessions::{Fence, Queued, RunStatus, Terminal, Usage};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::write::{Closing, Ending, end};
+use super::write::{Closing, Ending, FenceError, end, suspend};
 use super::{RunError, RunFence, RunView, Ticket, view};
 use crate::act::{ActError, Applied, Ask, Transaction};
 use crate::children;
@@ -74,8 +76,8 @@ pub(crate) fn end_waiting(
     let values = params![run.as_str(), status.name(), error, now.as_millis()];
     let ended = connection.prepare_cached(sql)?.execute(values)?;
     if ended > 0 {
-        children::child_ended_waiting(connection, run, status, error, now)?;
         children::unread(connection, run, now)?;
+        children::child_ended_waiting(connection, run, status, error, now)?;
     }
     Ok(ended)
 }
@@ -104,9 +106,79 @@ pub(crate) const RUNNING: &str = "SELECT id, session, fence FROM runs
     WHERE status IN ('queued', 'running') AND status = 'running' ORDER BY id";
 pub(crate) const WAITING: &str = "SELECT r.id, r.run_id, s.key FROM runs r
     JOIN sessions s ON s.id = r.session
-    WHERE r.status IN ('queued', 'running') AND r.status = 'queued' ORDER BY r.id";
+    WHERE r.status IN ('queued', 'running') AND r.status = 'queued'
+    ORDER BY r.resumed = 0, r.id";
 
-/// After a start: ends the runs that worked when the gateway stopped, and finds those that waited.
+/// How often a run is begun again. One that twice took the gateway down with it would do so for ever.
+const RESUMES: u32 = 1;
+/// How long ago a run may have begun that is begun again by itself. After a night without power, whoever
+/// asked has gone on without the answer.
+const RESUMED_WITHIN: Duration = Duration::from_hours(1);
+
+/// What becomes of a run that the gateway's stop interrupted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Interrupted {
+    /// It has ended; this is the journal's last entry.
+    Ended(u64),
+    /// It goes on after the next start.
+    Suspended,
+}
+
+/// Ends a run that the gateway's stop interrupts, or puts it back among those that wait. A sub-agent's is
+/// ended: its parent decides.
+fn interrupt(
+    connection: &Connection,
+    fence: &RunFence,
+    usage: Usage,
+    now: Timestamp,
+) -> Result<Interrupted, Fault<FenceError>> {
+    // The row of a run that was deleted may be another's by now.
+    let sql =
+        "SELECT r.resumed, r.started_at, s.depth FROM runs r JOIN sessions s ON s.id = r.session
+               WHERE r.id = ?1 AND r.session = ?2 AND r.status = 'running'";
+    let found: Option<(u32, i64, u32)> = connection
+        .prepare_cached(sql)?
+        .query_row([fence.run, fence.session], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let (resumed, started_at, depth) = found.ok_or(Fault::Domain(FenceError))?;
+    let is_recent = now.since(Timestamp::from_millis(started_at)) <= RESUMED_WITHIN;
+    let stopped = "the gateway stopped while the run was at work";
+    let error = match (depth, resumed, is_recent) {
+        (0, ..RESUMES, true) => {
+            let closing = Closing::of(interrupted(stopped.to_owned(), usage))?;
+            suspend(connection, fence, &closing, now)?;
+            return Ok(Interrupted::Suspended);
+        }
+        (0, ..RESUMES, false) => format!("{stopped}, and too long ago to go on by itself"),
+        (0, RESUMES.., _) => format!("{stopped} again, and it is not begun once more"),
+        (1.., ..) => stopped.to_owned(),
+    };
+    let closing = Closing::of(interrupted(error, usage))?;
+    Ok(Interrupted::Ended(end(connection, fence, &closing, now)?))
+}
+
+fn interrupted(error: String, usage: Usage) -> Ending {
+    Ending { terminal: Queued.interrupt(), answer: None, error, usage }
+}
+
+impl Store {
+    /// Ends a run that the gateway's stop interrupts, or puts it back among those that wait.
+    ///
+    /// # Errors
+    /// When the run holds its session no longer, or the storage fails; then nothing is written.
+    pub async fn interrupt_run(
+        &self,
+        fence: &RunFence,
+        usage: Usage,
+        now: Timestamp,
+    ) -> Result<Interrupted, ActError<FenceError>> {
+        let fence = RunFence { ..*fence };
+        self.step(move |connection| interrupt(connection, &fence, usage, now)).await
+    }
+}
+
+/// After a start: of the runs that worked when the gateway stopped, puts back those that go on and ends the
+/// others; and finds those that wait.
 ///
 /// The caller holds the state directory's lock, so nobody else can be driving a run.
 #[derive(Clone, Copy, Debug)]
@@ -117,7 +189,9 @@ pub struct RecoverRuns;
 pub struct Recovered {
     /// Runs that were ended as interrupted.
     pub interrupted: u64,
-    /// Runs that were accepted and never started, the oldest first.
+    /// Runs that were interrupted and go on.
+    pub resumed: u64,
+    /// Runs that wait, the oldest first: those that go on, and those that never started.
     pub waiting: Vec<Ticket>,
 }
 
@@ -144,26 +218,25 @@ impl Ask for RecoverRuns {
                 Ok(RunFence { run: row.get(0)?, session: row.get(1)?, fence })
             })?
             .collect::<Result<Vec<_>, _>>()?;
-        let closing = Closing::of(Ending {
-            terminal: Queued.interrupt(),
-            answer: None,
-            error: "the gateway stopped while the run was at work".into(),
-            usage: Usage::default(),
-        })?;
+        let (mut interrupted, mut resumed) = (0_u64, 0_u64);
         for fence in &running {
             // A session that no longer knows its writer is a damaged row, not a run to skip.
-            end(tx, fence, &closing, now).map_err(|fault| match fault {
-                Fault::Store(error) => Fault::Store(error),
-                Fault::Domain(error) => Fault::Store(damaged(2, error)),
-            })?;
+            let done =
+                interrupt(tx, fence, Usage::default(), now).map_err(|fault| match fault {
+                    Fault::Store(error) => Fault::Store(error),
+                    Fault::Domain(error) => Fault::Store(damaged(2, error)),
+                })?;
+            let count = match done {
+                Interrupted::Ended(_) => &mut interrupted,
+                Interrupted::Suspended => &mut resumed,
+            };
+            *count = count.saturating_add(1);
         }
+        children::settle_all(tx, now)?;
         let waiting = waiting(tx)?;
-        let recovered =
-            Recovered { interrupted: u64::try_from(running.len()).unwrap_or(u64::MAX), waiting };
-        Ok(match recovered.interrupted {
-            0 => Applied::Unchanged(recovered),
-            _ => Applied::Changed(recovered),
-        })
+        let recovered = Recovered { interrupted, resumed, waiting };
+        let is_same = running.is_empty();
+        Ok(if is_same { Applied::Unchanged(recovered) } else { Applied::Changed(recovered) })
     }
 }
 

@@ -99,11 +99,14 @@ pub(super) fn enter(
         return Err(Fault::Store(rusqlite::Error::InvalidQuery));
     };
     let view = place.view(RunStatus::Running, question.accepted_at, Some(now));
-    let sql = "SELECT context_from, model FROM sessions WHERE id = ?1";
-    let (context_from, model) = connection
+    let sql = "SELECT context_from, model, depth FROM sessions WHERE id = ?1";
+    let (context_from, model, depth): (u64, String, u32) = connection
         .prepare_cached(sql)?
-        .query_row([place.session], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let delegated = children::delegated(connection, place.row)?;
+        .query_row([place.session], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let delegated = match depth {
+        0 => None,
+        _ => Some(children::delegated(connection, place.session)?),
+    };
     Ok(Started {
         fence,
         running,
@@ -194,8 +197,18 @@ pub(crate) fn grant_of_run(
         .query_row([run.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()?;
     let Some((holder, epoch, scopes)) = found else { return Ok(None) };
+    grant_of(connection, &holder, epoch, &scopes)
+}
+
+/// The same for a grant that was noted elsewhere.
+pub(crate) fn grant_of(
+    connection: &Connection,
+    holder: &str,
+    epoch: u64,
+    scopes: &str,
+) -> rusqlite::Result<Option<Grant>> {
     let holder: GrantHolder = holder.parse().map_err(|error| damaged(0, error))?;
-    let scopes = ScopeSet::parse(&scopes).map_err(|error| damaged(2, error))?;
+    let scopes = ScopeSet::parse(scopes).map_err(|error| damaged(2, error))?;
     let live = grants::live(connection, &holder)?;
     Ok(live
         .filter(|(current, _)| *current == Epoch(epoch))

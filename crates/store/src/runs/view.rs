@@ -93,6 +93,7 @@ fn answer(record: &str) -> rusqlite::Result<String> {
         Record::AssistantMessage(message) => Ok(message.text),
         Record::Final { .. }
         | Record::Notices { .. }
+        | Record::Summary { .. }
         | Record::ToolResult(_)
         | Record::UserMessage { .. } => Err(damaged(4, NotAnAnswer)),
     }

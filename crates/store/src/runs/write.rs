@@ -1,7 +1,7 @@
 //! What a run writes while it holds its session's fence.
 
 use openclaw_scopes::Timestamp;
-use openclaw_sessions::{AssistantMessage, Record, RunStatus, Terminal, Usage};
+use openclaw_sessions::{AssistantMessage, RESUMED, Record, RunStatus, Terminal, Usage};
 use rusqlite::{Connection, params};
 
 use super::RunFence;
@@ -169,7 +169,8 @@ impl Closing {
     }
 }
 
-pub(super) fn end(
+/// Writes what a run says last, and lets go of its session; returns the last entry.
+fn release(
     connection: &Connection,
     fence: &RunFence,
     closing: &Closing,
@@ -197,13 +198,51 @@ pub(super) fn end(
         return Err(Fault::Domain(FenceError));
     }
     let (_, last) = written(connection, fence.session)?;
-    let answer_entry = last.saturating_sub(1);
     if let Some(answer) = &closing.answer {
-        append_text(connection, fence, answer_entry, answer, now)?;
+        append_text(connection, fence, last.saturating_sub(1), answer, now)?;
     }
     append_text(connection, fence, last, &closing.last, now)?;
+    Ok(last)
+}
+
+/// Puts a run back among those that wait, to go on with what it was asked after the next start.
+pub(super) fn suspend(
+    connection: &Connection,
+    fence: &RunFence,
+    closing: &Closing,
+    now: Timestamp,
+) -> Result<u64, Fault<FenceError>> {
+    let last = release(connection, fence, closing, now)?;
+    let sql = "UPDATE runs SET status = 'queued', message = ?2, fence = NULL, lease_until = NULL,
+                   resumed = resumed + 1, input_tokens = min(input_tokens + ?3, ?6),
+                   output_tokens = min(output_tokens + ?4, ?6),
+                   cached_tokens = min(cached_tokens + ?5, ?6)
+               WHERE id = ?1";
+    let usage = closing.usage;
+    connection.prepare_cached(sql)?.execute(params![
+        fence.run,
+        RESUMED,
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.cached_tokens,
+        MAX_TOKENS,
+    ])?;
+    Ok(last)
+}
+
+pub(super) fn end(
+    connection: &Connection,
+    fence: &RunFence,
+    closing: &Closing,
+    now: Timestamp,
+) -> Result<u64, Fault<FenceError>> {
+    let usage = closing.usage;
+    let last = release(connection, fence, closing, now)?;
+    let answer_entry = last.saturating_sub(1);
     let sql = "UPDATE runs SET status = ?2, lease_until = NULL, ended_at = ?3, error = ?4,
-                   answer_entry = ?5, input_tokens = ?6, output_tokens = ?7, cached_tokens = ?8
+                   answer_entry = ?5, input_tokens = min(input_tokens + ?6, ?9),
+                   output_tokens = min(output_tokens + ?7, ?9),
+                   cached_tokens = min(cached_tokens + ?8, ?9)
                WHERE id = ?1";
     connection.prepare_cached(sql)?.execute(params![
         fence.run,
@@ -214,7 +253,8 @@ pub(super) fn end(
         usage.input_tokens,
         usage.output_tokens,
         usage.cached_tokens,
+        MAX_TOKENS,
     ])?;
-    children::child_ended(connection, fence.run, closing.status, &closing.told, now)?;
+    children::child_ended(connection, fence.session, closing.status, &closing.told, now)?;
     Ok(last)
 }

@@ -130,7 +130,6 @@ impl Ask for ResetSession {
         let row = row_of(tx, &target.key)?.ok_or_else(unknown)?;
         // What was delegated before has nobody to tell any more.
         let ended = children::end_below(tx, row, "its conversation began anew", now)?;
-        children::discard_waiting(tx, row, "the conversation began anew", now)?;
         let sql = "SELECT context_from, entries + 1 FROM sessions WHERE id = ?1";
         let (context_before, context_from): (u64, u64) =
             tx.prepare_cached(sql)?.query_row([row], |row| Ok((row.get(0)?, row.get(1)?)))?;

@@ -50,6 +50,8 @@ pub struct Deleted {
     pub entries: u64,
     /// The runs that were ended with it, in it and below.
     pub ended: Vec<EndedRun>,
+    /// Of a sub-agent: the conversation that is told of its end.
+    pub parent: Option<SessionKey>,
     /// What is left to be done, if anything.
     pub left: Option<Tombstone>,
 }
@@ -98,6 +100,9 @@ impl Ask for DeleteSession {
         let reason = "the session was deleted";
         let mut ended = children::end_below(tx, row, reason, now)?;
         ended.extend(children::end_runs(tx, row, reason, now)?);
+        children::settle(tx, row, now)?;
+        children::orphan(tx, row, now)?;
+        let parent = children::parent_of(tx, row)?;
         let sql = "SELECT entries FROM sessions WHERE id = ?1";
         let entries: u64 = tx.prepare_cached(sql)?.query_row([row], |row| row.get(0))?;
         let archive = match (self.archive, target.keeping) {
@@ -117,7 +122,7 @@ impl Ask for DeleteSession {
             Some(tombstone)
         };
         let agent = openclaw_sessions::agent_of(&key).map_err(|error| damaged(0, error))?;
-        Ok(Applied::Changed(Deleted { key, agent, entries, ended, left }))
+        Ok(Applied::Changed(Deleted { key, agent, entries, ended, parent, left }))
     }
 }
 
@@ -132,10 +137,10 @@ fn remove(connection: &Connection, row: i64) -> rusqlite::Result<()> {
     for sql in [
         "UPDATE generations SET last = max(last, ?1)",
         "DELETE FROM inbox WHERE session = ?1",
-        "DELETE FROM children WHERE run IN (SELECT id FROM runs WHERE session = ?1)",
+        "DELETE FROM children WHERE session = ?1",
         "UPDATE children SET parent_run = NULL
              WHERE parent_run IN (SELECT id FROM runs WHERE session = ?1)",
-        "DELETE FROM children WHERE parent = ?1",
+        "UPDATE children SET parent = NULL WHERE parent = ?1",
         "DELETE FROM resets WHERE session = ?1",
         "DELETE FROM runs WHERE session = ?1",
         "DELETE FROM sessions WHERE id = ?1",

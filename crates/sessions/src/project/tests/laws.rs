@@ -6,6 +6,7 @@ use proptest::prelude::{
     Just, ProptestConfig, Strategy, prop, prop_assert, prop_assert_eq, proptest,
 };
 
+use super::summary::summary;
 use super::{ask, call, check_both, end, notices, result, say};
 use crate::{
     Message, Notice, Projection, Record, RunStatus, ToolOutcome, WindowLimits, project, window,
@@ -54,12 +55,13 @@ fn chaos() -> impl Strategy<Value = Record> {
         4 => (text(), calls).prop_map(|(text, calls)| say(text, &calls)),
         6 => (id(), text()).prop_map(|(id, text)| result(id, text)),
         1 => text().prop_map(notices),
+        1 => (text(), 0..40_u64).prop_map(|(text, first_kept)| summary(text, first_kept)),
         2 => prop::sample::select(RunStatus::ALL.to_vec()).prop_map(end),
     ]
 }
 
 /// A run as a gateway without faults writes it.
-fn whole_run() -> impl Strategy<Value = Vec<Record>> {
+pub(crate) fn whole_run() -> impl Strategy<Value = Vec<Record>> {
     let steps = prop::collection::vec((0..4_usize, "[a-z]{0,9}"), 0..5);
     (steps, "[a-z]{1,9}").prop_map(|(steps, text)| {
         let mut records = vec![ask(&text)];
@@ -78,7 +80,7 @@ fn whole_run() -> impl Strategy<Value = Vec<Record>> {
     })
 }
 
-fn journal() -> impl Strategy<Value = Vec<Record>> {
+pub(crate) fn journal() -> impl Strategy<Value = Vec<Record>> {
     let whole = || prop::collection::vec(whole_run(), 0..5).prop_map(|runs| runs.concat());
     let cut =
         (whole(), prop::collection::vec(0..80_usize, 0..4)).prop_map(|(mut records, cuts)| {
@@ -154,7 +156,7 @@ proptest! {
                 Record::Notices { notices } => {
                     prop_assert!(told.ends_with(&Notice::told(notices)), "{}", told);
                 }
-                Record::Final { .. } | Record::ToolResult(_) => {}
+                Record::Final { .. } | Record::Summary { .. } | Record::ToolResult(_) => {}
             }
         }
         prop_assert_eq!(messages.next(), None);
