@@ -18,6 +18,7 @@ mod limits;
 mod outer;
 mod output;
 mod registry;
+mod said;
 mod sandbox;
 mod supervise;
 mod syscalls;
@@ -34,7 +35,10 @@ pub use limits::Limits;
 pub use registry::HelperRegistry;
 pub use wire::{SandboxMode, TcpMode};
 
-pub(crate) use supervise::{Ended, Finished, Job, JobError, Survivors, run};
+pub use said::Said;
+pub use supervise::Process;
+
+pub(crate) use supervise::{Ended, Finished, Job, JobError, Survivors, start};
 
 /// The longest order, in bytes: a command of 128 KiB, its environment and its paths.
 const MAX_ORDER: u64 = 1024 * 1024;

@@ -8,7 +8,7 @@ mod web;
 mod workspace;
 
 pub use delegate::{Delegation, DelegationTool, SpawnOrder, YieldFlag};
-pub use exec::{ExecOptions, ExecTool};
+pub use exec::{Background, BackgroundEnd, ExecOptions, ExecTool, ProcessTool, Processes};
 pub use files::{EditFile, ListDir, ReadFile, WriteFile};
 pub use status::{RunStatus, SessionStatus, StatusSource};
 pub use web::{WebFetch, WebFetchOptions};

@@ -122,6 +122,8 @@ pub(crate) const KEYS: &[KeyDoc] = &[
         "How long one command may take."),
     key("tools.exec.envAllow", "list of names of environment variables", "`[]`",
         "The variables of the gateway that commands are given, beside the basic ones. One that holds a provider's key is refused."),
+    key("tools.exec.notifyOnExit", "`true` or `false`", "`true`",
+        "Whether a conversation is told, and goes on, when a command that it left in the background has ended."),
     key("tools.webFetch.allowAddresses", "list of `\"IP:port\"`", "`[]`",
         "Addresses that may be fetched although they are not public, by any name that leads to them."),
 ];

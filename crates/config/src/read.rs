@@ -153,6 +153,14 @@ impl<'t> Field<'t> {
         number
     }
 
+    /// Reads a yes or no.
+    pub(crate) fn flag(&self, faults: &mut Faults<'_>) -> Option<bool> {
+        let DeValue::Boolean(flag) = self.value else {
+            return self.wrong("`true` or `false`", faults);
+        };
+        Some(*flag)
+    }
+
     /// Reads a list, each element as a field of the same key, and drops repeated results.
     pub(crate) fn list<T: PartialEq>(
         &self,

@@ -65,6 +65,7 @@ fn write_config(out: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
     writeln!(out, "sandbox = {}", quoted(exec.sandbox.name()))?;
     writeln!(out, "timeoutSeconds = {}", exec.timeout.as_secs())?;
     writeln!(out, "envAllow = {}", list(&exec.env_allow))?;
+    writeln!(out, "notifyOnExit = {}", exec.notify_on_exit)?;
 
     writeln!(out, "\n[tools.webFetch]")?;
     writeln!(out, "allowAddresses = {}", list(&config.web_fetch().allow_addresses))
@@ -209,6 +210,7 @@ mod tests {
             sandbox = "workspace"
             timeoutSeconds = 1800
             envAllow = []
+            notifyOnExit = true
 
             [tools.webFetch]
             allowAddresses = []
@@ -291,6 +293,7 @@ mod tests {
             sandbox = "workspace"
             timeoutSeconds = 600
             envAllow = ["CARGO_HOME", "RUSTUP_HOME"]
+            notifyOnExit = true
 
             [tools.webFetch]
             allowAddresses = ["192.168.1.20:8080"]

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// The tools that exist, in the order in which they are documented.
-pub const TOOL_NAMES: [&str; 12] = [
+pub const TOOL_NAMES: [&str; 13] = [
     "read_file",
     "write_file",
     "list_dir",
@@ -13,6 +13,7 @@ pub const TOOL_NAMES: [&str; 12] = [
     "web_fetch",
     "session_status",
     "exec",
+    "process",
     "sessions_spawn",
     "subagents",
     "sessions_list",
@@ -122,6 +123,8 @@ pub struct ExecSettings {
     pub timeout: Duration,
     /// The environment variables that a command is given beside the basic ones.
     pub env_allow: Vec<String>,
+    /// Whether a conversation is told, and goes on, when a command that it left in the background has ended.
+    pub notify_on_exit: bool,
 }
 
 /// The settings of the tool `web_fetch`.

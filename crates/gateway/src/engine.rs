@@ -6,6 +6,8 @@ mod delegate;
 mod drive;
 mod live;
 mod port;
+mod processes;
+mod turns;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -32,6 +34,7 @@ pub(crate) use live::{Event, Novelty, Watch};
 use self::cache::HistoryCache;
 use self::drive::Begin;
 use self::live::{Live, Stop};
+use self::turns::{Enlisted, hand_out_turns};
 use crate::clock;
 use crate::roster::{Roster, Worker};
 use crate::task::Tasks;
@@ -93,6 +96,7 @@ struct Inner {
     helpers: Arc<HelperRegistry>,
     lanes: Mutex<Lanes>,
     live: Mutex<BTreeMap<RunId, Arc<Live>>>,
+    processes: processes::Registry,
     roster: RwLock<Arc<Roster>>,
     store: Store,
     tasks: Tasks,
@@ -114,6 +118,7 @@ impl Engine {
             helpers,
             lanes: Mutex::new(Lanes::new(limits)),
             live: Mutex::new(BTreeMap::new()),
+            processes: processes::Registry::default(),
             roster: RwLock::new(Arc::new(roster)),
             store,
             tasks: Tasks::default(),
@@ -218,29 +223,6 @@ impl Engine {
         })
     }
 
-    /// Enters a run into the lanes and the list of live runs, unless it is there.
-    fn enlist(
-        &self,
-        run: &RunId,
-        digest: [u8; 32],
-        session: &SessionKey,
-        caller: &Caller,
-    ) -> Enlisted {
-        let mut runs = self.0.live.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(live) = runs.get(run) {
-            return Enlisted::There(Arc::clone(live));
-        }
-        let mut lanes = self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(full) = lanes.enqueue(session.clone(), run.clone()) {
-            return Enlisted::Full(full);
-        }
-        let holder = caller.on_behalf_of().clone();
-        let live = Arc::new(Live::new(run.clone(), digest, holder));
-        runs.insert(run.clone(), Arc::clone(&live));
-        hand_out_turns(&mut lanes, &runs);
-        Enlisted::New(live)
-    }
-
     /// Answers a request for which there is no place: one that was made before is found all the
     /// same.
     async fn find_again(
@@ -289,26 +271,6 @@ impl Engine {
         Ok(accepted.map(|view| Watch::new(view, Arc::clone(live)).again()))
     }
 
-    /// Removes a run that has ended, or was never accepted; others may have their turn.
-    fn dismiss(&self, live: &Live) {
-        let mut runs = self.0.live.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut lanes = self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        if !lanes.finish(live.run()) {
-            lanes.remove(live.run());
-        }
-        runs.remove(live.run());
-        hand_out_turns(&mut lanes, &runs);
-    }
-
-    /// Lets others have the place of a run that only waits for them, until what is returned is dropped.
-    fn step_aside(&self, run: &RunId) -> Aside {
-        let runs = self.0.live.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut lanes = self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        lanes.step_aside(run);
-        hand_out_turns(&mut lanes, &runs);
-        Aside { engine: self.clone(), run: run.clone() }
-    }
-
     fn spawn(&self, live: Arc<Live>, worker: Arc<Worker>, begin: Begin) {
         let engine = self.clone();
         self.0.tasks.spawn(async move { engine.drive(live, worker, begin).await });
@@ -321,6 +283,7 @@ impl Engine {
         run: &RunId,
     ) -> Result<RunView, ActError<RunError>> {
         let aborted = self.0.store.act(caller, AbortRun(run.clone()), clock::now()).await?;
+        self.end_commands_of(run).await;
         let live = self.find(run);
         match (aborted, live) {
             (AbortedRun::Ended(view), None) => Ok(view),
@@ -375,6 +338,7 @@ impl Engine {
         for live in self.all_live().iter().filter(|live| live.is_of(holder)) {
             live.stop(Stop::GrantEnded);
         }
+        self.end_commands_for(holder);
     }
 
     fn find(&self, run: &RunId) -> Option<Arc<Live>> {
@@ -420,7 +384,10 @@ impl Engine {
                 live.stop(Stop::Leave);
             }
         }
-        if tokio::time::timeout(limit, self.0.tasks.settled()).await.is_ok() {
+        let is_done = tokio::time::timeout(limit, self.0.tasks.settled()).await.is_ok();
+        // What goes on in the background would go on for long.
+        self.0.processes.leave().await;
+        if is_done {
             return 0;
         }
         let working = self.all_live();
@@ -458,39 +425,6 @@ impl Engine {
 
     pub(crate) fn is_draining(&self) -> bool {
         self.0.drain.is_cancelled()
-    }
-}
-
-/// A run that waits for others, and has left its place to them meanwhile.
-#[derive(Debug)]
-struct Aside {
-    engine: Engine,
-    run: RunId,
-}
-
-impl Drop for Aside {
-    fn drop(&mut self) {
-        let mut lanes = self.engine.0.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        lanes.step_back(&self.run);
-    }
-}
-
-enum Enlisted {
-    Full(EnqueueError),
-    New(Arc<Live>),
-    There(Arc<Live>),
-}
-
-/// Gives every run whose turn has come its turn.
-fn hand_out_turns(lanes: &mut Lanes, runs: &BTreeMap<RunId, Arc<Live>>) {
-    while let Some(turn) = lanes.start_next() {
-        match runs.get(&turn.run) {
-            Some(live) => live.give_turn(),
-            // A run without a task can only be one that was dismissed meanwhile.
-            None => {
-                lanes.finish(&turn.run);
-            }
-        }
     }
 }
 

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use openclaw_agents::exec::{HelperPath, HelperRegistry, Limits, SandboxMode, TcpMode};
 use openclaw_agents::tool::{Tool, ToolSpec, Toolbox};
 use openclaw_agents::tools::{
-    Delegation, DelegationTool, EditFile, ExecOptions, ExecTool, ListDir, ReadFile, RunStatus,
-    SessionStatus, StatusSource, WebFetch, WebFetchOptions, Workspace, WriteFile, YieldFlag,
+    Delegation, DelegationTool, EditFile, ExecOptions, ExecTool, ListDir, ProcessTool, Processes,
+    ReadFile, RunStatus, SessionStatus, StatusSource, WebFetch, WebFetchOptions, Workspace,
+    WriteFile, YieldFlag,
 };
 use openclaw_agents::{
     ConnectError, Fingerprint, Health, Model, PromptInputs, Providers, RetryPolicy, SeededJitter,
@@ -141,6 +142,7 @@ pub(crate) struct Worker {
     capabilities: CapabilitySet,
     delegation: Vec<DelegationTool>,
     exec: Option<ExecTool>,
+    process: Option<ProcessTool>,
     prompt: Mutex<Option<(Fingerprint, Arc<str>)>>,
     status: Option<SessionStatus>,
     /// The tools, of which a run gets its own `exec` and `session_status`.
@@ -174,9 +176,18 @@ impl Worker {
             .then(|| SessionStatus::new(Arc::new(sample.clone())));
         let is_allowed = |tool: &DelegationTool| agent.tools.allows(&tool.spec().name);
         let delegation: Vec<_> = DelegationTool::all().into_iter().filter(is_allowed).collect();
+        let process = exec.as_ref().filter(|_| agent.tools.allows("process"));
+        let process = process.map(|exec| ProcessTool::new(exec.capability()));
         let mut tools = common_tools(&agent, config, &workspace);
-        let run = sample.run.clone();
-        tools.extend(own_tools(exec.as_ref(), status.as_ref(), run, Arc::new(sample)));
+        if let Some(exec) = &exec {
+            tools.push(Arc::new(exec.for_run(sample.run.clone(), None)));
+        }
+        if let Some(process) = &process {
+            tools.push(Arc::new(process.clone()));
+        }
+        if let Some(status) = &status {
+            tools.push(Arc::new(status.for_run(Arc::new(sample))));
+        }
         for tool in DelegationTool::all().into_iter().filter(|tool| is_allowed(tool)) {
             tools.push(Arc::new(tool));
         }
@@ -187,7 +198,18 @@ impl Worker {
             .filter_map(|spec| tools.target(&spec.name))
             .fold(CapabilitySet::EMPTY, |set, target| set.with(target.capability));
         let prompt = Mutex::new(None);
-        Ok(Self { agent, model, capabilities, delegation, exec, prompt, status, tools, workspace })
+        Ok(Self {
+            agent,
+            model,
+            capabilities,
+            delegation,
+            exec,
+            process,
+            prompt,
+            status,
+            tools,
+            workspace,
+        })
     }
 
     /// Returns what a model is told of the tools.
@@ -200,16 +222,19 @@ impl Worker {
     }
 
     /// Returns the tools of one run.
-    pub(crate) fn toolbox(
-        &self,
-        run: RunId,
-        status: Arc<dyn StatusSource>,
-        delegation: &Arc<dyn Delegation>,
-        yields: &YieldFlag,
-    ) -> Toolbox {
-        let mut own = own_tools(self.exec.as_ref(), self.status.as_ref(), run, status);
+    pub(crate) fn toolbox(&self, ports: &OwnPorts) -> Toolbox {
+        let mut own: Vec<Arc<dyn Tool>> = Vec::new();
+        if let Some(exec) = &self.exec {
+            own.push(Arc::new(exec.for_run(ports.run.clone(), ports.processes.clone())));
+        }
+        if let (Some(process), Some(port)) = (&self.process, &ports.processes) {
+            own.push(Arc::new(process.for_run(Arc::clone(port))));
+        }
+        if let Some(status) = &self.status {
+            own.push(Arc::new(status.for_run(Arc::clone(&ports.status))));
+        }
         for tool in &self.delegation {
-            own.push(Arc::new(tool.for_run(Arc::clone(delegation), yields.clone())));
+            own.push(Arc::new(tool.for_run(Arc::clone(&ports.delegation), ports.yields.clone())));
         }
         self.tools.with_own(own)
     }
@@ -296,9 +321,19 @@ impl Worker {
     }
 }
 
+/// What the tools of one run need from the world.
+pub(crate) struct OwnPorts {
+    pub(crate) run: RunId,
+    pub(crate) status: Arc<dyn StatusSource>,
+    pub(crate) delegation: Arc<dyn Delegation>,
+    pub(crate) yields: YieldFlag,
+    /// Who takes over commands that go to the background; `None` for a run that waits for them.
+    pub(crate) processes: Option<Arc<dyn Processes>>,
+}
+
 /// Tools that no sub-agent has, and those that one has not that may delegate nothing
 /// (`runtime.md` §3.2 of the reference).
-const NEVER_DELEGATED: [&str; 1] = ["session_status"];
+const NEVER_DELEGATED: [&str; 2] = ["process", "session_status"];
 const NOT_OF_LEAVES: [&str; 5] =
     ["sessions_history", "sessions_list", "sessions_spawn", "sessions_yield", "subagents"];
 
@@ -314,23 +349,6 @@ fn common_tools(agent: &Agent, config: &Config, workspace: &Arc<Workspace>) -> V
         Arc::new(WebFetch::new(WebFetchOptions { allow_addresses, user_agent })),
     ];
     all.into_iter().filter(|tool| agent.tools.allows(&tool.spec().name)).collect()
-}
-
-/// The tools that know their run.
-fn own_tools(
-    exec: Option<&ExecTool>,
-    session_status: Option<&SessionStatus>,
-    run: RunId,
-    status: Arc<dyn StatusSource>,
-) -> Vec<Arc<dyn Tool>> {
-    let mut tools: Vec<Arc<dyn Tool>> = Vec::with_capacity(2);
-    if let Some(exec) = exec {
-        tools.push(Arc::new(exec.for_run(run)));
-    }
-    if let Some(session_status) = session_status {
-        tools.push(Arc::new(session_status.for_run(status)));
-    }
-    tools
 }
 
 fn exec_options(config: &Config, around: &Surroundings, workspace: &Arc<Workspace>) -> ExecOptions {

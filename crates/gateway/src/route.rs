@@ -5,7 +5,7 @@ use openclaw_proto::v1;
 use openclaw_scopes::{AgentId, SessionKey};
 use openclaw_sessions::{
     AccountPattern, Binding, ChatType, DEFAULT_ACCOUNT, DmScope, Event, GroupScope, Match, Origin,
-    Peer, PeerPattern, ReplyTarget, RouteError, Routed, Routes, route,
+    Owners, Peer, PeerPattern, ReplyTarget, RouteError, Routed, Routes, route,
 };
 use serde_json::{Value, json};
 
@@ -134,6 +134,13 @@ pub(crate) fn named(
 pub(crate) fn child(agent: &AgentId, id: &str, routes: &Routes) -> Result<SessionKey, Reply> {
     let routed = route(&Event::Child { agent, id }, routes);
     routed.map(|routed| routed.session).map_err(|error| refused(&error))
+}
+
+/// Returns the conversation that is told what came of something that one began. Nobody knows yet whom a
+/// channel lets in.
+pub(crate) fn completion(session: &SessionKey, routes: &Routes) -> SessionKey {
+    let event = Event::Completion { session, owners: Owners::None };
+    route(&event, routes).map_or_else(|_| session.clone(), |routed| routed.session)
 }
 
 fn refused(error: &RouteError) -> Reply {

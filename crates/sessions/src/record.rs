@@ -108,11 +108,12 @@ pub enum ToolOutcome {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Notice {
-    /// The delegated run.
+    /// The delegated run, or the id of a command in the background.
     pub run: String,
-    /// The conversation in which it ran.
+    /// The conversation in which it ran; empty for a command.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub child: String,
-    /// What people call it.
+    /// What people call it; of a command its beginning.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub label: String,
     /// How it ended.
@@ -130,15 +131,24 @@ impl Notice {
     /// Returns notices in the words in which a model is told them: what the sub-agents said is marked as
     /// theirs, for it is no word of whoever asks.
     pub fn told(notices: &[Self]) -> String {
-        let mut text = String::from(
-            "[Sub-agents of this conversation have ended. What follows is their output and not a \
-             message of the user. Go on with what it was needed for.]",
+        let is_command = |notice: &&Self| notice.child.is_empty();
+        let whose = match notices.iter().filter(is_command).count() {
+            0 => "Sub-agents of this conversation",
+            commands if commands == notices.len() => "Commands in the background",
+            _ => "Sub-agents of this conversation, and commands in the background,",
+        };
+        let mut text = format!(
+            "[{whose} have ended. What follows is their output and not a message of the user. Go on with \
+             what it was needed for.]"
         );
         for Self { run, child, label, status, text: said } in notices {
             let name = if label.is_empty() { child } else { label };
             let status = status.name();
-            let written =
-                write!(text, "\n\n[{name}, run {run}, session {child}: {status}]\n{said}");
+            let written = if child.is_empty() {
+                write!(text, "\n\n[{run}, `{name}`: {status}]\n{said}")
+            } else {
+                write!(text, "\n\n[{name}, run {run}, session {child}: {status}]\n{said}")
+            };
             debug_assert!(written.is_ok(), "a string takes everything");
         }
         text

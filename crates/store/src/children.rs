@@ -132,7 +132,7 @@ impl Failure for ChildError {
 }
 
 /// Cuts a text to a number of bytes, between characters.
-fn cut(text: &str, max: usize) -> &str {
+pub(crate) fn cut(text: &str, max: usize) -> &str {
     text.get(..text.floor_char_boundary(max)).unwrap_or(text)
 }
 

@@ -23,6 +23,7 @@ mod lock;
 mod migrate;
 mod note;
 mod open;
+mod processes;
 mod readers;
 mod runs;
 mod sessions;
@@ -59,6 +60,7 @@ pub use lock::{LockError, StateLock};
 pub use migrate::MigrateError;
 pub use note::{ConflictError, Note, NoteOnce, Noted, Peek};
 pub use open::{OpenError, Options};
+pub use processes::{NewProcess, ProcessEnd};
 pub use runs::{
     AbortRun, AbortedRun, AcceptRun, Accepted, Ending, FenceError, GetRun, Interrupted, Precedence,
     RecoverRuns, Recovered, RunCursor, RunError, RunFence, RunFilter, RunPage, RunView, Started,

@@ -74,7 +74,7 @@ async fn tools_are_called_in_order_and_recorded() {
                 assert_eq!(entry.outcome, "ok", "{entry:?}");
             }
             User | Final | Kind::Notice | Kind::Summary | Kind::Unspecified => {
-                assert!(open.is_empty())
+                assert!(open.is_empty());
             }
         }
     }
@@ -116,6 +116,7 @@ async fn a_denied_tool_is_neither_offered_nor_called() {
         "edit_file",
         "list_dir",
         "exec",
+        "process",
         "session_status",
         "sessions_spawn",
         "subagents",

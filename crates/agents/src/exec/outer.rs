@@ -26,6 +26,9 @@ const KILL_ROUNDS: usize = 500;
 /// How long the rest of the output may take once everybody who could write it is dead.
 const DRAIN: Duration = Duration::from_secs(1);
 
+/// How often the gateway is told what is new.
+const TELL: Duration = Duration::from_millis(200);
+
 /// The longest failure that INNER may report.
 const MAX_FAILURE: u64 = 64 * 1024;
 
@@ -71,6 +74,9 @@ fn supervise(order: OuterOrder, private_dir: &Path, control: &UnixStream) -> io:
     let output = Arc::new(Mutex::new(Output::new(order.output_bytes)));
     let kept = Arc::clone(&output);
     start(&output_ends, move |ends| collect(reader, &kept, ends))?;
+    let (quiet, said, mut heard) = (channel(), Arc::clone(&output), control.try_clone()?);
+    let (hush, listen) = quiet;
+    let teller = thread::Builder::new().spawn(move || tell_pieces(&said, &mut heard, &listen))?;
     start(&events, move |events| reap(inner, events))?;
     let watched = control.try_clone()?;
     start(&events, move |events| watch(watched, events))?;
@@ -83,6 +89,9 @@ fn supervise(order: OuterOrder, private_dir: &Path, control: &UnixStream) -> io:
     let survivors = kill_all(&inbox);
     // A survivor, or a stranger who was handed the pipe, can hold it open for ever.
     output_end.recv_timeout(DRAIN).ok();
+    // Nothing is told after the report, and nothing before it is left out.
+    drop(hush);
+    teller.join().ok();
     if let Some(failure) = failure? {
         return Ok(Report::Failed(failure));
     }
@@ -162,6 +171,24 @@ fn collect(mut reader: PipeReader, output: &Mutex<Output>, ends: &Sender<()>) {
         }
     }
     report(ends, ());
+}
+
+/// Tells the gateway what is new, again and again until nobody holds the other end of `listen`.
+fn tell_pieces(output: &Mutex<Output>, control: &mut UnixStream, listen: &Receiver<()>) {
+    loop {
+        let is_last = !matches!(listen.recv_timeout(TELL), Err(RecvTimeoutError::Timeout));
+        let piece = output.lock().unwrap_or_else(PoisonError::into_inner).take_fresh();
+        if let Some(piece) = piece {
+            let Ok(mut line) = serde_json::to_vec(&Report::Said(piece)) else { return };
+            line.push(b'\n');
+            if control.write_all(&line).is_err() {
+                return;
+            }
+        }
+        if is_last {
+            return;
+        }
+    }
 }
 
 /// Reaps every child, those that were orphaned by others included.

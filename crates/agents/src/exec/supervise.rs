@@ -9,15 +9,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use openclaw_scopes::RunId;
 
 use super::registry::Registered;
+use super::said::Said;
 use super::wire::{CommandOrder, InnerFailure, Order, OuterOrder, Report};
 use super::{HelperPath, HelperRegistry, Limits, MAX_ORDER, SandboxMode, TcpMode};
 
@@ -26,7 +28,7 @@ pub(crate) use super::wire::{Ended, Finished, Survivors};
 /// How long OUTER may take to kill, reap and report after it was told to, or after its own time limit.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// The most bytes of a report: twice the output, and JSON may spell a byte as six.
+/// The most bytes of one report: twice the output, and JSON may spell a byte as six.
 const MAX_REPORT: u64 = 4 * 1024 * 1024;
 
 /// One command to run.
@@ -71,14 +73,45 @@ pub(crate) enum JobError {
     Helper(#[from] io::Error),
 }
 
-/// Runs a command to its end. Dropping the future ends the command; its helper is reaped either way.
-pub(crate) async fn run(
+/// A command that runs, or has ended. Dropping it ends the command; its helper is reaped either way.
+#[derive(Debug)]
+pub struct Process {
+    end: JoinHandle<Result<Finished, JobError>>,
+    said: Arc<Said>,
+    stop: CancellationToken,
+    _stop_when_dropped: DropGuard,
+}
+
+impl Process {
+    /// Waits for the end. May be dropped, and asked again until it has answered.
+    pub(crate) async fn ended(&mut self) -> Result<Finished, JobError> {
+        let joined = (&mut self.end).await;
+        joined.unwrap_or_else(|error| Err(JobError::Helper(io::Error::other(error))))
+    }
+
+    /// Ends it.
+    pub(crate) fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Returns what it says, while it runs.
+    pub(crate) fn said(&self) -> Arc<Said> {
+        Arc::clone(&self.said)
+    }
+
+    /// Returns what ends it.
+    pub(crate) fn stopper(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+}
+
+/// Starts a command.
+pub(crate) fn start(
     helper: &HelperPath,
     registry: &Arc<HelperRegistry>,
     run: RunId,
     job: Job,
-    cancel: &CancellationToken,
-) -> Result<Finished, JobError> {
+) -> Result<Process, JobError> {
     let time_limit = job.time_limit;
     let order = order(helper, job)?;
     let (control, theirs) = std::os::unix::net::UnixStream::pair()?;
@@ -95,13 +128,20 @@ pub(crate) async fn run(
     let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
     let pid = pid.ok_or_else(|| io::Error::other("it ended at once"))?;
     let registered = Registered::new(Arc::clone(registry), pid, run);
-    let stop = cancel.child_token();
-    let supervision = Supervision { child, control, registered, stop: stop.clone(), time_limit };
+    let (stop, said) = (CancellationToken::new(), Arc::new(Said::default()));
+    let supervision = Supervision {
+        child,
+        control,
+        registered,
+        said: Arc::clone(&said),
+        stop: stop.clone(),
+        time_limit,
+    };
     // A task of its own, because a dropped call must still reap its helper. `HelperRegistry::settled`
     // waits for it, so it is not lost either.
-    let task = registry.supervisors().spawn(supervision.run(order));
-    let _stop_when_dropped = stop.drop_guard();
-    task.await.unwrap_or_else(|error| Err(JobError::Helper(io::Error::other(error))))
+    let end = registry.supervisors().spawn(supervision.run(order));
+    let _stop_when_dropped = stop.clone().drop_guard();
+    Ok(Process { end, said, stop, _stop_when_dropped })
 }
 
 fn order(helper: &HelperPath, job: Job) -> Result<Vec<u8>, JobError> {
@@ -138,6 +178,7 @@ struct Supervision {
     child: Child,
     control: UnixStream,
     registered: Registered,
+    said: Arc<Said>,
     stop: CancellationToken,
     time_limit: Duration,
 }
@@ -149,38 +190,57 @@ impl Supervision {
         let status = reap(&mut self.child).await;
         drop(self.registered);
         let (report, status) = (report?, status?);
-        match serde_json::from_slice(&report) {
-            Ok(Report::Ended(finished)) => Ok(finished),
-            Ok(Report::Failed(InnerFailure::Sandbox { problem })) => {
+        match report {
+            Some(Report::Ended(finished)) => Ok(finished),
+            Some(Report::Failed(InnerFailure::Sandbox { problem })) => {
                 Err(JobError::Sandbox { problem })
             }
-            Ok(Report::Failed(InnerFailure::Setup { problem })) => Err(JobError::Setup { problem }),
-            Err(_) => Err(JobError::Lost { status }),
+            Some(Report::Failed(InnerFailure::Setup { problem })) => {
+                Err(JobError::Setup { problem })
+            }
+            Some(Report::Said(_)) | None => Err(JobError::Lost { status }),
         }
     }
 
-    /// Sends the order and collects the report. Closing this end tells OUTER to finish early.
-    async fn converse(&mut self, order: &[u8]) -> io::Result<Vec<u8>> {
-        let (mut reader, mut writer) = self.control.split();
-        let mut report = Vec::new();
+    /// Sends the order and collects what is said, and the report. Closing this end tells OUTER to finish
+    /// early.
+    async fn converse(&mut self, order: &[u8]) -> io::Result<Option<Report>> {
+        let (reader, mut writer) = self.control.split();
         // It is read from the start, so that an OUTER that fails early cannot block on its report.
-        let mut limited = (&mut reader).take(MAX_REPORT);
-        let reading = limited.read_to_end(&mut report);
+        let reading = listen(reader, &self.said);
         tokio::pin!(reading);
         let early = tokio::select! {
             read = &mut reading => Some(read),
             () = self.stop.cancelled() => None,
             () = speak(&mut writer, order, self.time_limit.saturating_add(GRACE)) => None,
         };
-        let read = match early {
+        match early {
             Some(read) => read,
             None => {
                 writer.shutdown().await?;
-                timeout(GRACE, reading).await.unwrap_or(Ok(0))
+                timeout(GRACE, reading).await.unwrap_or(Ok(None))
             }
+        }
+    }
+}
+
+/// Takes in what is said, and returns the last line: the report.
+async fn listen(reader: impl AsyncRead + Unpin, said: &Said) -> io::Result<Option<Report>> {
+    let mut reader = BufReader::new(reader);
+    let mut report = None;
+    loop {
+        let mut line = Vec::new();
+        if (&mut reader).take(MAX_REPORT).read_until(b'\n', &mut line).await? == 0 {
+            return Ok(report);
+        }
+        report = match serde_json::from_slice(&line) {
+            Ok(Report::Said(piece)) => {
+                said.push(&piece);
+                None
+            }
+            Ok(report) => Some(report),
+            Err(_) => None,
         };
-        read?;
-        Ok(report)
     }
 }
 

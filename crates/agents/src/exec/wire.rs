@@ -1,4 +1,5 @@
-//! What gateway, OUTER and INNER tell each other: one JSON line each way.
+//! What gateway, OUTER and INNER tell each other: one JSON line each way, and from OUTER before it what the
+//! command says meanwhile.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -87,12 +88,22 @@ pub(crate) enum Ended {
     TimedOut,
 }
 
-/// What OUTER reports before it exits.
+/// What OUTER reports: what was said, as often as there is something, and one of the others before it exits.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase", tag = "outcome")]
 pub(super) enum Report {
     Ended(Finished),
     Failed(InnerFailure),
+    Said(Piece),
+}
+
+/// A piece of what a command wrote while it runs.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Piece {
+    /// Bytes before it that were not kept: it wrote faster than anybody could read.
+    pub(crate) dropped: u64,
+    /// The text.
+    pub(crate) text: String,
 }
 
 /// A command that ran, and what it said.

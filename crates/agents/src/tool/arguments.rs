@@ -50,6 +50,17 @@ impl Arguments {
         }
     }
 
+    /// Takes a yes or no that may be there.
+    pub(crate) fn optional_flag(&mut self, field: &'static str) -> Result<bool, ToolError> {
+        match self.0.remove(field) {
+            None | Some(Value::Null) => Ok(false),
+            Some(Value::Bool(flag)) => Ok(flag),
+            Some(Value::Array(_) | Value::Number(_) | Value::Object(_) | Value::String(_)) => {
+                Err(ToolError::argument(field, "must be true or false"))
+            }
+        }
+    }
+
     /// Takes a whole number of at least 1 that may be there.
     pub(crate) fn optional_count(&mut self, field: &'static str) -> Result<Option<u64>, ToolError> {
         match self.0.remove(field) {

@@ -1,5 +1,9 @@
 //! The tool that runs a shell command in the workspace.
 
+mod background;
+
+pub use background::{Background, BackgroundEnd, ProcessTool, Processes};
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,6 +27,11 @@ const OUTPUT_BYTES: usize = 32 * 1024;
 
 /// The longest command: what the kernel takes as one argument.
 const MAX_COMMAND: u64 = 128 * 1024;
+
+/// How long a command is waited for when nobody says, and at most, in milliseconds (`runtime.md` §5.7 of the
+/// reference for the first; the second is the longest that a turn waits at once).
+const DEFAULT_YIELD: u64 = 10_000;
+const MAX_YIELD: u64 = 120_000;
 
 /// The variables that a command sees. `HOME` and `TMPDIR` are its private directory.
 const ENVIRONMENT: &[&str] =
@@ -62,6 +71,8 @@ pub struct ExecOptions {
 #[derive(Debug)]
 pub struct ExecTool {
     options: Arc<ExecOptions>,
+    /// Who takes over what goes to the background; without one everything is waited for.
+    port: Option<Arc<dyn Processes>>,
     run: RunId,
     spec: Arc<ToolSpec>,
 }
@@ -79,7 +90,8 @@ impl ExecTool {
             "exec",
             &format!(
                 "Runs `sh -c command` in the workspace, {place}. No input; everything it started is \
-                 killed when it ends."
+                 killed when it ends. What takes longer than yieldMs goes on in the background, if that is \
+                 possible here: you are told when it has ended, and `process` looks after it."
             ),
             &["command"],
             &json!({
@@ -91,15 +103,25 @@ impl ExecTool {
                     "maximum": options.max_time.as_secs(),
                     "description": format!("{} if absent", options.time.as_secs()),
                 },
+                "background": {
+                    "type": "boolean",
+                    "description": "do not wait for it at all",
+                },
+                "yieldMs": {
+                    "type": "integer",
+                    "minimum": 1,
+                    "maximum": MAX_YIELD,
+                    "description": format!("how long to wait for it; {DEFAULT_YIELD} if absent"),
+                },
             }),
         );
-        Self { options: Arc::new(options), run, spec: Arc::new(spec) }
+        Self { options: Arc::new(options), port: None, run, spec: Arc::new(spec) }
     }
 
     /// Offers the same to another run.
     #[must_use]
-    pub fn for_run(&self, run: RunId) -> Self {
-        Self { options: Arc::clone(&self.options), run, spec: Arc::clone(&self.spec) }
+    pub fn for_run(&self, run: RunId, port: Option<Arc<dyn Processes>>) -> Self {
+        Self { options: Arc::clone(&self.options), port, run, spec: Arc::clone(&self.spec) }
     }
 
     async fn run(&self, arguments: Value, cancel: &CancellationToken) -> Result<String, ToolError> {
@@ -107,7 +129,25 @@ impl ExecTool {
         let command = arguments.text("command")?;
         let cwd = arguments.optional_text("cwd")?;
         let seconds = arguments.optional_count("timeoutSeconds")?;
+        let is_background = arguments.optional_flag("background")?;
+        let yield_ms = arguments.optional_count("yieldMs")?.unwrap_or(DEFAULT_YIELD);
         arguments.finish()?;
+        if yield_ms > MAX_YIELD {
+            let problem = format!("is more than the limit of {MAX_YIELD}");
+            return Err(ToolError::argument("yieldMs", problem));
+        }
+        let wait = match (is_background, &self.port) {
+            (true, None) => {
+                let reason =
+                    "a sub-agent waits for its commands: leave `background` out".to_owned();
+                return Err(ToolError::Refused { reason });
+            }
+            (true, Some(port)) => {
+                port.room().map_err(|reason| ToolError::Refused { reason })?;
+                Duration::ZERO
+            }
+            (false, _) => Duration::from_millis(yield_ms),
+        };
         if command.trim().is_empty() || command.contains('\0') {
             return Err(ToolError::argument("command", "is not a command"));
         }
@@ -127,7 +167,7 @@ impl ExecTool {
         let workspace = Arc::clone(&self.options.workspace);
         let cwd = blocking(move || workspace.directory(cwd.as_deref().unwrap_or("."))).await?;
         let job = Job {
-            command,
+            command: command.clone(),
             cwd,
             environment: visible(&self.options.environment, &self.options.env_allow),
             limits: self.options.limits,
@@ -140,12 +180,27 @@ impl ExecTool {
             workspace: self.options.workspace.root().to_owned(),
         };
         let ExecOptions { helper, registry, .. } = &*self.options;
-        match exec::run(helper, registry, self.run.clone(), job, cancel).await {
-            Ok(finished) => answer(&finished, time_limit),
-            // A helper that is stopped before it heard its order has nothing to report.
-            Err(_) if cancel.is_cancelled() => Err(ToolError::Canceled),
-            Err(error) => Err(error.into()),
+        let mut process = exec::start(helper, registry, self.run.clone(), job)?;
+        let yields = self.port.as_ref().filter(|port| port.room().is_ok());
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => {
+                process.stop();
+                // A helper that is stopped before it heard its order has nothing to report.
+                drop(process.ended().await);
+                return Err(ToolError::Canceled);
+            }
+            ended = process.ended() => return answer(&ended?, time_limit),
+            () = tokio::time::sleep(wait), if yields.is_some() => {}
         }
+        let Some(port) = yields else { return Err(ToolError::Canceled) };
+        let (so_far, ..) = process.said().after(0);
+        let adopted = port.adopt(Background::new(command, process)).await;
+        let id = adopted.map_err(|reason| ToolError::Refused { reason })?;
+        Ok(format!(
+            "It goes on in the background as `{id}`. You are told when it has ended; `process` shows what it \
+             says and ends it.\n\n{so_far}"
+        ))
     }
 }
 

@@ -60,7 +60,9 @@ pub(super) fn exec(
         .field("envAllow")
         .and_then(|field| field.list(faults, |field, faults| variable(field, secrets, faults)))
         .unwrap_or_default();
-    ExecSettings { sandbox, timeout: Duration::from_secs(seconds), env_allow }
+    let notify_on_exit =
+        section.field("notifyOnExit").and_then(|field| field.flag(faults)).unwrap_or(true);
+    ExecSettings { sandbox, timeout: Duration::from_secs(seconds), env_allow, notify_on_exit }
 }
 
 /// Reads the name of a variable that commands are given.

@@ -16,9 +16,10 @@ use openclaw_store::{
     Continued, DeleteSession, Due, EndedRun, Peek, Precedence, RunView, SpawnChild, SpawnLimits,
 };
 
+use super::Engine;
 use super::drive::Begin;
 use super::live::{Live, Stop};
-use super::{Engine, Enlisted};
+use super::turns::Enlisted;
 use crate::roster::Worker;
 use crate::{clock, route, secrets};
 
@@ -267,7 +268,7 @@ impl Engine {
                 Told::Done => {}
                 Told::Later => tokio::time::sleep(WAIT).await,
                 Told::Never(reason) => {
-                    tracing::warn!(%session, run.id = %due.child, reason, "a conversation is not told");
+                    tracing::warn!(%session, source = due.source, reason, "a conversation is not told");
                     let buried = self.0.store.bury_notices(&due, reason, clock::now()).await;
                     if let Err(error) = buried {
                         tracing::error!(%session, ?error, "what waits could not be given up");
@@ -287,9 +288,9 @@ impl Engine {
             return Told::Never("its agent is not configured any more".into());
         };
         let Ok(run) = secrets::id("told-", RunId::parse) else { return Told::Later };
-        let cause = Cause::Run(due.child.clone());
+        let cause = Cause::Run(due.run.clone());
         let caller = Caller::delegate(Component::Announcer, grant, cause);
-        let digest = crate::digest::of(&[due.child.as_str()]);
+        let digest = crate::digest::of(&[&due.source]);
         let live = match self.enlist(&run, digest, &due.session, &caller) {
             Enlisted::New(live) => live,
             Enlisted::Full(_) | Enlisted::There(_) => return Told::Later,
@@ -304,7 +305,7 @@ impl Engine {
             precedence,
             reply_to: String::new(),
         };
-        let ask = ContinueSession { accept, child: due.child.clone() };
+        let ask = ContinueSession { accept, source: due.source.clone() };
         let accepted = match self.0.store.act(&caller, ask, clock::now()).await {
             Ok(Continued::Accepted(accepted)) => Ok(*accepted),
             Ok(Continued::Nothing) => {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use openclaw_agents::tools::{Delegation, RunStatus as ToolStatus, YieldFlag};
+use openclaw_agents::tools::{Delegation, Processes, RunStatus as ToolStatus, YieldFlag};
 use openclaw_agents::{Model, Ports, Turn, TurnLimits, TurnOutcome, run_turn};
 use openclaw_config::ModelName;
 use openclaw_scopes::Caller;
@@ -20,8 +20,9 @@ use super::adapters::{FencedJournal, LiveStatus, RunGate};
 use super::cache::Place;
 use super::live::{Live, Stop};
 use super::port::RunDelegation;
+use super::processes::RunProcesses;
 use super::{Engine, now};
-use crate::roster::Worker;
+use crate::roster::{OwnPorts, Worker};
 
 /// How a run begins.
 pub(super) enum Begin {
@@ -188,8 +189,26 @@ impl Engine {
             run: live.run().clone(),
             session: started.view.session.clone(),
         });
+        // A sub-agent waits for its commands: nobody would tell it of them afterwards.
+        let processes: Option<Arc<dyn Processes>> = match &started.delegated {
+            Some(_) => None,
+            None => Some(Arc::new(RunProcesses {
+                engine: self.clone(),
+                run: live.run().clone(),
+                session: started.view.session.clone(),
+                holder: started.grant.holder().clone(),
+                notify: self.roster().config.exec().notify_on_exit,
+            })),
+        };
         let yields = YieldFlag::default();
-        let toolbox = worker.toolbox(live.run().clone(), Arc::new(status), &delegation, &yields);
+        let own = OwnPorts {
+            run: live.run().clone(),
+            status: Arc::new(status),
+            delegation,
+            yields: yields.clone(),
+            processes,
+        };
+        let toolbox = worker.toolbox(&own);
         let (toolbox, system) = match &started.delegated {
             None => (toolbox, worker.prompt()),
             Some(given) => {

@@ -132,9 +132,10 @@ impl Sessions for Core {
             let text = format!("a reason is at most {MAX_REASON} bytes without control characters");
             return Err(Reply::invalid(text).next("say it shorter with --reason").into());
         }
-        let ask = ResetSession { key, reason };
+        let ask = ResetSession { key: key.clone(), reason };
         let reset = self.perform(&caller, ask, clock::now(), respond::session).await?;
         self.engine.ended_outside(&reset.ended).await;
+        self.engine.end_commands(&key).await;
         Ok(Response::new(reset_response(reset)))
     }
 
@@ -159,6 +160,7 @@ impl Sessions for Core {
         let deleted = self.perform(&caller, ask, clock::now(), respond::session).await?;
         // From here on nothing of it can be written any more; what still works is waited for.
         self.engine.ended_outside(&deleted.ended).await;
+        self.engine.end_commands(&deleted.key).await;
         self.engine.forget(&deleted.key);
         self.engine.told_of_end(deleted.parent);
         let state_dir = &self.around.state_dir;

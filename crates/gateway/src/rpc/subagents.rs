@@ -103,7 +103,7 @@ impl Subagents for Core {
         let run = convert::run_id(&message.run_id)?;
         let ask = RetryChild(run.clone());
         let child = self.perform(&caller, ask, clock::now(), respond::child).await?;
-        self.engine.announce_soon(child.parent.clone());
+        self.engine.announce_soon(child.parent);
         self.shown(&run)
     }
 

@@ -83,11 +83,11 @@ pub(crate) fn child_ended(
     text: &str,
     now: Timestamp,
 ) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO inbox (session, source, child, label, status, text, at, on_behalf_of,
+    let sql = "INSERT INTO inbox (session, source, child, label, status, text, at, run, on_behalf_of,
                    grant_epoch, grant_scopes, state)
                SELECT c.parent, r.run_id,
                       CASE WHEN s.deleted_at IS NULL THEN s.key ELSE s.former_key END,
-                      c.label, ?2, ?3, ?4, r.on_behalf_of, r.grant_epoch, r.grant_scopes, 'waiting'
+                      c.label, ?2, ?3, ?4, r.run_id, r.on_behalf_of, r.grant_epoch, r.grant_scopes, 'waiting'
                FROM children c JOIN runs r ON r.id = c.run JOIN sessions s ON s.id = c.session
                    JOIN sessions p ON p.id = c.parent
                WHERE c.session = ?1 AND p.deleted_at IS NULL
@@ -206,13 +206,13 @@ pub(crate) fn discard_waiting(
 /// Notes from when on the conversation of a sub-agent may be removed, now that nobody is to be told of it.
 pub(crate) fn may_go(
     connection: &Connection,
-    source: &RunId,
+    source: &str,
     now: Timestamp,
 ) -> rusqlite::Result<()> {
     let sql = "UPDATE children SET reap_at = CASE cleanup WHEN 'delete' THEN ?2 ELSE ?3 END
                WHERE run = (SELECT id FROM runs WHERE run_id = ?1)";
     let (now, later) = (now.as_millis(), now.saturating_add(KEPT).as_millis());
-    connection.prepare_cached(sql)?.execute(params![source.as_str(), now, later]).map(|_| ())
+    connection.prepare_cached(sql)?.execute(params![source, now, later]).map(|_| ())
 }
 
 /// Lets the conversations go that nobody will be told of: the one that delegated to them goes.

@@ -23,10 +23,10 @@ const MAX_NOTICES: u32 = 32;
 /// What a conversation is told.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Notice {
-    /// The run that was delegated.
-    pub run: RunId,
-    /// The conversation in which that ran.
-    pub child: SessionKey,
+    /// The run that was delegated, or the command.
+    pub source: String,
+    /// The conversation in which that ran; `None` for a command.
+    pub child: Option<SessionKey>,
     /// What people call it.
     pub label: String,
     /// How it ended.
@@ -43,8 +43,11 @@ impl Notice {
         Ok((
             row.get(0)?,
             Self {
-                run: text(1)?.parse().map_err(|error| damaged(1, error))?,
-                child: text(2)?.parse().map_err(|error| damaged(2, error))?,
+                source: text(1)?,
+                child: match text(2)?.as_str() {
+                    "" => None,
+                    key => Some(key.parse().map_err(|error| damaged(2, error))?),
+                },
                 label: text(3)?,
                 status: RunStatus::parse(&text(4)?).map_err(|error| damaged(4, error))?,
                 text: text(5)?,
@@ -54,8 +57,9 @@ impl Notice {
     }
 
     fn said(self) -> Said {
-        let Self { run, child, label, status, text, at: _ } = self;
-        Said { run: run.to_string(), child: child.to_string(), label, status, text }
+        let Self { source, child, label, status, text, at: _ } = self;
+        let child = child.map(|key| key.to_string()).unwrap_or_default();
+        Said { run: source, child, label, status, text }
     }
 }
 
@@ -85,7 +89,7 @@ fn consume(
     let mut statement = connection.prepare_cached(sql)?;
     for (row, notice) in rows {
         statement.execute(params![row, by.as_str(), now.as_millis()])?;
-        may_go(connection, &notice.run, now)?;
+        may_go(connection, &notice.source, now)?;
     }
     Ok(())
 }
@@ -96,8 +100,8 @@ fn consume(
 pub struct ContinueSession {
     /// The run; its message is what waits.
     pub accept: AcceptRun,
-    /// The delegated run that has ended.
-    pub child: RunId,
+    /// The delegated run, or the command, that has ended.
+    pub source: String,
 }
 
 /// What came of going on.
@@ -138,12 +142,12 @@ impl Ask for ContinueSession {
         let notices: Vec<_> = rows.into_iter().map(|(_, notice)| notice.said()).collect();
         let message = Said::told(&notices);
         // It goes on where it was asked for.
-        let sql = "SELECT p.reply_to FROM runs r JOIN children c ON c.run = r.id
-                   JOIN runs p ON p.id = c.parent_run WHERE r.run_id = ?1";
-        let reply_to: Option<String> = tx
-            .prepare_cached(sql)?
-            .query_row([self.child.as_str()], |row| row.get(0))
-            .optional()?;
+        let sql =
+            "SELECT coalesce(p.reply_to, r.reply_to) FROM inbox i JOIN runs r ON r.run_id = i.run
+                   LEFT JOIN children c ON c.run = r.id LEFT JOIN runs p ON p.id = c.parent_run
+                   WHERE i.source = ?1";
+        let reply_to: Option<String> =
+            tx.prepare_cached(sql)?.query_row([&self.source], |row| row.get(0)).optional()?;
         let reply_to = reply_to.unwrap_or_default();
         let accept = AcceptRun { message, reply_to, ..self.accept.clone() };
         let refused = |fault: Fault<RunError>| match fault {
@@ -190,7 +194,7 @@ fn resettle(
     let told: Option<Option<i64>> =
         tx.prepare_cached(sql)?.query_row([run.as_str()], |row| row.get(0)).optional()?;
     if let Some(told) = told {
-        may_go(tx, run, now)?;
+        may_go(tx, run.as_str(), now)?;
         told.map_or(Ok(()), |session| settle(tx, session, now))?;
     }
     find(tx, run)?.map(Applied::Changed).ok_or_else(unknown)
@@ -245,8 +249,10 @@ impl Ask for DiscardChild {
 pub struct Due {
     /// The conversation.
     pub session: SessionKey,
-    /// The first delegated run of which it is told.
-    pub child: RunId,
+    /// The first delegated run, or command, of which it is told.
+    pub source: String,
+    /// The run that it came of.
+    pub run: RunId,
     /// The grant under which that was delegated, as it is now; `None` when it has ended.
     pub grant: Option<Grant>,
 }
@@ -262,17 +268,17 @@ impl Store {
             if is_busy(connection, row)? {
                 return Ok(None);
             }
-            let sql = "SELECT source, on_behalf_of, grant_epoch, grant_scopes FROM inbox
+            let sql = "SELECT source, run, on_behalf_of, grant_epoch, grant_scopes FROM inbox
                        WHERE session = ?1 AND state = 'waiting' ORDER BY id LIMIT 1";
-            type First = (String, String, u64, String);
-            let first: Option<First> = connection
-                .prepare_cached(sql)?
-                .query_row([row], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
-                .optional()?;
-            let Some((child, holder, epoch, scopes)) = first else { return Ok(None) };
-            let child = child.parse().map_err(|error| damaged(0, error))?;
+            type First = (String, String, String, u64, String);
+            let read = |row: &Row<'_>| -> rusqlite::Result<First> {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+            };
+            let first = connection.prepare_cached(sql)?.query_row([row], read).optional()?;
+            let Some((source, run, holder, epoch, scopes)) = first else { return Ok(None) };
+            let run = run.parse().map_err(|error| damaged(1, error))?;
             let grant = runs::grant_of(connection, &holder, epoch, &scopes)?;
-            Ok(Some(Due { session: session.clone(), child, grant }))
+            Ok(Some(Due { session: session.clone(), source, run, grant }))
         })
     }
 
@@ -302,13 +308,14 @@ impl Store {
         reason: String,
         now: Timestamp,
     ) -> Result<(), ActError<ChildError>> {
-        let (session, child) = (due.session.clone(), due.child.clone());
+        let (session, source) = (due.session.clone(), due.source.clone());
         self.step(move |connection| {
             let sql = "UPDATE inbox SET state = 'dead', reason = ?3, settled_at = ?4
                        WHERE state = 'waiting' AND session = ?1
-                           AND on_behalf_of = (SELECT on_behalf_of FROM inbox WHERE source = ?2)";
+                           AND (on_behalf_of, grant_epoch) =
+                               (SELECT on_behalf_of, grant_epoch FROM inbox WHERE source = ?2)";
             let Some(session) = sessions::row_of(connection, &session)? else { return Ok(()) };
-            let values = params![session, child.as_str(), reason, now.as_millis()];
+            let values = params![session, source, reason, now.as_millis()];
             connection.prepare_cached(sql)?.execute(values)?;
             Ok(settle(connection, session, now)?)
         })

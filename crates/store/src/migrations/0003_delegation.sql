@@ -71,15 +71,16 @@ CREATE INDEX children_by_reap ON children (reap_at) WHERE reap_at IS NOT NULL;
 CREATE TABLE inbox (
     id          INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
     session     INTEGER REFERENCES sessions (id),
-    -- What it is about: a run that was delegated, by its id. One row for each.
+    -- What it is about: a run that was delegated, or a command, by its id. One row for each.
     source      TEXT    NOT NULL UNIQUE,
-    -- The conversation in which that ran.
+    -- The conversation in which that ran; empty for a command.
     child       TEXT    NOT NULL,
     label       TEXT    NOT NULL,
     status      TEXT    NOT NULL,
     text        TEXT    NOT NULL,
     at          INTEGER NOT NULL,
-    -- The grant that the run rested on.
+    -- The run that it came of, and the grant that this rested on.
+    run          TEXT    NOT NULL,
     on_behalf_of TEXT    NOT NULL,
     grant_epoch  INTEGER NOT NULL,
     grant_scopes TEXT    NOT NULL,
@@ -93,6 +94,20 @@ CREATE TABLE inbox (
 ) STRICT;
 
 CREATE INDEX inbox_waiting ON inbox (session, id) WHERE state = 'waiting';
+
+-- Commands in the background, while they run: what is here after a start has ended with the gateway.
+CREATE TABLE processes (
+    id           TEXT    NOT NULL PRIMARY KEY,
+    session      INTEGER NOT NULL REFERENCES sessions (id),
+    run          TEXT    NOT NULL,
+    on_behalf_of TEXT    NOT NULL,
+    grant_epoch  INTEGER NOT NULL,
+    grant_scopes TEXT    NOT NULL,
+    command      TEXT    NOT NULL,
+    started_at   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX processes_by_session ON processes (session);
 
 -- Everything that was approved for a device since it was last paired, and by whom: an approval that adds
 -- something is a row, and none is overwritten by a later one.

@@ -14,6 +14,7 @@ use crate::act::{ActError, Applied, Ask, Transaction};
 use crate::children;
 use crate::error::{Fault, damaged};
 use crate::handle::Store;
+use crate::processes;
 
 /// Ends a run that waits; tells that one that works must be stopped by its worker.
 #[derive(Clone, Debug)]
@@ -232,6 +233,7 @@ impl Ask for RecoverRuns {
             };
             *count = count.saturating_add(1);
         }
+        processes::lost(tx, now)?;
         children::settle_all(tx, now)?;
         let waiting = waiting(tx)?;
         let recovered = Recovered { interrupted, resumed, waiting };

@@ -11,6 +11,7 @@ use super::{Session, SessionError, find, row_of, target};
 use crate::act::{Applied, Ask, Transaction};
 use crate::children;
 use crate::error::Fault;
+use crate::processes;
 
 /// Changes what is named of a conversation, and nothing else.
 #[derive(Clone, Debug, Default)]
@@ -130,6 +131,9 @@ impl Ask for ResetSession {
         let row = row_of(tx, &target.key)?.ok_or_else(unknown)?;
         // What was delegated before has nobody to tell any more.
         let ended = children::end_below(tx, row, "its conversation began anew", now)?;
+        processes::forget(tx, row)?;
+        // A sub-agent's own may have had nothing at work but that.
+        children::settle(tx, row, now)?;
         let sql = "SELECT context_from, entries + 1 FROM sessions WHERE id = ?1";
         let (context_before, context_from): (u64, u64) =
             tx.prepare_cached(sql)?.query_row([row], |row| Ok((row.get(0)?, row.get(1)?)))?;

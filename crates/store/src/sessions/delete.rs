@@ -11,6 +11,7 @@ use crate::children::{self, EndedRun};
 use crate::error::{Fault, StoreError, damaged};
 use crate::handle::Store;
 use crate::journal::{JournalEntry, from};
+use crate::processes;
 
 /// Entries that are removed with the decision itself: what takes less than a commit does. A longer
 /// conversation is out of sight at once, and goes piece by piece.
@@ -102,6 +103,7 @@ impl Ask for DeleteSession {
         ended.extend(children::end_runs(tx, row, reason, now)?);
         children::settle(tx, row, now)?;
         children::orphan(tx, row, now)?;
+        processes::forget(tx, row)?;
         let parent = children::parent_of(tx, row)?;
         let sql = "SELECT entries FROM sessions WHERE id = ?1";
         let entries: u64 = tx.prepare_cached(sql)?.query_row([row], |row| row.get(0))?;

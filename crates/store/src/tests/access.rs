@@ -26,7 +26,7 @@ use crate::{
 
 const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;
-const OPERATOR: DeviceRole = DeviceRole::Operator;
+pub(super) const OPERATOR: DeviceRole = DeviceRole::Operator;
 
 fn doorkeeper() -> Caller {
     Caller::system(Component::Doorkeeper, Cause::Startup, Epoch(1))
@@ -40,11 +40,11 @@ fn id(device: u8) -> DeviceId {
     key(device).public().device_id().unwrap()
 }
 
-fn holder(device: u8) -> GrantHolder {
+pub(super) fn holder(device: u8) -> GrantHolder {
     GrantHolder::Device(id(device))
 }
 
-fn named(device: u8) -> DeviceRef {
+pub(super) fn named(device: u8) -> DeviceRef {
     DeviceRef::parse(id(device).as_str()).unwrap()
 }
 
@@ -125,7 +125,7 @@ fn redeem(name: &str, device: u8, store: &Store, now: Timestamp) -> RedeemInvita
 
 /// The device as the identity layer makes it a caller now, wishing so much.
 #[expect(clippy::disallowed_methods, reason = "tests speak for the identity layer")]
-fn caller(store: &Store, device: u8, wish: ScopeSet) -> Caller {
+pub(super) fn caller(store: &Store, device: u8, wish: ScopeSet) -> Caller {
     let grant = store.grant(&holder(device), wish).unwrap().unwrap();
     Caller::device(id(device), OPERATOR, grant, Cause::Request)
 }
@@ -143,7 +143,7 @@ impl Bed {
     }
 
     /// Pairs a device, or gives it more, through a request that the owner grants.
-    async fn pair(&self, store: &Store, device: u8, scopes: ScopeSet) -> Device {
+    pub(super) async fn pair(&self, store: &Store, device: u8, scopes: ScopeSet) -> Device {
         let at = self.now();
         let filed = self.file(store, &format!("pr_{}", at.as_millis()), device, scopes).await;
         let pending = filed.view.pending;

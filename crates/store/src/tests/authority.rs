@@ -39,7 +39,7 @@ async fn walk(seed: u64, steps: u64, tally: &mut Tally) {
     }
 }
 
-fn variable(name: &str) -> Option<u64> {
+pub(super) fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap())
 }
 

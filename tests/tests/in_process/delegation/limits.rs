@@ -189,6 +189,9 @@ async fn interrupted_sub_agents_are_told_after_a_restart() {
         told.insert(child.told_in_run_id);
     }
     assert!(told.len() <= 3, "one turn for each at most: {told:?}");
+    for id in told {
+        assert_eq!(run(&owner, &id).await.status(), v1::RunStatus::Ok);
+    }
     let entries = history(&owner, "main").await;
     for id in ["s1", "s2", "s3"] {
         let mark = format!("run {id}, ");

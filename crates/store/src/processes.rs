@@ -1,0 +1,149 @@
+//! Commands in the background: which are there, and what their conversations are told of their ends.
+
+use openclaw_scopes::{RunId, SessionKey, Timestamp};
+use openclaw_sessions::RunStatus;
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use crate::act::ActError;
+use crate::error::{Fault, damaged};
+use crate::handle::Store;
+use crate::runs::FenceError;
+use crate::sessions;
+
+/// Bytes of a command that are kept to tell it by.
+const MAX_COMMAND: usize = 200;
+
+/// A command that goes to the background.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct NewProcess {
+    /// Its id, not used before.
+    pub id: String,
+    /// What it runs.
+    pub command: String,
+}
+
+/// What a conversation is told of a command's end.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ProcessEnd {
+    /// Whether it did what it was to do.
+    pub status: RunStatus,
+    /// How it ended, and what it said last.
+    pub text: String,
+    /// The conversation that is told. The command's own, if there is no such one.
+    pub to: SessionKey,
+}
+
+impl Store {
+    /// Notes a command that a run leaves in the background, on behalf of the grant that the run rests on.
+    ///
+    /// # Errors
+    /// When the run holds its session no longer, or the storage fails; then nothing is noted.
+    pub async fn process_began(
+        &self,
+        run: RunId,
+        process: NewProcess,
+        now: Timestamp,
+    ) -> Result<(), ActError<FenceError>> {
+        self.step(move |connection| {
+            let sql = "INSERT INTO processes
+                       SELECT ?2, s.id, r.run_id, r.on_behalf_of, r.grant_epoch, r.grant_scopes, ?3, ?4
+                       FROM runs r JOIN sessions s ON s.id = r.session AND s.active_run = r.id
+                       WHERE r.run_id = ?1 AND r.status = 'running'";
+            let command = crate::children::cut(&process.command, MAX_COMMAND);
+            let values = params![run.as_str(), process.id, command, now.as_millis()];
+            match connection.prepare_cached(sql)?.execute(values)? {
+                0 => Err(Fault::Domain(FenceError)),
+                _ => Ok(()),
+            }
+        })
+        .await
+    }
+
+    /// Notes a command's end, and tells its conversation if there is something to be told. Returns the
+    /// conversation that is told; `None` when nobody is.
+    ///
+    /// # Errors
+    /// When the storage fails; then nothing is noted.
+    pub async fn process_ended(
+        &self,
+        id: String,
+        end: Option<ProcessEnd>,
+        now: Timestamp,
+    ) -> Result<Option<SessionKey>, ActError<FenceError>> {
+        self.step(move |connection| {
+            let told = match &end {
+                Some(end) => tell(connection, &id, end, now)?,
+                None => None,
+            };
+            connection.prepare_cached("DELETE FROM processes WHERE id = ?1")?.execute([&id])?;
+            Ok(told)
+        })
+        .await
+    }
+
+    /// Withdraws what a conversation was to be told of a command, because it has looked for itself.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn process_seen(
+        &self,
+        id: String,
+        now: Timestamp,
+    ) -> Result<(), ActError<FenceError>> {
+        self.step(move |connection| {
+            let sql =
+                "UPDATE inbox SET state = 'discarded', reason = 'it was polled', settled_at = ?2
+                       WHERE source = ?1 AND state = 'waiting'";
+            connection.prepare_cached(sql)?.execute(params![id, now.as_millis()])?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn tell(
+    connection: &Connection,
+    id: &str,
+    end: &ProcessEnd,
+    now: Timestamp,
+) -> rusqlite::Result<Option<SessionKey>> {
+    let sql = "SELECT p.session, s.key FROM processes p JOIN sessions s ON s.id = p.session
+               WHERE p.id = ?1 AND s.deleted_at IS NULL";
+    let own: Option<(i64, String)> = connection
+        .prepare_cached(sql)?
+        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((own, key)) = own else { return Ok(None) };
+    let (session, told) = match sessions::row_of(connection, &end.to)? {
+        Some(session) => (session, end.to.clone()),
+        None => (own, key.parse().map_err(|error| damaged(1, error))?),
+    };
+    let sql =
+        "INSERT INTO inbox (session, source, child, label, status, text, at, run, on_behalf_of,
+                   grant_epoch, grant_scopes, state)
+               SELECT ?2, p.id, '', p.command, ?3, ?4, ?5, p.run, p.on_behalf_of, p.grant_epoch,
+                   p.grant_scopes, 'waiting'
+               FROM processes p WHERE p.id = ?1";
+    let values = params![id, session, end.status.name(), end.text, now.as_millis()];
+    connection.prepare_cached(sql)?.execute(values)?;
+    Ok(Some(told))
+}
+
+/// After a start: what ran in the background has ended with the gateway, and its conversations are told.
+pub(crate) fn lost(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
+    let sql =
+        "INSERT INTO inbox (session, source, child, label, status, text, at, run, on_behalf_of,
+                   grant_epoch, grant_scopes, state)
+               SELECT p.session, p.id, '', p.command, 'interrupted',
+                   'the gateway stopped while it ran, and it was ended', ?1, p.run, p.on_behalf_of,
+                   p.grant_epoch, p.grant_scopes, 'waiting'
+               FROM processes p JOIN sessions s ON s.id = p.session WHERE s.deleted_at IS NULL";
+    connection.prepare_cached(sql)?.execute([now.as_millis()])?;
+    connection.prepare_cached("DELETE FROM processes")?.execute([]).map(|_| ())
+}
+
+/// Forgets the commands of a conversation: they are ended, and nobody is told.
+pub(crate) fn forget(connection: &Connection, session: i64) -> rusqlite::Result<()> {
+    let sql = "DELETE FROM processes WHERE session = ?1";
+    connection.prepare_cached(sql)?.execute([session]).map(|_| ())
+}
