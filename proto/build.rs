@@ -8,6 +8,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files = [
         "access",
         "agents",
+        "approvals",
         "audit",
         "devices",
         "gateway",

@@ -4,6 +4,7 @@ use hyper_util::rt::TokioIo;
 use openclaw_client::health::health_client::HealthClient;
 use openclaw_proto::v1::access_client::AccessClient;
 use openclaw_proto::v1::agents_client::AgentsClient;
+use openclaw_proto::v1::approvals_client::ApprovalsClient;
 use openclaw_proto::v1::audit_client::AuditClient;
 use openclaw_proto::v1::devices_client::DevicesClient;
 use openclaw_proto::v1::gateway_client::GatewayClient;
@@ -75,6 +76,8 @@ services! {
     access -> AccessClient;
     /// Returns the client of the configured agents.
     agents -> AgentsClient;
+    /// Returns the client of approvals of tool calls.
+    approvals -> ApprovalsClient;
     /// Returns the client of the decision log.
     audit -> AuditClient;
     /// Returns the client of devices.

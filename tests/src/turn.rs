@@ -74,7 +74,7 @@ impl Asked {
                 self.text.push_str(&delta.text);
                 self.pieces += 1;
             }
-            Event::ToolStarted(_) => {}
+            Event::ApprovalNeeded(_) | Event::ToolStarted(_) => {}
             Event::ToolFinished(tool) => self.tools.push((tool.name, tool.outcome)),
             Event::Retry(retry) => {
                 self.text.clear();

@@ -1,5 +1,6 @@
 //! The real programs, started as processes: what only a process can show.
 
+mod approvals;
 mod background;
 mod crash;
 mod exits;

@@ -15,7 +15,7 @@ use openclaw_scopes::{AgentId, IdempotencyKey};
 
 use crate::length;
 
-pub(crate) use access::{AccessVerb, ConnectArgs, SecurityVerb, TokensVerb};
+pub(crate) use access::{AccessVerb, ApprovalsVerb, ConnectArgs, SecurityVerb, TokensVerb};
 pub(crate) use device::{ApproveArgs, DevicesVerb, RoleName, Scopes};
 pub(crate) use group::{
     AgentsVerb, AuditVerb, CleanupName, ConfigVerb, ContextVerb, GatewayVerb, ListRows, ModelsVerb,
@@ -90,6 +90,9 @@ Ctrl-C ends the answer that is being written; Ctrl-D or /quit leaves.")]
     /// What conversations delegated.
     #[command(subcommand)]
     Subagents(SubagentsVerb),
+    /// Commands of agents that somebody has to approve.
+    #[command(subcommand)]
+    Approvals(ApprovalsVerb),
     /// The decision log.
     #[command(subcommand)]
     Audit(AuditVerb),

@@ -28,13 +28,13 @@ macro_rules! named {
 }
 
 named! {
-    Agent AuditRecord CreateTokenResponse DeleteAgentResponse DeleteSessionResponse Device
+    Agent Approval AuditRecord CreateTokenResponse DeleteAgentResponse DeleteSessionResponse Device
     ExplainResponse
-    GetConfigResponse Invitation ListAgentsResponse ListAuditResponse ListDevicesResponse
+    GetConfigResponse Invitation ListAgentsResponse ListApprovalsResponse ListStandingResponse ListAuditResponse ListDevicesResponse
     ListInvitationsResponse ListModelsResponse ListRunsResponse ListSessionsResponse
     ListSubagentsResponse ListTokensResponse PairingRequest
     ProbeModelResponse ResetSessionResponse RevokeAllResponse Run RunEvent SecurityAuditResponse Session
-    SessionHistoryResponse ShowAccessResponse SpawnResponse StatusResponse Subagent Token VerifyAuditResponse
+    SessionHistoryResponse ShowAccessResponse SpawnResponse StandingApproval StatusResponse Subagent Token VerifyAuditResponse
 }
 
 /// Why a message cannot be shown as JSON: the program and its descriptors do not fit.

@@ -120,6 +120,13 @@ impl Shown {
             Some(Event::ToolFinished(tool)) => {
                 self.step(&format!("  {}: {}", tool.name, tool.outcome), output)?;
             }
+            Some(Event::ApprovalNeeded(needed)) => {
+                let command = format!("openclaw approvals approve {}", needed.id);
+                // Told in every case: it stands still until somebody does something.
+                self.close(output)?;
+                output
+                    .note(&format!("  `{}` waits for an approval: {command}", needed.operation))?;
+            }
             Some(Event::Retry(retry)) => {
                 let void = if self.any { "; what it said so far is void" } else { "" };
                 let step = format!("  {}, asking {} again{void}", retry.reason, retry.model);

@@ -2,6 +2,7 @@
 
 mod access;
 mod agents;
+mod approvals;
 mod ask;
 mod audit;
 mod config;
@@ -47,6 +48,7 @@ fn look(verb: &Verb) -> &'static str {
         Verb::Devices(_) => "devices list",
         Verb::Runs(_) => "runs list",
         Verb::Sessions(_) => "sessions list",
+        Verb::Approvals(_) => "approvals list",
         Verb::Subagents(_) => "subagents list",
         Verb::Tokens(_) => "tokens list",
         _ => "status",
@@ -77,6 +79,7 @@ fn of_group(verb: Verb, place: &Place, output: &mut Output) -> Result<Exit, Fail
         Verb::Runs(verb) => block_on(runs::run(verb, place, output)),
         Verb::Security(verb) => block_on(security::run(verb, place, output)),
         Verb::Sessions(verb) => block_on(sessions::run(verb, place, output)),
+        Verb::Approvals(verb) => block_on(approvals::run(verb, place, output)),
         Verb::Subagents(verb) => block_on(subagents::run(verb, place, output)),
         Verb::Tokens(verb) => block_on(tokens::run(verb, place, output)),
     }

@@ -8,7 +8,10 @@ mod web;
 mod workspace;
 
 pub use delegate::{Delegation, DelegationTool, SpawnOrder, YieldFlag};
-pub use exec::{Background, BackgroundEnd, ExecOptions, ExecTool, ProcessTool, Processes};
+pub use exec::{
+    Approvals, AskMode, Background, BackgroundEnd, Clearance, ExecOperation, ExecOptions,
+    ExecPorts, ExecTool, ProcessTool, Processes, shown,
+};
 pub use files::{EditFile, ListDir, ReadFile, WriteFile};
 pub use status::{RunStatus, SessionStatus, StatusSource};
 pub use web::{WebFetch, WebFetchOptions};

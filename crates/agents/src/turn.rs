@@ -96,6 +96,13 @@ pub trait TurnSink: Debug + Send + Sync {
 /// What a watcher is told.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum TurnEvent {
+    /// A tool waits until somebody approves what it is to do.
+    ApprovalNeeded {
+        /// The approval.
+        approval: String,
+        /// What is to be done, for people.
+        operation: String,
+    },
     /// An attempt failed and another is made; text since the last tool or start is void.
     ModelRetry {
         /// The failure's stable name.

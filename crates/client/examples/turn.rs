@@ -36,6 +36,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
             Some(Event::Retry(retry)) => writeln!(out, "\n({}: asking again)", retry.reason)?,
             Some(Event::Final(run)) if run.status() == RunStatus::Ok => writeln!(out)?,
             Some(Event::Final(run)) => return Err(run.error.into()),
+            Some(Event::ApprovalNeeded(needed)) => {
+                writeln!(out, "\n(`{}` waits for approval {})", needed.operation, needed.id)?;
+            }
             // Accepted, tool steps, and whatever a newer gateway adds.
             Some(Event::Accepted(_) | Event::ToolStarted(_) | Event::ToolFinished(_)) | None => {}
         }

@@ -13,6 +13,7 @@ use crate::remote::Remote;
 use crate::transport::{Local, Transport, Way};
 use crate::v1::access_client::AccessClient;
 use crate::v1::agents_client::AgentsClient;
+use crate::v1::approvals_client::ApprovalsClient;
 use crate::v1::audit_client::AuditClient;
 use crate::v1::devices_client::DevicesClient;
 use crate::v1::gateway_client::GatewayClient;
@@ -59,6 +60,8 @@ services! {
     audit -> AuditClient;
     /// Returns the client of devices, and of what they may do.
     devices -> DevicesClient;
+    /// Returns the client of approvals of tool calls.
+    approvals -> ApprovalsClient;
     /// Returns the client of the daemon itself.
     gateway -> GatewayClient;
     /// Returns the client of `grpc.health.v1`.

@@ -123,7 +123,7 @@ fn valid_text() -> impl Strategy<Value = String> {
         (86_400_u64..1_000_000_000).prop_map(|number| format!("audit.retention = '{number}s'\n")),
         some("listen.tcp = '[::]:0'\nlisten.advertise = ['a.example:1', '[::1]:2']\n"),
         some(
-            "tools.exec = { sandbox = 'off', envAllow = ['A', 'B', 'A'], notifyOnExit = false }\n",
+            "tools.exec = { sandbox = 'off', envAllow = ['A', 'B', 'A'], notifyOnExit = false, ask = 'always', unattended = 'wait', allow = [['a', 'b', 'b'], ['/c']] }\n",
         ),
         some("tools.webFetch.allowAddresses = ['[0::1]:80', '10.0.0.1:1']\n"),
         some("session = { groupScope = 'main', identityLinks = { 'Al B' = ['irc:\"', '2'] } }\n"),

@@ -48,5 +48,6 @@ pub use session::{
 };
 pub use show::to_toml_redacted;
 pub use tools::{
-    ExecSettings, Sandbox, TOOL_NAMES, ToolPattern, ToolPolicy, UnknownToolError, WebFetchSettings,
+    ExecAsk, ExecSettings, Sandbox, TOOL_NAMES, ToolPattern, ToolPolicy, Unattended,
+    UnknownToolError, WebFetchSettings,
 };

@@ -65,6 +65,10 @@ fn write_config(out: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
     writeln!(out, "sandbox = {}", quoted(exec.sandbox.name()))?;
     writeln!(out, "timeoutSeconds = {}", exec.timeout.as_secs())?;
     writeln!(out, "envAllow = {}", list(&exec.env_allow))?;
+    writeln!(out, "ask = {}", quoted(exec.ask.name()))?;
+    let allow: Vec<_> = exec.allow.iter().map(|command| list(command)).collect();
+    writeln!(out, "allow = [{}]", allow.join(", "))?;
+    writeln!(out, "unattended = {}", quoted(exec.unattended.name()))?;
     writeln!(out, "notifyOnExit = {}", exec.notify_on_exit)?;
 
     writeln!(out, "\n[tools.webFetch]")?;
@@ -210,6 +214,9 @@ mod tests {
             sandbox = "workspace"
             timeoutSeconds = 1800
             envAllow = []
+            ask = "unlisted"
+            allow = []
+            unattended = "deny"
             notifyOnExit = true
 
             [tools.webFetch]
@@ -293,6 +300,9 @@ mod tests {
             sandbox = "workspace"
             timeoutSeconds = 600
             envAllow = ["CARGO_HOME", "RUSTUP_HOME"]
+            ask = "unlisted"
+            allow = []
+            unattended = "deny"
             notifyOnExit = true
 
             [tools.webFetch]

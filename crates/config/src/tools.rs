@@ -114,6 +114,53 @@ impl Sandbox {
     }
 }
 
+/// When commands are approved one by one.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum ExecAsk {
+    /// Each one.
+    Always,
+    /// None.
+    Off,
+    /// Those without a sandbox, unless they are listed.
+    #[default]
+    Unlisted,
+}
+
+impl ExecAsk {
+    pub(crate) const ALL: [Self; 3] = [Self::Off, Self::Unlisted, Self::Always];
+
+    /// Returns the value of `tools.exec.ask`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Always => "always",
+            Self::Off => "off",
+            Self::Unlisted => "unlisted",
+        }
+    }
+}
+
+/// What becomes of a command that needs an approval when nobody is there to give it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Unattended {
+    /// It is refused, unless it is approved for good.
+    #[default]
+    Deny,
+    /// It waits as any other.
+    Wait,
+}
+
+impl Unattended {
+    pub(crate) const ALL: [Self; 2] = [Self::Deny, Self::Wait];
+
+    /// Returns the value of `tools.exec.unattended`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Deny => "deny",
+            Self::Wait => "wait",
+        }
+    }
+}
+
 /// The settings of the tool `exec`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ExecSettings {
@@ -123,6 +170,12 @@ pub struct ExecSettings {
     pub timeout: Duration,
     /// The environment variables that a command is given beside the basic ones.
     pub env_allow: Vec<String>,
+    /// When commands are approved one by one.
+    pub ask: ExecAsk,
+    /// Commands that need no approval, by their first arguments.
+    pub allow: Vec<Vec<String>>,
+    /// What becomes of a command that needs an approval when nobody is there to give it.
+    pub unattended: Unattended,
     /// Whether a conversation is told, and goes on, when a command that it left in the background has ended.
     pub notify_on_exit: bool,
 }

@@ -1,6 +1,7 @@
 //! The life of runs: accepted, queued, driven, ended; and who watches them.
 
 mod adapters;
+mod approvals;
 mod cache;
 mod delegate;
 mod drive;
@@ -90,6 +91,8 @@ pub(crate) struct Engine(Arc<Inner>);
 struct Inner {
     cache: HistoryCache,
     concurrency: NonZeroUsize,
+    /// Told whenever an approval was answered.
+    decided: Notify,
     drain: CancellationToken,
     /// Told whenever a run has ended.
     ends: Notify,
@@ -113,6 +116,7 @@ impl Engine {
         Self(Arc::new(Inner {
             cache: HistoryCache::default(),
             concurrency: limits.concurrency,
+            decided: Notify::new(),
             drain,
             ends: Notify::new(),
             helpers,

@@ -8,7 +8,8 @@ use openclaw_scopes::method::Row;
 use openclaw_scopes::{Denial, DeviceId, ScopeSet};
 use openclaw_sessions::EnqueueError;
 use openclaw_store::{
-    ActError, ChildError, DeviceError, RunError, SessionError, StoreError, TokenError,
+    ActError, ApprovalError, ChildError, DeviceError, RunError, SessionError, StoreError,
+    TokenError,
 };
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetail, ErrorInfo, Help, RetryInfo, StatusExt as _};
@@ -258,6 +259,23 @@ pub(crate) fn child(error: &ChildError) -> Reply {
         }
         ChildError::UnknownParent(_) => {
             Reply::new(Code::NotFound, "", said()).next("openclaw sessions list")
+        }
+    }
+}
+
+/// The public face of what can go wrong with approvals of tool calls.
+pub(crate) fn approval(error: &ApprovalError) -> Reply {
+    match error {
+        ApprovalError::Decided { .. } => {
+            Reply::new(Code::FailedPrecondition, "", error.to_string())
+                .next("openclaw approvals list --all")
+        }
+        ApprovalError::TooMany { .. } => {
+            Reply::new(Code::ResourceExhausted, "LIMIT_EXCEEDED", error.to_string())
+                .next("openclaw approvals list")
+        }
+        ApprovalError::Unknown(_) => {
+            Reply::new(Code::NotFound, "", error.to_string()).next("openclaw approvals list --all")
         }
     }
 }

@@ -7,18 +7,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use openclaw_agents::exec::{HelperPath, HelperRegistry, Limits, SandboxMode, TcpMode};
 use openclaw_agents::tool::{Tool, ToolSpec, Toolbox};
 use openclaw_agents::tools::{
-    Delegation, DelegationTool, EditFile, ExecOptions, ExecTool, ListDir, ProcessTool, Processes,
-    ReadFile, RunStatus, SessionStatus, StatusSource, WebFetch, WebFetchOptions, Workspace,
-    WriteFile, YieldFlag,
+    AskMode, Delegation, DelegationTool, EditFile, ExecOptions, ExecPorts, ExecTool, ListDir,
+    ProcessTool, ReadFile, RunStatus, SessionStatus, StatusSource, WebFetch, WebFetchOptions,
+    Workspace, WriteFile, YieldFlag,
 };
 use openclaw_agents::{
     ConnectError, Fingerprint, Health, Model, PromptInputs, Providers, RetryPolicy, SeededJitter,
     build_prompt, fingerprint, read_workspace,
 };
 use openclaw_config::{
-    Agent, Config, ModelName, ModelRoute, ProviderId, Sandbox, Secret, expand_home,
+    Agent, Config, ExecAsk, ModelName, ModelRoute, ProviderId, Sandbox, Secret, expand_home,
 };
-use openclaw_scopes::{AgentId, CapabilitySet, RunId, Timestamp};
+use openclaw_scopes::{AgentId, Capability, CapabilitySet, RunId, Timestamp};
 use openclaw_sessions::{KeyError, Routes, resolve_key};
 
 use crate::route;
@@ -180,7 +180,7 @@ impl Worker {
         let process = process.map(|exec| ProcessTool::new(exec.capability()));
         let mut tools = common_tools(&agent, config, &workspace);
         if let Some(exec) = &exec {
-            tools.push(Arc::new(exec.for_run(sample.run.clone(), None)));
+            tools.push(Arc::new(exec.for_run(sample.run.clone(), ExecPorts::default())));
         }
         if let Some(process) = &process {
             tools.push(Arc::new(process.clone()));
@@ -225,9 +225,9 @@ impl Worker {
     pub(crate) fn toolbox(&self, ports: &OwnPorts) -> Toolbox {
         let mut own: Vec<Arc<dyn Tool>> = Vec::new();
         if let Some(exec) = &self.exec {
-            own.push(Arc::new(exec.for_run(ports.run.clone(), ports.processes.clone())));
+            own.push(Arc::new(exec.for_run(ports.run.clone(), ports.exec.clone())));
         }
-        if let (Some(process), Some(port)) = (&self.process, &ports.processes) {
+        if let (Some(process), Some(port)) = (&self.process, &ports.exec.processes) {
             own.push(Arc::new(process.for_run(Arc::clone(port))));
         }
         if let Some(status) = &self.status {
@@ -293,6 +293,11 @@ impl Worker {
         .into()
     }
 
+    /// Returns under which capability its commands run; `None` when it has none.
+    pub(crate) fn exec_capability(&self) -> Option<Capability> {
+        self.exec.as_ref().map(|exec| exec.capability())
+    }
+
     /// Returns what a run of this agent is capable of: what its tools need, and nothing else.
     pub(crate) const fn capabilities(&self) -> CapabilitySet {
         self.capabilities
@@ -327,8 +332,8 @@ pub(crate) struct OwnPorts {
     pub(crate) status: Arc<dyn StatusSource>,
     pub(crate) delegation: Arc<dyn Delegation>,
     pub(crate) yields: YieldFlag,
-    /// Who takes over commands that go to the background; `None` for a run that waits for them.
-    pub(crate) processes: Option<Arc<dyn Processes>>,
+    /// Who is asked about commands, and takes over those that go to the background.
+    pub(crate) exec: ExecPorts,
 }
 
 /// Tools that no sub-agent has, and those that one has not that may delegate nothing
@@ -355,6 +360,12 @@ fn exec_options(config: &Config, around: &Surroundings, workspace: &Arc<Workspac
     let settings = config.exec();
     ExecOptions {
         env_allow: settings.env_allow.clone(),
+        allow: settings.allow.clone(),
+        ask: match settings.ask {
+            ExecAsk::Always => AskMode::Always,
+            ExecAsk::Off => AskMode::Off,
+            ExecAsk::Unlisted => AskMode::Unlisted,
+        },
         environment: around.environment.all(),
         helper: around.helper.clone(),
         limits: Limits::default(),

@@ -2,6 +2,7 @@
 
 mod access;
 mod agents;
+mod approvals;
 mod audit;
 mod devices;
 mod models;
@@ -16,6 +17,7 @@ pub(crate) use devices::pairing_request;
 
 use openclaw_proto::v1::access_server::AccessServer;
 use openclaw_proto::v1::agents_server::AgentsServer;
+use openclaw_proto::v1::approvals_server::ApprovalsServer;
 use openclaw_proto::v1::audit_server::AuditServer;
 use openclaw_proto::v1::devices_server::DevicesServer;
 use openclaw_proto::v1::gateway_server::GatewayServer;
@@ -35,6 +37,7 @@ pub(crate) fn routes(core: &Core, max_message: usize) -> Routes {
     routes
         .add_service(AccessServer::new(core.clone()).max_decoding_message_size(max_message))
         .add_service(AgentsServer::new(core.clone()).max_decoding_message_size(max_message))
+        .add_service(ApprovalsServer::new(core.clone()).max_decoding_message_size(max_message))
         .add_service(AuditServer::new(core.clone()).max_decoding_message_size(max_message))
         .add_service(DevicesServer::new(core.clone()).max_decoding_message_size(max_message))
         .add_service(GatewayServer::new(core.clone()).max_decoding_message_size(max_message))

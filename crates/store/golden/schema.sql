@@ -281,6 +281,18 @@ CREATE INDEX sessions_recent ON sessions (updated_at, id);
 
 CREATE TABLE sqlite_sequence(name,seq);
 
+CREATE TABLE standing_approvals (
+    id           TEXT    NOT NULL PRIMARY KEY,
+    agent        TEXT    NOT NULL,
+    on_behalf_of TEXT    NOT NULL,
+    digest       BLOB    NOT NULL CHECK (length(digest) = 32),
+    operation    TEXT    NOT NULL,
+    created_by   TEXT    NOT NULL,
+    created_at   INTEGER NOT NULL,
+    uses         INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (agent, on_behalf_of, digest)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE tokens (
     id           TEXT    NOT NULL PRIMARY KEY,
     holder       TEXT    NOT NULL UNIQUE REFERENCES grants (holder) CHECK (holder = 'token:' || id),
@@ -297,4 +309,26 @@ CREATE TABLE tokens (
 CREATE INDEX tokens_by_issuer ON tokens (issuer);
 
 CREATE UNIQUE INDEX tokens_by_name ON tokens (name) WHERE revoked_at IS NULL;
+
+CREATE TABLE tool_approvals (
+    id           TEXT    NOT NULL PRIMARY KEY,
+    session      INTEGER NOT NULL REFERENCES sessions (id),
+    run          TEXT    NOT NULL,
+    on_behalf_of TEXT    NOT NULL,
+    -- SHA-256 over all that the operation is, and the same for people, as JSON.
+    digest       BLOB    NOT NULL CHECK (length(digest) = 32),
+    operation    TEXT    NOT NULL,
+    state        TEXT    NOT NULL CHECK (state IN ('approved', 'denied', 'expired', 'pending', 'used')),
+    requested_at INTEGER NOT NULL,
+    expires_at   INTEGER NOT NULL,
+    decided_by   TEXT    NOT NULL DEFAULT '',
+    decided_at   INTEGER,
+    reason       TEXT    NOT NULL DEFAULT '',
+    used_by      TEXT    NOT NULL DEFAULT '',
+    CHECK ((state = 'used') = (used_by <> ''))
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX tool_approvals_by_session ON tool_approvals (session, digest);
+
+CREATE INDEX tool_approvals_open ON tool_approvals (expires_at) WHERE state IN ('approved', 'pending');
 

@@ -7,6 +7,7 @@
 
 mod access;
 mod act;
+mod approvals;
 mod audit;
 mod checkpoint;
 mod children;
@@ -35,6 +36,11 @@ mod writer;
 
 pub use access::{AccessFacts, Held, ReadFacts, ShowAccess, Whose};
 pub use act::{ActError, Applied, Ask, Failure, Failures, OnEnded, Query, Transaction};
+pub use approvals::{
+    Answer, AnswerCall, Approval, ApprovalError, ApprovalState, Approve, Deny, ListApprovals,
+    ListStanding, Operation, RequestApproval, Requested, RevokeStanding, Standing, Term,
+    UseApproval, Used,
+};
 pub use audit::{
     AuditFilter, AuditHead, AuditPage, AuditRecord, Decision, Digest, Entry, Finding, FindingKind,
     ParseHeadError, SealAudit, Verification,

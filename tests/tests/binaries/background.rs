@@ -37,7 +37,7 @@ fn home() -> Home {
         .reply(&calls("kill", &[&held, &list, &kill]))
         .reply(&calls("fail", &[&exec("exit 3", "background = true")]))
         .reply(&calls("silent", &[&exec("true", "background = true"), &list]))
-        .reply(&calls("many", &vec![held.as_str(); 11]))
+        .reply(&calls("many", &[held.as_str(); 11]))
         .reply(&calls("child", &[&held]))
         .reply(&calls(
             "delegate",
@@ -46,7 +46,7 @@ fn home() -> Home {
         .tell_results();
     let mut home = Home::with(&script);
     // So that it works where the kernel has no sandbox, too.
-    home.configure("[tools.exec]\nsandbox = \"off\"\n");
+    home.configure("[tools.exec]\nsandbox = \"off\"\nask = \"off\"\n");
     home
 }
 

@@ -60,7 +60,7 @@ async fn what_was_acknowledged_survives_every_kill() {
     let mut dice = Dice::new(seed);
     let mut home = Home::with(&script());
     // So that commands run where the kernel has no sandbox, too.
-    home.configure("[tools.exec]\nsandbox = \"off\"\n");
+    home.configure("[tools.exec]\nsandbox = \"off\"\nask = \"off\"\n");
     let mut promises = Promises::default();
     for round in 0..ROUNDS {
         if dice.below(4) == 0 {

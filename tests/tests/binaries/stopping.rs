@@ -16,7 +16,7 @@ fn home() -> Home {
     let script = script.slowly("long", 600).answer("hi", "hello");
     home.play(&script.command("held", &held).tell_results());
     // So that it works where the kernel has no sandbox, too.
-    home.configure("[tools.exec]\nsandbox = \"off\"\n");
+    home.configure("[tools.exec]\nsandbox = \"off\"\nask = \"off\"\n");
     home
 }
 

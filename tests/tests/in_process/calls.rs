@@ -53,6 +53,24 @@ pub(super) async fn call(
             };
             client.access().explain(request).await.map(drop)
         }
+        ("approvals.list", "") => {
+            client.approvals().list(v1::ListApprovalsRequest { all: true }).await.map(drop)
+        }
+        ("approvals.approve", "") => {
+            let request = v1::ApproveCallRequest { id: "ap-none".into(), always: false };
+            client.approvals().approve(request).await.map(drop)
+        }
+        ("approvals.deny", "") => {
+            let request = v1::DenyCallRequest { id: "ap-none".into(), reason: String::new() };
+            client.approvals().deny(request).await.map(drop)
+        }
+        ("approvals.standing", "") => {
+            client.approvals().list_standing(v1::ListStandingRequest {}).await.map(drop)
+        }
+        ("approvals.revoke", "") => {
+            let request = v1::RevokeStandingRequest { id: "sa-none".into() };
+            client.approvals().revoke_standing(request).await.map(drop)
+        }
         ("agents.list", "") => client.agents().list(v1::ListAgentsRequest {}).await.map(drop),
         ("agents.get", "") => {
             let request = v1::GetAgentRequest { id: "main".into(), include_prompt: true };

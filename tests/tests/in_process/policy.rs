@@ -21,6 +21,11 @@ pub(super) fn is_idle(row: &Row) -> bool {
     matches!(row.name, "subagents.discard" | "subagents.retry")
 }
 
+/// Tells whether it is made on something that is not there: commands to be approved are asked for by runs.
+pub(super) fn is_absent(row: &Row) -> bool {
+    matches!(row.name, "approvals.approve" | "approvals.deny" | "approvals.revoke")
+}
+
 /// Tells whether only a device can meet a line: others are no device, or ask about another one.
 pub(super) fn is_of_devices(row: &Row, case: &Case) -> bool {
     const OWN: [&str; 3] =

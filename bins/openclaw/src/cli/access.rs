@@ -30,6 +30,44 @@ pub(crate) enum AccessVerb {
     },
 }
 
+/// About commands of agents that somebody has to approve.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ApprovalsVerb {
+    /// List what waits for an answer.
+    #[command(visible_alias = "ls")]
+    List {
+        /// Those that were answered or have lapsed, too.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Let exactly this be done: the program, its arguments, where, and with which environment.
+    Approve {
+        /// The approval.
+        id: String,
+        /// For good: the agent is not asked for the same again, on behalf of the same holder.
+        #[arg(long)]
+        always: bool,
+    },
+    /// Turn it down.
+    Deny {
+        /// The approval.
+        id: String,
+        /// Why, for the agent.
+        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+        reason: String,
+    },
+    /// List what is approved for good.
+    Standing,
+    /// Withdraw an approval for good.
+    #[command(visible_aliases = ["rm", "remove", "delete"])]
+    Revoke {
+        /// The approval for good.
+        id: String,
+        #[command(flatten)]
+        removal: Removal,
+    },
+}
+
 /// About API tokens.
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokensVerb {

@@ -48,9 +48,11 @@ fn become_command(order: &CommandOrder) -> InnerFailure {
         Ok(output) => output,
         Err(error) => return setup(error),
     };
-    let error = Command::new("/bin/sh")
-        .arg("-c")
-        .arg(&order.command)
+    let (name, arguments) =
+        order.argv.split_first().map_or(("", [].as_slice()), |(name, rest)| (name.as_str(), rest));
+    let error = Command::new(&order.binary)
+        .arg0(name)
+        .args(arguments)
         .current_dir(&order.cwd)
         .env_clear()
         .envs(&order.environment)

@@ -259,7 +259,8 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let connect = |tcp: TcpMode| {
             let order = CommandOrder {
-                command: String::new(),
+                binary: PathBuf::new(),
+                argv: Vec::new(),
                 cwd: dir.path().to_owned(),
                 environment: BTreeMap::new(),
                 limits: Limits::default(),

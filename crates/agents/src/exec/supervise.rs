@@ -34,7 +34,8 @@ const MAX_REPORT: u64 = 4 * 1024 * 1024;
 /// One command to run.
 #[derive(Clone, Debug)]
 pub(crate) struct Job {
-    pub(crate) command: String,
+    pub(crate) binary: PathBuf,
+    pub(crate) argv: Vec<String>,
     pub(crate) cwd: PathBuf,
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) limits: Limits,
@@ -147,7 +148,8 @@ pub(crate) fn start(
 fn order(helper: &HelperPath, job: Job) -> Result<Vec<u8>, JobError> {
     let order = Order::Outer(Box::new(OuterOrder {
         command: CommandOrder {
-            command: job.command,
+            binary: job.binary,
+            argv: job.argv,
             cwd: job.cwd,
             environment: job.environment,
             limits: job.limits,

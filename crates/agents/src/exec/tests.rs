@@ -65,6 +65,8 @@ fn place(sandbox: SandboxMode) -> Place {
         ("CARGO_HOME", "/cargo"),
     ];
     let options = ExecOptions {
+        allow: Vec::new(),
+        ask: crate::tools::AskMode::Off,
         env_allow: vec!["CARGO_HOME".to_owned()],
         environment: Arc::new(
             environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
@@ -311,7 +313,10 @@ async fn the_end_of_the_gateway_kills() {
         .unwrap();
     let order = Order::Outer(Box::new(OuterOrder {
         command: CommandOrder {
-            command: "setsid sleep 1000 & echo $! > pid; wait".to_owned(),
+            binary: "/bin/sh".into(),
+            argv: ["sh", "-c", "setsid sleep 1000 & echo $! > pid; wait"]
+                .map(str::to_owned)
+                .to_vec(),
             cwd: place.root().to_owned(),
             environment: BTreeMap::new(),
             limits: Limits::default(),

@@ -51,7 +51,10 @@ pub(super) struct OuterOrder {
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct CommandOrder {
-    pub(super) command: String,
+    /// The program, by its whole path.
+    pub(super) binary: PathBuf,
+    /// Its arguments, the name that it is called by first.
+    pub(super) argv: Vec<String>,
     pub(super) cwd: PathBuf,
     pub(super) environment: BTreeMap<String, String>,
     pub(super) limits: Limits,

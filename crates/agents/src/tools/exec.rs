@@ -1,11 +1,17 @@
 //! The tool that runs a shell command in the workspace.
 
+mod approval;
 mod background;
+mod operation;
 
+pub use approval::{Approvals, AskMode, Clearance};
 pub use background::{Background, BackgroundEnd, ProcessTool, Processes};
+pub use operation::{ExecOperation, shown};
+
+use operation::Program;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +31,9 @@ use crate::tool::{Arguments, Tool, ToolError, ToolSpec};
 /// What is kept of the output's head, and as much of its tail: some 16 000 tokens together.
 const OUTPUT_BYTES: usize = 32 * 1024;
 
+/// The most arguments of a command that is given as such.
+const MAX_ARGUMENTS: usize = 1_000;
+
 /// The longest command: what the kernel takes as one argument.
 const MAX_COMMAND: u64 = 128 * 1024;
 
@@ -43,6 +52,10 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 /// How commands run.
 #[derive(Clone, Debug)]
 pub struct ExecOptions {
+    /// Commands that need no approval, by their first arguments.
+    pub allow: Vec<Vec<String>>,
+    /// When commands are approved one by one.
+    pub ask: AskMode,
     /// Further variables that a command sees, by name.
     pub env_allow: Vec<String>,
     /// The gateway's own environment, of which a command sees the allowed part.
@@ -67,12 +80,20 @@ pub struct ExecOptions {
     pub workspace: Arc<Workspace>,
 }
 
+/// What commands need from the world.
+#[derive(Clone, Debug, Default)]
+pub struct ExecPorts {
+    /// Who is asked for approvals; without one whatever needs an approval is refused.
+    pub approvals: Option<Arc<dyn Approvals>>,
+    /// Who takes over what goes to the background; without one everything is waited for.
+    pub processes: Option<Arc<dyn Processes>>,
+}
+
 /// The tool that runs a shell command.
 #[derive(Debug)]
 pub struct ExecTool {
     options: Arc<ExecOptions>,
-    /// Who takes over what goes to the background; without one everything is waited for.
-    port: Option<Arc<dyn Processes>>,
+    ports: ExecPorts,
     run: RunId,
     spec: Arc<ToolSpec>,
 }
@@ -93,9 +114,14 @@ impl ExecTool {
                  killed when it ends. What takes longer than yieldMs goes on in the background, if that is \
                  possible here: you are told when it has ended, and `process` looks after it."
             ),
-            &["command"],
+            &[],
             &json!({
                 "command": { "type": "string", "description": "the shell command" },
+                "argv": {
+                    "type": "array",
+                    "items": { "type": "string" },
+                    "description": "instead of `command`: a program and its arguments, without a shell",
+                },
                 "cwd": { "type": "string", "description": "directory relative to the workspace" },
                 "timeoutSeconds": {
                     "type": "integer",
@@ -115,18 +141,19 @@ impl ExecTool {
                 },
             }),
         );
-        Self { options: Arc::new(options), port: None, run, spec: Arc::new(spec) }
+        Self { options: Arc::new(options), ports: ExecPorts::default(), run, spec: Arc::new(spec) }
     }
 
     /// Offers the same to another run.
     #[must_use]
-    pub fn for_run(&self, run: RunId, port: Option<Arc<dyn Processes>>) -> Self {
-        Self { options: Arc::clone(&self.options), port, run, spec: Arc::clone(&self.spec) }
+    pub fn for_run(&self, run: RunId, ports: ExecPorts) -> Self {
+        Self { options: Arc::clone(&self.options), ports, run, spec: Arc::clone(&self.spec) }
     }
 
     async fn run(&self, arguments: Value, cancel: &CancellationToken) -> Result<String, ToolError> {
         let mut arguments = Arguments::new(arguments)?;
-        let command = arguments.text("command")?;
+        let command = arguments.optional_text("command")?;
+        let argv = arguments.optional_texts("argv")?;
         let cwd = arguments.optional_text("cwd")?;
         let seconds = arguments.optional_count("timeoutSeconds")?;
         let is_background = arguments.optional_flag("background")?;
@@ -136,7 +163,7 @@ impl ExecTool {
             let problem = format!("is more than the limit of {MAX_YIELD}");
             return Err(ToolError::argument("yieldMs", problem));
         }
-        let wait = match (is_background, &self.port) {
+        let wait = match (is_background, &self.ports.processes) {
             (true, None) => {
                 let reason =
                     "a sub-agent waits for its commands: leave `background` out".to_owned();
@@ -148,28 +175,23 @@ impl ExecTool {
             }
             (false, _) => Duration::from_millis(yield_ms),
         };
-        if command.trim().is_empty() || command.contains('\0') {
-            return Err(ToolError::argument("command", "is not a command"));
-        }
-        if u64::try_from(command.len()).unwrap_or(u64::MAX) >= MAX_COMMAND {
-            return Err(ToolError::TooLarge {
-                advice: "write a script with `write_file` and run that",
-                max: MAX_COMMAND,
-                subject: "argument `command`".to_owned(),
-            });
-        }
         let max = self.options.max_time;
         let time_limit = seconds.map_or(self.options.time, Duration::from_secs);
         if time_limit > max {
             let problem = format!("is more than the limit of {} seconds", max.as_secs());
             return Err(ToolError::argument("timeoutSeconds", problem));
         }
+        let program = Wanted::of(command, argv)?;
+        let shown = program.shown();
         let workspace = Arc::clone(&self.options.workspace);
         let cwd = blocking(move || workspace.directory(cwd.as_deref().unwrap_or("."))).await?;
+        let environment = visible(&self.options.environment, &self.options.env_allow);
+        let program = self.cleared(program, &cwd, &environment, cancel).await?;
         let job = Job {
-            command: command.clone(),
+            binary: program.binary,
+            argv: program.argv,
             cwd,
-            environment: visible(&self.options.environment, &self.options.env_allow),
+            environment,
             limits: self.options.limits,
             output_bytes: OUTPUT_BYTES,
             protected: self.options.workspace.protected().to_vec(),
@@ -181,7 +203,7 @@ impl ExecTool {
         };
         let ExecOptions { helper, registry, .. } = &*self.options;
         let mut process = exec::start(helper, registry, self.run.clone(), job)?;
-        let yields = self.port.as_ref().filter(|port| port.room().is_ok());
+        let yields = self.ports.processes.as_ref().filter(|port| port.room().is_ok());
         tokio::select! {
             biased;
             () = cancel.cancelled() => {
@@ -195,12 +217,113 @@ impl ExecTool {
         }
         let Some(port) = yields else { return Err(ToolError::Canceled) };
         let (so_far, ..) = process.said().after(0);
-        let adopted = port.adopt(Background::new(command, process)).await;
+        let adopted = port.adopt(Background::new(shown, process)).await;
         let id = adopted.map_err(|reason| ToolError::Refused { reason })?;
         Ok(format!(
             "It goes on in the background as `{id}`. You are told when it has ended; `process` shows what it \
              says and ends it.\n\n{so_far}"
         ))
+    }
+}
+
+/// What a model wants run.
+enum Wanted {
+    Argv(Vec<String>),
+    Shell(String),
+}
+
+impl Wanted {
+    fn of(command: Option<String>, argv: Option<Vec<String>>) -> Result<Self, ToolError> {
+        let wanted = match (command, argv) {
+            (Some(command), None) => Self::Shell(command),
+            (None, Some(argv)) => Self::Argv(argv),
+            (Some(_), Some(_)) => {
+                return Err(ToolError::argument(
+                    "argv",
+                    "stands beside `command`; give one of them",
+                ));
+            }
+            (None, None) => return Err(ToolError::argument("command", "is missing")),
+        };
+        let (field, words) = match &wanted {
+            Self::Argv(argv) => ("argv", argv.as_slice()),
+            Self::Shell(command) => ("command", std::slice::from_ref(command)),
+        };
+        let is_empty = words.first().is_none_or(|word| word.trim().is_empty());
+        let is_odd = words.len() > MAX_ARGUMENTS || words.iter().any(|word| word.contains('\0'));
+        if is_empty || is_odd {
+            return Err(ToolError::argument(field, "is not a command"));
+        }
+        let bytes: usize = words.iter().map(String::len).sum();
+        if u64::try_from(bytes).unwrap_or(u64::MAX) >= MAX_COMMAND {
+            return Err(ToolError::TooLarge {
+                advice: "write a script with `write_file` and run that",
+                max: MAX_COMMAND,
+                subject: format!("argument `{field}`"),
+            });
+        }
+        Ok(wanted)
+    }
+
+    fn shown(&self) -> String {
+        match self {
+            Self::Argv(argv) => argv.join(" "),
+            Self::Shell(command) => command.clone(),
+        }
+    }
+}
+
+impl ExecTool {
+    /// Finds the program, and has it approved if it is to be. What comes back is what was approved: it is
+    /// looked at again after the answer, and one that differs by then is not run.
+    //= docs/threat-model.md#T37
+    async fn cleared(
+        &self,
+        wanted: Wanted,
+        cwd: &Path,
+        environment: &BTreeMap<String, String>,
+        cancel: &CancellationToken,
+    ) -> Result<Program, ToolError> {
+        let options = &self.options;
+        let find = |wanted: &Wanted| match wanted {
+            Wanted::Argv(argv) => Program::find(argv.clone(), cwd, environment),
+            Wanted::Shell(command) => Ok(Program::shell(command.clone())),
+        };
+        let program = find(&wanted)?;
+        let is_listed = |program: &Program| program.is_listed(&options.allow, cwd, environment);
+        if !options.ask.asks(&program, options.sandbox, is_listed) {
+            return Ok(program);
+        }
+        let refused = |reason: String| ToolError::Refused { reason };
+        let Some(approvals) = &self.ports.approvals else {
+            return Err(refused(
+                "the command needs an approval, and nobody can be asked here".into(),
+            ));
+        };
+        let look = |program: Program| {
+            let (cwd, environment) = (cwd.to_owned(), environment.clone());
+            let sandbox = options.sandbox;
+            blocking(move || ExecOperation::of(&program, &cwd, &environment, sandbox))
+        };
+        let operation = look(program).await?;
+        let clearance = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Err(ToolError::Canceled),
+            clearance = approvals.ask(&operation) => clearance,
+        };
+        let again = find(&wanted)?;
+        let now = look(again.clone()).await?;
+        if let Some(what) = operation.difference(&now) {
+            return Err(refused(format!("{what} has changed since it was asked for; ask again")));
+        }
+        match clearance {
+            Clearance::Refused(reason) => return Err(refused(reason)),
+            Clearance::Standing => {}
+            Clearance::Once(approval) => {
+                approvals.redeem(&approval, &now).await.map_err(refused)?;
+            }
+        }
+        Ok(again)
     }
 }
 

@@ -5,11 +5,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use toml::de::DeValue;
+
 use crate::read::{Faults, Field, Section};
 use crate::secret::is_variable_name;
 use crate::{
-    AuditSettings, ExecSettings, GatewaySettings, Problem, Sandbox, WebFetchSettings,
-    parse_duration,
+    AuditSettings, ExecAsk, ExecSettings, GatewaySettings, Problem, Sandbox, Unattended,
+    WebFetchSettings, parse_duration,
 };
 
 /// The least that `audit.retention` may be: less would erase what just happened.
@@ -60,9 +62,44 @@ pub(super) fn exec(
         .field("envAllow")
         .and_then(|field| field.list(faults, |field, faults| variable(field, secrets, faults)))
         .unwrap_or_default();
+    let ask = section
+        .field("ask")
+        .and_then(|field| field.choice(&ExecAsk::ALL, ExecAsk::name, faults))
+        .unwrap_or_default();
+    let unattended = section
+        .field("unattended")
+        .and_then(|field| field.choice(&Unattended::ALL, Unattended::name, faults))
+        .unwrap_or_default();
+    let allow =
+        section.field("allow").and_then(|field| field.list(faults, command)).unwrap_or_default();
     let notify_on_exit =
         section.field("notifyOnExit").and_then(|field| field.flag(faults)).unwrap_or(true);
-    ExecSettings { sandbox, timeout: Duration::from_secs(seconds), env_allow, notify_on_exit }
+    ExecSettings {
+        sandbox,
+        timeout: Duration::from_secs(seconds),
+        env_allow,
+        ask,
+        allow,
+        unattended,
+        notify_on_exit,
+    }
+}
+
+/// Reads the first arguments of a command, the program first.
+fn command(field: &Field<'_>, faults: &mut Faults<'_>) -> Option<Vec<String>> {
+    if !matches!(field.value, DeValue::Array(_)) {
+        return field.wrong("a list", faults);
+    }
+    let words: Vec<_> = field.elements().map(|word| word.text(faults).map(str::to_owned)).collect();
+    let words: Vec<String> = words.into_iter().collect::<Option<_>>()?;
+    let is_well = words.first().is_some_and(|program| !program.is_empty())
+        && words.iter().all(|word| word.len() <= 4_096 && !word.contains('\0'));
+    if !is_well {
+        let (key, expected) = (field.path.clone(), "a list of a program and its first arguments");
+        faults.report(field.at, Problem::Text { key, expected });
+        return None;
+    }
+    Some(words)
 }
 
 /// Reads the name of a variable that commands are given.

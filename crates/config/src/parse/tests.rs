@@ -46,7 +46,6 @@ ask = 'unlisted'
             line 14, column 11: unknown key `primry` in `agents.defaults.model`; did you mean `primary`?
             line 14, column 31: unknown key `fall\nbacks` in `agents.defaults.model`; did you mean `fallbacks`?
             line 15, column 1: unknown key `workspace` in `agents.defaults`; did you mean `agents.entries.<id>.workspace`?
-            line 18, column 1: unknown key `ask` in `tools.exec`; known here: `sandbox`, `timeoutSeconds`, `envAllow`, `notifyOnExit`
         "#]],
     );
 }

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use openclaw_agents::tools::{Delegation, Processes, RunStatus as ToolStatus, YieldFlag};
+use openclaw_agents::tools::{
+    Approvals, Delegation, ExecPorts, Processes, RunStatus as ToolStatus, YieldFlag,
+};
 use openclaw_agents::{Model, Ports, Turn, TurnLimits, TurnOutcome, run_turn};
 use openclaw_config::ModelName;
 use openclaw_scopes::Caller;
@@ -16,7 +18,10 @@ use openclaw_store::{
     ActError, Ending, Interrupted, RunError, RunView, Started, StoreError, Ticket,
 };
 
+use tokio::time::Instant;
+
 use super::adapters::{FencedJournal, LiveStatus, RunGate};
+use super::approvals::RunApprovals;
 use super::cache::Place;
 use super::live::{Live, Stop};
 use super::port::RunDelegation;
@@ -57,7 +62,12 @@ impl Engine {
         }
     }
 
-    async fn wait_and_work(&self, live: &Live, worker: &Worker, ticket: Ticket) -> Option<RunView> {
+    async fn wait_and_work(
+        &self,
+        live: &Arc<Live>,
+        worker: &Worker,
+        ticket: Ticket,
+    ) -> Option<RunView> {
         tokio::select! {
             () = live.until_turn() => {}
             () = live.cancel().cancelled() => {}
@@ -95,7 +105,7 @@ impl Engine {
         }
     }
 
-    async fn work(&self, live: &Live, worker: &Worker, started: Started) -> Option<RunView> {
+    async fn work(&self, live: &Arc<Live>, worker: &Worker, started: Started) -> Option<RunView> {
         let mut projection = match self.history(live, &started) {
             Ok(projection) => projection,
             Err(error) => {
@@ -151,9 +161,41 @@ impl Engine {
         })
     }
 
+    /// Returns what the commands of a run need from the world.
+    fn exec_ports(
+        &self,
+        live: &Arc<Live>,
+        worker: &Worker,
+        started: &Started,
+        caller: &Caller,
+    ) -> ExecPorts {
+        let settings = self.roster().config.exec().clone();
+        let session = &started.view.session;
+        let approvals = worker.exec_capability().map(|capability| RunApprovals {
+            engine: self.clone(),
+            caller: caller.clone(),
+            live: Arc::clone(live),
+            session: session.clone(),
+            capability,
+            unattended: settings.unattended,
+        });
+        // A sub-agent waits for its commands: nobody would tell it of them afterwards.
+        let processes = started.delegated.is_none().then(|| RunProcesses {
+            engine: self.clone(),
+            run: live.run().clone(),
+            session: session.clone(),
+            holder: started.grant.holder().clone(),
+            notify: settings.notify_on_exit,
+        });
+        ExecPorts {
+            approvals: approvals.map(|port| -> Arc<dyn Approvals> { Arc::new(port) }),
+            processes: processes.map(|port| -> Arc<dyn Processes> { Arc::new(port) }),
+        }
+    }
+
     async fn turn(
         &self,
-        live: &Live,
+        live: &Arc<Live>,
         worker: &Worker,
         started: &Started,
         projection: &Projection,
@@ -189,24 +231,14 @@ impl Engine {
             run: live.run().clone(),
             session: started.view.session.clone(),
         });
-        // A sub-agent waits for its commands: nobody would tell it of them afterwards.
-        let processes: Option<Arc<dyn Processes>> = match &started.delegated {
-            Some(_) => None,
-            None => Some(Arc::new(RunProcesses {
-                engine: self.clone(),
-                run: live.run().clone(),
-                session: started.view.session.clone(),
-                holder: started.grant.holder().clone(),
-                notify: self.roster().config.exec().notify_on_exit,
-            })),
-        };
+        let exec = self.exec_ports(live, worker, started, &caller);
         let yields = YieldFlag::default();
         let own = OwnPorts {
             run: live.run().clone(),
             status: Arc::new(status),
             delegation,
             yields: yields.clone(),
-            processes,
+            exec,
         };
         let toolbox = worker.toolbox(&own);
         let (toolbox, system) = match &started.delegated {
@@ -227,7 +259,7 @@ impl Engine {
             cancel: live.cancel().clone(),
             yields,
         };
-        let ports = Ports { journal, gate: &gate, sink: live };
+        let ports = Ports { journal, gate: &gate, sink: &**live };
         // A panic takes down its run and nothing else: what it touched is dropped with it.
         let work = AssertUnwindSafe(run_turn(turn, ports)).catch_unwind();
         match until_due(live, &started.running, work).await {
@@ -308,15 +340,25 @@ impl Engine {
     }
 }
 
-/// Waits for the work; when the run's time is up first, the work is told and still waited for.
+/// Waits for the work; when the run's time is up first, the work is told and still waited for. Time in which
+/// the run waits for somebody's approval does not count (`runtime.md` §2.6 of the reference).
 async fn until_due<F: Future>(live: &Live, running: &Running, work: F) -> F::Output {
     let Some(deadline) = running.deadline else {
         return work.await;
     };
+    let limit = deadline.since(running.started_at);
+    let began = Instant::now();
     let mut work = std::pin::pin!(work);
-    tokio::select! {
-        output = &mut work => return output,
-        () = tokio::time::sleep(deadline.since(running.started_at)) => {}
+    loop {
+        let left = limit.saturating_add(live.paused()).saturating_sub(began.elapsed());
+        if left.is_zero() {
+            break;
+        }
+        tokio::select! {
+            output = &mut work => return output,
+            // While it is paused no time goes by, however little is left.
+            () = tokio::time::sleep(left.max(Duration::from_millis(10))) => {}
+        }
     }
     live.stop(Stop::TimeOut);
     work.await

@@ -2,11 +2,13 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use openclaw_agents::{TurnEvent, TurnSink};
 use openclaw_scopes::{GrantHolder, RunId};
 use openclaw_store::RunView;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Why a run is to end before it has an answer.
@@ -53,6 +55,27 @@ pub(super) struct Live {
     stop: Mutex<Option<Stop>>,
     turn: CancellationToken,
     watchers: Mutex<Watchers>,
+    pauses: Mutex<Pauses>,
+}
+
+/// How long a run has waited for somebody.
+#[derive(Debug, Default)]
+struct Pauses {
+    before: Duration,
+    since: Option<Instant>,
+}
+
+/// A run waits for somebody until this is dropped.
+#[derive(Debug)]
+pub(super) struct Paused(Arc<Live>);
+
+impl Drop for Paused {
+    fn drop(&mut self) {
+        let mut pauses = self.0.pauses.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(since) = pauses.since.take() {
+            pauses.before = pauses.before.saturating_add(since.elapsed());
+        }
+    }
 }
 
 impl Live {
@@ -65,6 +88,7 @@ impl Live {
             run,
             stop: Mutex::new(None),
             turn: CancellationToken::new(),
+            pauses: Mutex::default(),
             watchers: Mutex::new(Watchers::default()),
         }
     }
@@ -124,6 +148,19 @@ impl Live {
         *self.stop.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Lets the run's time stand still while it waits for somebody. It waits for one at a time.
+    pub(super) fn pause(self: &Arc<Self>) -> Paused {
+        let mut pauses = self.pauses.lock().unwrap_or_else(PoisonError::into_inner);
+        pauses.since.get_or_insert_with(Instant::now);
+        Paused(Arc::clone(self))
+    }
+
+    /// Returns how long it has waited for somebody in all.
+    pub(super) fn paused(&self) -> Duration {
+        let pauses = self.pauses.lock().unwrap_or_else(PoisonError::into_inner);
+        pauses.before.saturating_add(pauses.since.map_or(Duration::ZERO, |since| since.elapsed()))
+    }
+
     pub(super) const fn cancel(&self) -> &CancellationToken {
         &self.cancel
     }
@@ -175,7 +212,9 @@ impl Watchers {
         match event {
             TurnEvent::Text(more) => self.text.push_str(more),
             TurnEvent::ModelRetry { .. } => self.text.clear(),
-            TurnEvent::ToolFinished { .. } | TurnEvent::ToolStarted { .. } => {}
+            TurnEvent::ApprovalNeeded { .. }
+            | TurnEvent::ToolFinished { .. }
+            | TurnEvent::ToolStarted { .. } => {}
         }
         self.all.retain(|inbox| Arc::strong_count(inbox) > 1);
         for inbox in &self.all {

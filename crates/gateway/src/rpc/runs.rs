@@ -197,6 +197,9 @@ const fn wire(event: WireEvent) -> v1::RunEvent {
 
 fn turn_event(event: TurnEvent) -> WireEvent {
     match event {
+        TurnEvent::ApprovalNeeded { approval: id, operation } => {
+            WireEvent::ApprovalNeeded(v1::ApprovalNeeded { id, operation })
+        }
         TurnEvent::Text(text) => WireEvent::Text(v1::TextDelta { text }),
         TurnEvent::ToolStarted { id, name } => {
             WireEvent::ToolStarted(v1::ToolStarted { call_id: id, name })

@@ -188,6 +188,20 @@ methods! {
     VerifyAudit(Whole) = "audit.verify", "/openclaw.v1.Audit/Verify": [ADMIN] by admin;
     /// Streams the audit log with what is needed to verify it elsewhere.
     ExportAudit(Whole) = "audit.export", "/openclaw.v1.Audit/Export": [ADMIN] by admin;
+    /// Lists tool calls that wait for an approval, and those that were decided.
+    ListApprovals(Whole) = "approvals.list", "/openclaw.v1.Approvals/List": [APPROVALS] by approvals;
+    /// Lets exactly the operation be done that was asked for.
+    ApproveCall(Whole) = "approvals.approve", "/openclaw.v1.Approvals/Approve": [APPROVALS] by approvals;
+    /// Turns it down.
+    DenyCall(Whole) = "approvals.deny", "/openclaw.v1.Approvals/Deny": [APPROVALS] by approvals;
+    /// Lists operations that are approved for good.
+    ListStanding(Whole) = "approvals.standing", "/openclaw.v1.Approvals/ListStanding": [APPROVALS] by approvals;
+    /// Withdraws such an approval.
+    RevokeStanding(Whole) = "approvals.revoke", "/openclaw.v1.Approvals/RevokeStanding": [APPROVALS] by approvals;
+    /// Asks, in a run, that an operation be approved.
+    RequestApproval(ToolTarget) = "approvals.request", internal: [EXEC_SANDBOXED, EXEC_UNSANDBOXED] by exec_case;
+    /// Uses up, in a run, what was approved.
+    UseApproval(ToolTarget) = "approvals.use", internal: [EXEC_SANDBOXED, EXEC_UNSANDBOXED] by exec_case;
     /// Calls a tool in a run.
     InvokeTool(ToolTarget) = "tools.invoke", internal: [EXEC_SANDBOXED, EXEC_UNSANDBOXED, FILES_READ, FILES_WRITE, NET_FETCH, SESSIONS_READ_TOOL, SESSIONS_SPAWN, SESSIONS_STATUS] by tool_case;
     /// Ends runs that a crash or a drain left behind.
@@ -370,6 +384,31 @@ const fn tool_case(target: &ToolTarget, _: &GrantHolder) -> &'static Case {
         | Capability::RunsContinue
         | Capability::RunsRecover
         | Capability::SessionsReap => &NO_TOOL,
+    }
+}
+
+/// Whoever approves answers for what is done: no run, and nothing else of the gateway.
+const APPROVALS: Case = Case::needs(Scope::Approvals);
+
+fn approvals<T>(_: &T, _: &GrantHolder) -> &'static Case {
+    &APPROVALS
+}
+
+const fn exec_case(target: &ToolTarget, _: &GrantHolder) -> &'static Case {
+    match target.capability {
+        Capability::ExecSandboxed => &EXEC_SANDBOXED,
+        Capability::ExecUnsandboxed => &EXEC_UNSANDBOXED,
+        Capability::AuditSeal
+        | Capability::DevicesAdmit
+        | Capability::FilesRead
+        | Capability::FilesWrite
+        | Capability::NetFetch
+        | Capability::RunsContinue
+        | Capability::RunsRecover
+        | Capability::SessionsRead
+        | Capability::SessionsReap
+        | Capability::SessionsSpawn
+        | Capability::SessionsStatus => &NO_TOOL,
     }
 }
 

@@ -109,6 +109,41 @@ CREATE TABLE processes (
 
 CREATE INDEX processes_by_session ON processes (session);
 
+-- Operations of tools that somebody is to approve, each for one use.
+CREATE TABLE tool_approvals (
+    id           TEXT    NOT NULL PRIMARY KEY,
+    session      INTEGER NOT NULL REFERENCES sessions (id),
+    run          TEXT    NOT NULL,
+    on_behalf_of TEXT    NOT NULL,
+    -- SHA-256 over all that the operation is, and the same for people, as JSON.
+    digest       BLOB    NOT NULL CHECK (length(digest) = 32),
+    operation    TEXT    NOT NULL,
+    state        TEXT    NOT NULL CHECK (state IN ('approved', 'denied', 'expired', 'pending', 'used')),
+    requested_at INTEGER NOT NULL,
+    expires_at   INTEGER NOT NULL,
+    decided_by   TEXT    NOT NULL DEFAULT '',
+    decided_at   INTEGER,
+    reason       TEXT    NOT NULL DEFAULT '',
+    used_by      TEXT    NOT NULL DEFAULT '',
+    CHECK ((state = 'used') = (used_by <> ''))
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX tool_approvals_by_session ON tool_approvals (session, digest);
+CREATE INDEX tool_approvals_open ON tool_approvals (expires_at) WHERE state IN ('approved', 'pending');
+
+-- Operations that are approved for good: of one agent, on behalf of one holder.
+CREATE TABLE standing_approvals (
+    id           TEXT    NOT NULL PRIMARY KEY,
+    agent        TEXT    NOT NULL,
+    on_behalf_of TEXT    NOT NULL,
+    digest       BLOB    NOT NULL CHECK (length(digest) = 32),
+    operation    TEXT    NOT NULL,
+    created_by   TEXT    NOT NULL,
+    created_at   INTEGER NOT NULL,
+    uses         INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (agent, on_behalf_of, digest)
+) STRICT, WITHOUT ROWID;
+
 -- Everything that was approved for a device since it was last paired, and by whom: an approval that adds
 -- something is a row, and none is overwritten by a later one.
 CREATE TABLE approvals (

@@ -72,7 +72,7 @@ async fn the_socket_is_closed_to_a_run() {
 #[tokio::test]
 async fn without_a_sandbox_the_socket_stays_closed() {
     let mut home = Home::new();
-    home.configure("[tools.exec]\nsandbox = \"off\"\n");
+    home.configure("[tools.exec]\nsandbox = \"off\"\nask = \"off\"\n");
     let (program, socket) = (program("openclaw"), home.socket());
     let connect = format!("{} --gateway unix:{}", program.display(), socket.display());
     let outside = home.path("home/outside");
@@ -118,7 +118,7 @@ async fn without_a_sandbox_the_socket_stays_closed() {
 #[tokio::test]
 async fn a_flood_of_attempts_is_counted() {
     let mut home = Home::new();
-    home.configure("[tools.exec]\nsandbox = \"off\"\n");
+    home.configure("[tools.exec]\nsandbox = \"off\"\nask = \"off\"\n");
     let attempt = format!(
         "for i in $(seq 30); do {} --gateway unix:{} status > /dev/null 2>&1 || echo \"code $?\"; done",
         program("openclaw").display(),
@@ -145,7 +145,7 @@ async fn a_flood_of_attempts_is_counted() {
 #[tokio::test]
 async fn a_namespace_is_no_way_out() {
     let mut home = Home::new();
-    home.configure("[tools.exec]\nsandbox = \"off\"\n");
+    home.configure("[tools.exec]\nsandbox = \"off\"\nask = \"off\"\n");
     let (program, socket) = (program("openclaw"), home.socket());
     let attempt = format!(
         "unshare -Urpf true 2> /dev/null || exit 0; \

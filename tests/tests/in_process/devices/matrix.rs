@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tonic::Code;
 
 use crate::in_process::calls::{About, call, touched};
-use crate::in_process::policy::{is_idle, is_of_devices, is_of_owners, lacks, lines};
+use crate::in_process::policy::{is_absent, is_idle, is_of_devices, is_of_owners, lacks, lines};
 use crate::in_process::stage::Stage;
 use crate::in_process::world::{World, records, tokens};
 
@@ -63,6 +63,7 @@ impl Somebody {
         match (lacks(self.held, case, touched(row.name, case.when)), row.name, self.kind) {
             (Some((reason, missing)), ..) => Says::Refused(reason, missing),
             (None, "device.scopes.waitUpgrade", _) => Says::Idle(Code::NotFound),
+            (None, ..) if is_absent(row) => Says::Idle(Code::NotFound),
             (None, ..) if is_idle(row) => Says::Idle(Code::FailedPrecondition),
             (None, _, Kind::Owner) if is_of_devices(row, case) => {
                 Says::Idle(Code::FailedPrecondition)

@@ -1,0 +1,173 @@
+//! Commands that wait for an approval: asked for by one run, answered by people, used once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use openclaw_agents::tools::{Approvals, Clearance, ExecOperation, shown};
+use openclaw_agents::{TurnEvent, TurnSink as _};
+use openclaw_config::Unattended;
+use openclaw_scopes::{Caller, Capability, SessionKey, ToolName, ToolTarget};
+use openclaw_sessions::LaneClass;
+use openclaw_store::{
+    ActError, Approval, ApprovalError, ApprovalState, Operation, RequestApproval, Requested,
+    UseApproval, Used,
+};
+
+use super::Engine;
+use super::live::Live;
+use crate::{clock, secrets};
+
+/// How long an approval can be answered, and used (`access.md` §11 of the reference).
+const TTL: Duration = Duration::from_mins(30);
+
+/// Approvals for one run.
+#[derive(Debug)]
+pub(super) struct RunApprovals {
+    pub(super) engine: Engine,
+    pub(super) caller: Caller,
+    pub(super) live: Arc<Live>,
+    pub(super) session: SessionKey,
+    pub(super) capability: Capability,
+    pub(super) unattended: Unattended,
+}
+
+/// What is told when an approval cannot be asked for.
+fn failed(error: &ActError<ApprovalError>) -> String {
+    match error {
+        ActError::Denied(denial) => denial.to_string(),
+        ActError::Failed(error) => error.to_string(),
+        ActError::Store(error) => {
+            tracing::error!(%error, "an approval could not be asked for");
+            "the approval could not be asked for".to_owned()
+        }
+    }
+}
+
+fn described(operation: &ExecOperation) -> Operation {
+    Operation {
+        tool: "exec".to_owned(),
+        argv: operation.argv.clone(),
+        cwd: operation.cwd.to_string_lossy().into_owned(),
+        binary: operation.binary.to_string_lossy().into_owned(),
+        binary_digest: shown(&operation.binary_digest),
+        environment_digest: shown(&operation.environment_digest),
+        sandbox: ExecOperation::confinement(operation.sandbox).to_owned(),
+    }
+}
+
+impl RunApprovals {
+    fn target(&self) -> Result<ToolTarget, String> {
+        let tool = ToolName::parse("exec").map_err(|error| error.to_string())?;
+        Ok(ToolTarget { tool, capability: self.capability })
+    }
+
+    /// Whether nobody is there who could answer: a job or a hook asked, and not a person.
+    fn is_unattended(&self) -> bool {
+        LaneClass::of(&self.session) == LaneClass::Background && self.unattended == Unattended::Deny
+    }
+
+    async fn request(&self, operation: &ExecOperation) -> Result<Requested, String> {
+        let id = secrets::hex::<6>().map_err(|_told| "internal error".to_owned())?;
+        let ask = RequestApproval {
+            target: self.target()?,
+            id: format!("ap-{id}"),
+            session: self.session.clone(),
+            digest: operation.digest(),
+            operation: described(operation),
+            ttl: TTL,
+            may_wait: !self.is_unattended(),
+        };
+        let requested = self.engine.0.store.act(&self.caller, ask, clock::now()).await;
+        requested.map_err(|error| failed(&error))
+    }
+
+    /// Waits for the answer. The run's time does not run meanwhile, and its place is for others.
+    async fn answered(&self, approval: Approval) -> Clearance {
+        let _paused = self.live.pause();
+        let _aside = self.engine.step_aside(self.live.run());
+        self.live.emit(TurnEvent::ApprovalNeeded {
+            approval: approval.id.clone(),
+            operation: approval.operation.argv.join(" "),
+        });
+        let id = approval.id.clone();
+        loop {
+            let mut decided = std::pin::pin!(self.engine.0.decided.notified());
+            // Before the look: what is decided after it is then noticed.
+            decided.as_mut().enable();
+            let now = clock::now();
+            let approval = match self.engine.0.store.approval(&id, now) {
+                Ok(Some(found)) => found,
+                Ok(None) => return Clearance::Refused(format!("approval `{id}` is gone")),
+                Err(error) => {
+                    tracing::error!(%error, "an approval could not be read");
+                    return Clearance::Refused("the approval could not be read".to_owned());
+                }
+            };
+            match approval.state {
+                ApprovalState::Approved => return Clearance::Once(id),
+                ApprovalState::Denied if approval.reason.is_empty() => {
+                    return Clearance::Refused("it was not approved".to_owned());
+                }
+                ApprovalState::Denied => {
+                    let reason = format!("it was not approved: {}", approval.reason);
+                    return Clearance::Refused(reason);
+                }
+                ApprovalState::Expired | ApprovalState::Used => {
+                    let minutes = TTL.as_secs() / 60;
+                    let reason = format!("nobody approved it within {minutes} minutes");
+                    return Clearance::Refused(reason);
+                }
+                ApprovalState::Pending => {}
+            }
+            let left = approval.expires_at.since(now).max(Duration::from_millis(1));
+            drop(tokio::time::timeout(left, decided).await);
+        }
+    }
+}
+
+impl Approvals for RunApprovals {
+    fn ask<'a>(&'a self, operation: &'a ExecOperation) -> BoxFuture<'a, Clearance> {
+        Box::pin(async move {
+            match self.request(operation).await {
+                Ok(Requested::Asked(approval)) => self.answered(*approval).await,
+                Ok(Requested::Nobody) => Clearance::Refused(
+                    "it needs an approval, and nobody is there who could give it; `openclaw approvals \
+                     approve ID --always` approves an operation for good"
+                        .to_owned(),
+                ),
+                Ok(Requested::Standing(_)) => Clearance::Standing,
+                Err(reason) => Clearance::Refused(reason),
+            }
+        })
+    }
+
+    fn redeem<'a>(
+        &'a self,
+        approval: &'a str,
+        operation: &'a ExecOperation,
+    ) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move {
+            let ask = UseApproval {
+                target: self.target()?,
+                id: approval.to_owned(),
+                digest: operation.digest(),
+            };
+            match self.engine.0.store.act(&self.caller, ask, clock::now()).await {
+                Ok(Used::Now) => Ok(()),
+                Ok(Used::Otherwise) => Err("it is not what was approved".to_owned()),
+                Ok(Used::Not(state)) => {
+                    Err(format!("approval `{approval}` is {} by now", state.name()))
+                }
+                Err(error) => Err(failed(&error)),
+            }
+        })
+    }
+}
+
+impl Engine {
+    /// Has those look who wait for an approval.
+    pub(crate) fn decided(&self) {
+        self.0.decided.notify_waiters();
+    }
+}
