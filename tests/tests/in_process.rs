@@ -4,6 +4,7 @@ mod access;
 mod agents;
 mod audit;
 mod calls;
+mod compaction;
 mod delegation;
 mod denied;
 mod devices;

@@ -30,7 +30,7 @@ macro_rules! named {
 named! {
     Agent Approval AuditRecord CreateTokenResponse DeleteAgentResponse DeleteSessionResponse Device
     ExplainResponse
-    GetConfigResponse Invitation ListAgentsResponse ListApprovalsResponse ListStandingResponse ListAuditResponse ListDevicesResponse
+    GetConfigResponse Invitation ListAgentsResponse CompactSessionResponse ListApprovalsResponse ListStandingResponse ListAuditResponse ListDevicesResponse
     ListInvitationsResponse ListModelsResponse ListRunsResponse ListSessionsResponse
     ListSubagentsResponse ListTokensResponse PairingRequest
     ProbeModelResponse ResetSessionResponse RevokeAllResponse Run RunEvent SecurityAuditResponse Session

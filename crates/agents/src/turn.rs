@@ -202,5 +202,19 @@ pub enum TurnOutcome {
     },
 }
 
+impl TurnOutcome {
+    /// Returns the same of a turn that cost something before.
+    #[must_use]
+    pub fn after(mut self, before: Usage) -> Self {
+        let (Self::Answer { usage, .. }
+        | Self::Cancelled { usage, .. }
+        | Self::Failed { usage, .. }
+        | Self::StepLimit { usage, .. }
+        | Self::Storage { usage, .. }) = &mut self;
+        *usage = usage.plus(before);
+        self
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -26,6 +26,8 @@ pub struct Agent {
     pub tools: ToolPolicy,
     /// How long one of its runs may take; absent, without limit.
     pub timeout: Option<Duration>,
+    /// The tokens of its model's context window.
+    pub context_tokens: u64,
 }
 
 /// Who an agent says it is.
@@ -46,6 +48,10 @@ pub struct AgentDefaults {
     pub tools: ToolPolicy,
     /// How long one of their runs may take; absent, without limit.
     pub timeout: Option<Duration>,
+    /// The tokens of their models' context windows.
+    pub context_tokens: u64,
+    /// Whether conversations are compacted before they fill the window.
+    pub compaction: bool,
     /// How many runs may go on at once; absent, as many as the machine's processors suggest.
     pub max_concurrent: Option<NonZeroUsize>,
     /// How far they delegate.

@@ -122,6 +122,8 @@ fn write_defaults(out: &mut fmt::Formatter<'_>, defaults: &AgentDefaults) -> fmt
         None => writeln!(out, "# maxConcurrent: four for each processor, at least 8"),
     }?;
     let limits = defaults.subagents;
+    writeln!(out, "contextTokens = {}", defaults.context_tokens)?;
+    writeln!(out, "compaction.enabled = {}", defaults.compaction)?;
     writeln!(out, "subagents.maxSpawnDepth = {}", limits.max_spawn_depth)?;
     writeln!(out, "subagents.maxChildrenPerAgent = {}", limits.max_children_per_agent)?;
     writeln!(out, "subagents.maxConcurrent = {}", limits.max_concurrent)
@@ -132,7 +134,8 @@ fn write_agent(out: &mut fmt::Formatter<'_>, agent: &Agent) -> fmt::Result {
         Some(workspace) => writeln!(out, "workspace = {}", quoted_path(workspace))?,
         None => writeln!(out, "# workspace: agents/{}/workspace in the state directory", agent.id)?,
     }
-    write_shared(out, &agent.model, &agent.identity, &agent.tools, agent.timeout)
+    write_shared(out, &agent.model, &agent.identity, &agent.tools, agent.timeout)?;
+    writeln!(out, "contextTokens = {}", agent.context_tokens)
 }
 
 fn write_shared(
@@ -195,6 +198,8 @@ mod tests {
             tools = { allow = ["*"], deny = [] }
             timeoutSeconds = 172800
             # maxConcurrent: four for each processor, at least 8
+            contextTokens = 128000
+            compaction.enabled = true
             subagents.maxSpawnDepth = 5
             subagents.maxChildrenPerAgent = 5
             subagents.maxConcurrent = 8
@@ -204,6 +209,7 @@ mod tests {
             model = { primary = "offline/offline", fallbacks = [] }
             tools = { allow = ["*"], deny = [] }
             timeoutSeconds = 172800
+            contextTokens = 128000
 
             [session]
             dmScope = "main"
@@ -263,6 +269,8 @@ mod tests {
             tools = { allow = ["*"], deny = [] }
             timeoutSeconds = 3600
             maxConcurrent = 16
+            contextTokens = 128000
+            compaction.enabled = true
             subagents.maxSpawnDepth = 5
             subagents.maxChildrenPerAgent = 5
             subagents.maxConcurrent = 8
@@ -272,12 +280,14 @@ mod tests {
             model = { primary = "anthropic/claude-sonnet-4-5", fallbacks = ["ollama/qwen3:8b"] }
             tools = { allow = ["*"], deny = ["web_fetch"] }
             timeoutSeconds = 3600
+            contextTokens = 128000
 
             [agents.entries.librarian]
             workspace = "~/library"
             model = { primary = "ollama/qwen3:8b", fallbacks = [] }
             tools = { allow = ["read_file", "list_dir"], deny = [] }
             timeoutSeconds = 3600
+            contextTokens = 128000
 
             [agents.entries.main]
             # workspace: agents/main/workspace in the state directory
@@ -285,6 +295,7 @@ mod tests {
             identity = { name = "Ada" }
             tools = { allow = ["*"], deny = [] }
             timeoutSeconds = 3600
+            contextTokens = 128000
 
             [session]
             dmScope = "per-channel-peer"

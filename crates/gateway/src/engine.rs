@@ -3,6 +3,7 @@
 mod adapters;
 mod approvals;
 mod cache;
+mod compact;
 mod delegate;
 mod drive;
 mod live;
@@ -29,6 +30,7 @@ use openclaw_store::{
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use compact::{Compacted, Failed as CompactFailed, Purpose, Refused as CompactRefused};
 pub(crate) use delegate::{Order, SpawnError};
 pub(crate) use live::{Event, Novelty, Watch};
 

@@ -208,6 +208,9 @@ pub(crate) fn session(error: &SessionError) -> Reply {
                 .retry(Duration::from_secs(10))
                 .next("openclaw runs list --status running, then runs wait or runs abort")
         }
+        SessionError::Changed(_) => {
+            Reply::new(Code::Aborted, "SESSION_CHANGED", error.to_string()).next("try it again")
+        }
         SessionError::IdempotencyConflict => conflict(),
         SessionError::Main(_) => Reply::new(Code::FailedPrecondition, "", error.to_string())
             .next("openclaw sessions reset, which begins it anew"),

@@ -273,7 +273,7 @@ CREATE TABLE sessions (
     output_tokens INTEGER NOT NULL DEFAULT 0,
     cached_tokens INTEGER NOT NULL DEFAULT 0
 , category TEXT NOT NULL DEFAULT '', pinned_at INTEGER, archived_at INTEGER, model TEXT NOT NULL DEFAULT '', context_from INTEGER NOT NULL DEFAULT 1 CHECK (context_from > 0), depth INTEGER NOT NULL DEFAULT 0 CHECK (depth >= 0), deleted_at INTEGER, former_key TEXT NOT NULL DEFAULT '', archive TEXT NOT NULL DEFAULT ''
-    CHECK (archive IN ('', 'wanted', 'done'))) STRICT;
+    CHECK (archive IN ('', 'wanted', 'done')), summary_entry INTEGER, first_kept INTEGER) STRICT;
 
 CREATE INDEX sessions_deleted ON sessions (id) WHERE deleted_at IS NOT NULL;
 

@@ -9,7 +9,7 @@ use rusqlite::{Connection, Row, params};
 use crate::act::Query;
 use crate::error::{Fault, StoreError, damaged};
 use crate::handle::Store;
-use crate::runs::RunFence;
+use crate::runs::{Context, RunFence};
 use crate::sessions::{self, SessionError};
 
 /// One record of a conversation's journal.
@@ -88,6 +88,24 @@ fn newest(
     Ok(entries)
 }
 
+fn shown(
+    connection: &Connection,
+    session: i64,
+    before: u64,
+    limit: u32,
+) -> rusqlite::Result<Vec<JournalEntry>> {
+    let context = Context::of(connection, session)?;
+    let mut entries = newest(connection, session, before, limit)?;
+    entries.retain(|entry| {
+        entry.entry >= context.from && !matches!(entry.record, Record::Summary { .. })
+    });
+    if let Some(summary) = context.summary {
+        let summary = from(connection, session, summary, 1)?;
+        entries.splice(0..0, summary);
+    }
+    Ok(entries)
+}
+
 /// Returns entries from this one on, the oldest first.
 pub(crate) fn from(
     connection: &Connection,
@@ -123,8 +141,8 @@ impl Store {
         })
     }
 
-    /// Returns the newest records of the session that a run writes, before `entry`, oldest first: no more
-    /// of them than a model may be shown.
+    /// Returns what of the session that a run writes its model is shown, before `entry`: the summary of what
+    /// was before first, and then the newest records, oldest first, no more than `limit`.
     ///
     /// # Errors
     /// When the storage fails.
@@ -134,13 +152,26 @@ impl Store {
         before: u64,
         limit: u32,
     ) -> Result<Vec<JournalEntry>, StoreError> {
-        self.snapshot(|connection| {
-            let sql = "SELECT context_from FROM sessions WHERE id = ?1";
-            let first: u64 =
-                connection.prepare_cached(sql)?.query_row([fence.session], |row| row.get(0))?;
-            let mut entries = newest(connection, fence.session, before, limit)?;
-            entries.retain(|entry| entry.entry >= first);
-            Ok(entries)
+        self.snapshot(|connection| Ok(shown(connection, fence.session, before, limit)?))
+    }
+
+    /// Returns the same of a conversation in which no run works, and its last entry, for work that is
+    /// authorized already.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn context(
+        &self,
+        session: &SessionKey,
+        limit: u32,
+    ) -> Result<(Vec<JournalEntry>, u64), StoreError> {
+        self.snapshot(|connection| match sessions::row_of(connection, session)? {
+            Some(row) => {
+                let sql = "SELECT entries FROM sessions WHERE id = ?1";
+                let last = connection.prepare_cached(sql)?.query_row([row], |row| row.get(0))?;
+                Ok((shown(connection, row, u64::MAX, limit)?, last))
+            }
+            None => Ok((Vec::new(), 0)),
         })
     }
 }

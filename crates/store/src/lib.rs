@@ -68,14 +68,14 @@ pub use note::{ConflictError, Note, NoteOnce, Noted, Peek};
 pub use open::{OpenError, Options};
 pub use processes::{NewProcess, ProcessEnd};
 pub use runs::{
-    AbortRun, AbortedRun, AcceptRun, Accepted, Ending, FenceError, GetRun, Interrupted, Precedence,
-    RecoverRuns, Recovered, RunCursor, RunError, RunFence, RunFilter, RunPage, RunView, Started,
-    Ticket,
+    AbortRun, AbortedRun, AcceptRun, Accepted, Context, Ending, FenceError, GetRun, Interrupted,
+    Precedence, RecoverRuns, Recovered, RunCursor, RunError, RunFence, RunFilter, RunPage, RunView,
+    Started, Ticket,
 };
 pub use sessions::{
-    Activity, Archive, Archived, CreateSession, DeleteSession, Deleted, GetSession, Patch,
-    PatchSession, Purged, Reset, ResetSession, Session, SessionCursor, SessionError, SessionFilter,
-    SessionPage, Tombstone, UndoReset,
+    Activity, Archive, Archived, CompactSession, CreateSession, DeleteSession, Deleted, GetSession,
+    Patch, PatchSession, Purged, Reset, ResetSession, Session, SessionCursor, SessionError,
+    SessionFilter, SessionPage, Tombstone, UndoReset,
 };
 pub use status::{GetStatus, StoreStatus};
 pub use tokens::{

@@ -57,8 +57,8 @@ pub struct Started {
     pub entry: u64,
     /// What it was asked.
     pub message: String,
-    /// The first entry of the journal that its model is shown.
-    pub context_from: u64,
+    /// What of the journal its model is shown.
+    pub context: Context,
     /// Which conversation this is, for what is kept of it in memory: no two have the same.
     pub generation: i64,
     /// The model of the conversation, as `provider/model`; empty for its agent's.
@@ -67,6 +67,33 @@ pub struct Started {
     pub delegated: Option<Delegated>,
     /// The run as it stands.
     pub view: RunView,
+}
+
+/// What of a journal a model is shown.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Context {
+    /// The first entry.
+    pub from: u64,
+    /// The entry of the summary that stands for what is before; `None` when nothing stands for it.
+    pub summary: Option<u64>,
+}
+
+impl Context {
+    /// Reads it from the row of a conversation: a summary counts while what it stands for is shown at all.
+    pub(crate) fn of(connection: &rusqlite::Connection, session: i64) -> rusqlite::Result<Self> {
+        let sql = "SELECT context_from, summary_entry, first_kept FROM sessions WHERE id = ?1";
+        connection.prepare_cached(sql)?.query_row([session], |row| {
+            let from: u64 = row.get(0)?;
+            let summary: Option<u64> = row.get(1)?;
+            let first_kept: Option<u64> = row.get(2)?;
+            Ok(match (summary.filter(|entry| *entry >= from), first_kept) {
+                (Some(entry), Some(kept)) if kept >= from => {
+                    Self { from: kept, summary: Some(entry) }
+                }
+                (Some(_) | None, _) => Self { from, summary: None },
+            })
+        })
+    }
 }
 
 /// Why an operation on a run was not done.

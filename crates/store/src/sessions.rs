@@ -1,6 +1,7 @@
 //! Conversations: creating, finding and listing them.
 
 mod change;
+mod compact;
 mod delete;
 mod list;
 
@@ -17,6 +18,7 @@ use crate::error::{Fault, damaged};
 use crate::idempotency::{self, Recorded};
 
 pub use change::{Patch, PatchSession, Reset, ResetSession, UndoReset};
+pub use compact::CompactSession;
 pub use delete::{Archive, DeleteSession, Deleted, Purged, Tombstone};
 pub use list::{Activity, Archived, SessionCursor, SessionFilter, SessionPage};
 
@@ -114,6 +116,19 @@ pub(crate) fn target(connection: &Connection, key: &SessionKey) -> rusqlite::Res
     Ok(SessionTarget { key: key.clone(), owner, keeping })
 }
 
+impl crate::handle::Store {
+    /// Returns a conversation as a target of decisions.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn session_target(
+        &self,
+        key: &SessionKey,
+    ) -> Result<SessionTarget, crate::error::StoreError> {
+        self.snapshot(|connection| Ok(target(connection, key)?))
+    }
+}
+
 /// Returns the row of a conversation.
 pub(crate) fn row_of(connection: &Connection, key: &SessionKey) -> rusqlite::Result<Option<i64>> {
     let sql = "SELECT id FROM sessions WHERE key = ?1";
@@ -153,6 +168,9 @@ pub enum SessionError {
     /// A run works or waits in it.
     #[error("a run works or waits in conversation `{0}`")]
     Busy(SessionKey),
+    /// Something was said in it meanwhile.
+    #[error("something was said in conversation `{0}` meanwhile")]
+    Changed(SessionKey),
     /// The idempotency key was used for another request.
     #[error("the idempotency key was used for another request")]
     IdempotencyConflict,
@@ -171,6 +189,7 @@ impl Failure for SessionError {
     fn reason(&self) -> &'static str {
         match self {
             Self::Busy(_) => "session-busy",
+            Self::Changed(_) => "session-changed",
             Self::IdempotencyConflict => "idempotency-conflict",
             Self::Main(_) => "main-session",
             Self::NoReset(_) => "no-reset",

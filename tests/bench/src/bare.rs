@@ -115,6 +115,13 @@ impl Sessions for Bare {
         Err(absent())
     }
 
+    async fn compact(
+        &self,
+        _: Request<v1::CompactSessionRequest>,
+    ) -> Result<Response<v1::CompactSessionResponse>, Status> {
+        Err(absent())
+    }
+
     async fn reset(
         &self,
         _: Request<v1::ResetSessionRequest>,

@@ -18,7 +18,7 @@ pub(super) fn is_of_owners(case: &Case) -> bool {
 
 /// Tells whether a call that may be made finds nothing to do on what is there.
 pub(super) fn is_idle(row: &Row) -> bool {
-    matches!(row.name, "subagents.discard" | "subagents.retry")
+    matches!(row.name, "sessions.compact" | "subagents.discard" | "subagents.retry")
 }
 
 /// Tells whether it is made on something that is not there: commands to be approved are asked for by runs.

@@ -190,6 +190,14 @@ What it delegated is ended. `openclaw sessions undo-reset` takes the last reset 
         #[arg(long)]
         dry_run: bool,
     },
+    /// Let a summary stand for what was said long ago: what was said stays, and the model is shown less of it.
+    Compact {
+        #[command(flatten)]
+        session: SessionArg,
+        /// Only say what it would come to.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Take the last reset of a conversation back.
     UndoReset {
         #[command(flatten)]

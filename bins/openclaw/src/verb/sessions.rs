@@ -30,6 +30,7 @@ pub(super) async fn run(
         SessionsVerb::Show { .. } => &["sessions.get"],
         SessionsVerb::Archive { .. }
         | SessionsVerb::Categorize { .. }
+        | SessionsVerb::Compact { .. }
         | SessionsVerb::Delete { .. }
         | SessionsVerb::Model { .. }
         | SessionsVerb::Pin { .. }
@@ -99,6 +100,7 @@ pub(super) async fn run(
         // Handled by `change`.
         SessionsVerb::Archive { .. }
         | SessionsVerb::Categorize { .. }
+        | SessionsVerb::Compact { .. }
         | SessionsVerb::Delete { .. }
         | SessionsVerb::Model { .. }
         | SessionsVerb::Pin { .. }

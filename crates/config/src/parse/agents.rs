@@ -40,7 +40,9 @@ pub(super) fn read(root: &Section<'_>, models: &Models, faults: &mut Faults<'_>)
         .and_then(|number| usize::try_from(number).ok())
         .and_then(NonZeroUsize::new);
     let subagents = subagents(&defaults.section("subagents", faults), faults);
-    let defaults = said.over_nothing(max_concurrent, subagents);
+    let compaction = defaults.section("compaction", faults);
+    let compaction = compaction.field("enabled").and_then(|field| field.flag(faults));
+    let defaults = said.over_nothing(max_concurrent, subagents, compaction.unwrap_or(true));
 
     let mut entries = BTreeMap::new();
     for field in section.section("entries", faults).fields() {
@@ -91,6 +93,7 @@ struct Said {
     deny: Option<Vec<ToolPattern>>,
     /// Zero is without limit.
     timeout_seconds: Option<u64>,
+    context_tokens: Option<u64>,
 }
 
 impl Said {
@@ -108,6 +111,9 @@ impl Said {
             timeout_seconds: section
                 .field("timeoutSeconds")
                 .and_then(|field| field.number(0, 31_536_000, faults)),
+            context_tokens: section
+                .field("contextTokens")
+                .and_then(|field| field.number(8_192, 10_000_000, faults)),
         }
     }
 
@@ -115,6 +121,7 @@ impl Said {
         self,
         max_concurrent: Option<NonZeroUsize>,
         subagents: SubagentLimits,
+        compaction: bool,
     ) -> AgentDefaults {
         AgentDefaults {
             model: ModelRoute {
@@ -127,6 +134,8 @@ impl Said {
                 deny: self.deny.unwrap_or_default(),
             },
             timeout: limit(self.timeout_seconds.unwrap_or(172_800)),
+            context_tokens: self.context_tokens.unwrap_or(128_000),
+            compaction,
             max_concurrent,
             subagents,
         }
@@ -154,6 +163,7 @@ impl Said {
                 deny,
             },
             timeout: self.timeout_seconds.map_or(defaults.timeout, limit),
+            context_tokens: self.context_tokens.unwrap_or(defaults.context_tokens),
         }
     }
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use openclaw_scopes::SessionKey;
-use openclaw_sessions::{Projection, WindowLimits};
+use openclaw_sessions::Projection;
+use openclaw_store::Context;
 
 /// Conversations that are kept at most.
 const MAX_SESSIONS: usize = 64;
@@ -18,6 +19,8 @@ pub(super) struct HistoryCache(Mutex<Cached>);
 #[derive(Debug, Default)]
 struct Cached {
     histories: BTreeMap<SessionKey, History>,
+    /// The entry from which on a conversation is compacted again whose summary failed.
+    failed: BTreeMap<SessionKey, u64>,
     uses: u64,
 }
 
@@ -33,8 +36,8 @@ struct History {
 pub(super) struct Place {
     /// The conversation: one that was deleted and made anew under its key is another.
     pub(super) generation: i64,
-    /// The first entry of the journal that is in it.
-    pub(super) from: u64,
+    /// What of the journal is in it, from where on.
+    pub(super) context: Context,
     /// The last one.
     pub(super) to: u64,
 }
@@ -50,12 +53,28 @@ impl HistoryCache {
 
     /// Forgets a conversation.
     pub(super) fn forget(&self, session: &SessionKey) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).histories.remove(session);
+        let mut cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        cached.histories.remove(session);
+        cached.failed.remove(session);
+    }
+
+    /// Whether a conversation may be compacted: not soon after a summary failed.
+    pub(super) fn may_compact(&self, session: &SessionKey, entry: u64) -> bool {
+        let cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        cached.failed.get(session).is_none_or(|after| entry >= *after)
+    }
+
+    /// Lets a conversation alone up to an entry.
+    pub(super) fn compact_after(&self, session: &SessionKey, entry: u64) {
+        let mut cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if cached.failed.len() >= MAX_SESSIONS {
+            cached.failed.pop_first();
+        }
+        cached.failed.insert(session.clone(), entry);
     }
 
     /// Keeps a conversation that is this part of its journal.
-    pub(super) fn keep(&self, session: SessionKey, place: Place, mut projection: Projection) {
-        projection.trim(&WindowLimits::default());
+    pub(super) fn keep(&self, session: SessionKey, place: Place, projection: Projection) {
         if projection.bytes() > MAX_BYTES {
             return;
         }

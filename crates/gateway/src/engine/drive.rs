@@ -8,11 +8,12 @@ use futures_util::FutureExt as _;
 use openclaw_agents::tools::{
     Approvals, Delegation, ExecPorts, Processes, RunStatus as ToolStatus, YieldFlag,
 };
-use openclaw_agents::{Model, Ports, Turn, TurnLimits, TurnOutcome, run_turn};
+use openclaw_agents::{Model, ModelError, Ports, Turn, TurnLimits, TurnOutcome, run_turn};
 use openclaw_config::ModelName;
 use openclaw_scopes::Caller;
 use openclaw_sessions::{
-    AssistantMessage, Projection, Record, RunStatus, Running, Terminal, Usage, WindowLimits, window,
+    AssistantMessage, CompactLimits, CompactTrigger, Projection, Record, RunStatus, Running,
+    Terminal, Usage, WindowLimits, estimate_tokens, window,
 };
 use openclaw_store::{
     ActError, Ending, Interrupted, RunError, RunView, Started, StoreError, Ticket,
@@ -23,6 +24,7 @@ use tokio::time::Instant;
 use super::adapters::{FencedJournal, LiveStatus, RunGate};
 use super::approvals::RunApprovals;
 use super::cache::Place;
+use super::compact::{RECORDS_READ, overhead};
 use super::live::{Live, Stop};
 use super::port::RunDelegation;
 use super::processes::RunProcesses;
@@ -37,8 +39,6 @@ pub(super) enum Begin {
     Now(Box<Started>),
 }
 
-/// Records that are read to rebuild a history: more than its window can hold.
-const RECORDS_READ: u32 = 600;
 /// The longest wait between two attempts to write the end of a run.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
@@ -105,7 +105,12 @@ impl Engine {
         }
     }
 
-    async fn work(&self, live: &Arc<Live>, worker: &Worker, started: Started) -> Option<RunView> {
+    async fn work(
+        &self,
+        live: &Arc<Live>,
+        worker: &Worker,
+        mut started: Started,
+    ) -> Option<RunView> {
         let mut projection = match self.history(live, &started) {
             Ok(projection) => projection,
             Err(error) => {
@@ -120,10 +125,41 @@ impl Engine {
             usage: Arc::default(),
             written: Mutex::new(Vec::new()),
         };
-        let outcome = self.turn(live, worker, &started, &projection, &journal).await;
+        let mut context = started.context;
+        let model = self.model_of(worker, &started);
+        let (compaction, agent) = (self.roster().config.agent_defaults().compaction, &worker.agent);
+        let is_large = || {
+            let tokens = estimate_tokens(projection.bytes());
+            if tokens < agent.context_tokens / 4 {
+                return false;
+            }
+            let limits = CompactLimits::new(agent.context_tokens);
+            tokens > limits.budget(overhead(&worker.prompt(), worker))
+        };
+        if compaction && is_large() {
+            let due = CompactTrigger::Threshold;
+            let compacted = self.compact(&*model, worker, &started, due, live.cancel()).await;
+            (projection, context) = compacted.unwrap_or((projection, context));
+        }
+        let mut outcome = self.turn(live, worker, &started, &projection, &journal).await;
+        // Refused as too long: once more with a summary of what is oldest.
+        if let TurnOutcome::Failed { error: ModelError::ContextOverflow { .. }, usage, .. } =
+            outcome
+        {
+            let must = CompactTrigger::Overflow;
+            let compacted = self.compact(&*model, worker, &started, must, live.cancel()).await;
+            if let Some(compacted) = compacted {
+                (projection, context) = compacted;
+                // What the turn wrote before is in it.
+                journal.written.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                outcome = self.turn(live, worker, &started, &projection, &journal).await;
+                outcome = outcome.after(usage);
+            }
+        }
         let ended = Ended::of(outcome, live.stopped());
         let written = journal.written.into_inner().unwrap_or_else(PoisonError::into_inner);
         written.iter().for_each(|record| projection.push(record));
+        started.context = context;
         self.finish(live, &started, ended, Some(projection)).await
     }
 
@@ -133,8 +169,7 @@ impl Engine {
         if before == 0 {
             return Ok(Projection::default());
         }
-        let place =
-            Place { generation: started.generation, from: started.context_from, to: before };
+        let place = Place { generation: started.generation, context: started.context, to: before };
         if let Some(projection) = self.0.cache.take(&started.view.session, place) {
             return Ok(projection);
         }
@@ -254,7 +289,7 @@ impl Engine {
             model: &*model,
             toolbox: &toolbox,
             system,
-            history: window(&projection.messages(), &WindowLimits::default()),
+            history: window(&projection.messages(), &window_of(worker)),
             limits: TurnLimits::default(),
             cancel: live.cancel().clone(),
             yields,
@@ -312,7 +347,7 @@ impl Engine {
                         projection.push(&Record::Final { status, error });
                         let place = Place {
                             generation: started.generation,
-                            from: started.context_from,
+                            context: started.context,
                             to: entry,
                         };
                         self.0.cache.keep(started.view.session.clone(), place, projection);
@@ -337,6 +372,15 @@ impl Engine {
                 }
             }
         }
+    }
+}
+
+/// How much of a history a model is shown: what its window holds.
+fn window_of(worker: &Worker) -> WindowLimits {
+    let bytes = worker.agent.context_tokens.saturating_mul(4);
+    WindowLimits {
+        max_bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
+        max_messages: usize::MAX,
     }
 }
 

@@ -4,7 +4,8 @@ use openclaw_config::ModelName;
 use openclaw_proto::v1;
 use openclaw_proto::v1::sessions_server::Sessions;
 use openclaw_scopes::method::{
-    CreateSession, ListSessions, Method as _, PatchSession as PatchMethod, ReadHistory, ReadSession,
+    CompactSession as CompactMethod, CreateSession, ListSessions, Method as _,
+    PatchSession as PatchMethod, ReadHistory, ReadSession,
 };
 use openclaw_scopes::target::SessionTarget;
 use openclaw_scopes::{AgentId, Timestamp};
@@ -12,9 +13,10 @@ use openclaw_store::{
     Activity, Archive, Archived, CreateSession as Create, DeleteSession, GetSession, History,
     Patch, PatchSession, Reset, ResetSession, SessionCursor, SessionFilter, UndoReset,
 };
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 use crate::core::Core;
+use crate::engine::{CompactFailed, CompactRefused, Compacted, Purpose};
 use crate::respond::{self, Reply};
 use crate::{clock, convert, digest, gate, purge};
 
@@ -137,6 +139,38 @@ impl Sessions for Core {
         self.engine.ended_outside(&reset.ended).await;
         self.engine.end_commands(&key).await;
         Ok(Response::new(reset_response(reset)))
+    }
+
+    async fn compact(
+        &self,
+        request: Request<v1::CompactSessionRequest>,
+    ) -> Result<Response<v1::CompactSessionResponse>, Status> {
+        let (caller, message) = gate::admit(request)?;
+        let (key, agent) = convert::session_key(&message.key, &message.agent_id)?;
+        let roster = self.engine.roster();
+        let worker = roster.agent(&agent).ok_or_else(|| Reply::unknown_agent(&agent))?;
+        let purpose = if message.dry_run { Purpose::Show } else { Purpose::Do };
+        let compacted = self.engine.compact_idle(&caller, &key, worker, purpose).await;
+        let Compacted { tokens_before, tokens_folded, first_kept } =
+            compacted.map_err(|refused| match refused {
+                CompactRefused::Act(error) => {
+                    respond::act(error, CompactMethod::ROW, respond::session)
+                }
+                CompactRefused::Failed(CompactFailed::Storage(error)) => respond::store(&error),
+                CompactRefused::Failed(failed) => {
+                    let reply = Reply::new(Code::FailedPrecondition, "", failed.to_string());
+                    reply.next(format!("openclaw sessions history {key}"))
+                }
+            })?;
+        let key = key.to_string();
+        let done = purpose == Purpose::Do;
+        Ok(Response::new(v1::CompactSessionResponse {
+            key,
+            tokens_before,
+            tokens_folded,
+            first_kept,
+            done,
+        }))
     }
 
     async fn undo_reset(

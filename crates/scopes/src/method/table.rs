@@ -160,6 +160,8 @@ methods! {
     UndoReset(SessionTarget) = "sessions.undoReset", "/openclaw.v1.Sessions/UndoReset": [OWN_SESSION, OTHERS_SESSION] by own_session;
     /// Ends what goes on in a conversation, and removes it.
     DeleteSession(SessionTarget) = "sessions.delete", "/openclaw.v1.Sessions/Delete": [OWN_SESSION, OTHERS_SESSION, REAP] by delete_session;
+    /// Lets a summary stand for what was said long ago.
+    CompactSession(SessionTarget) = "sessions.compact", "/openclaw.v1.Sessions/Compact": [OWN_SESSION, OTHERS_SESSION] by own_session;
     /// Delegates a task to a sub-agent.
     SpawnChild(SpawnTarget) = "sessions.spawn", "/openclaw.v1.Subagents/Spawn": [SPAWN] by spawn;
     /// Lists sub-agents.

@@ -61,14 +61,14 @@ impl Ask for CancelChild {
             .optional()?;
         let (session, parent) = found.ok_or_else(unknown)?;
         let parent = parent.parse().map_err(|error| damaged(1, error))?;
-        let reason = "it was cancelled";
+        let (reason, before) = ("it was cancelled", tx.total_changes());
         let mut ended = end_below(tx, session, reason, now)?;
         ended.extend(end_runs(tx, session, reason, now)?);
         // It may have had nothing at work but what was below it.
         settle(tx, session, now)?;
         let view = runs::find(tx, &target.run)?.ok_or_else(unknown)?;
         let cancelled = Cancelled { view, ended, parent };
-        let is_same = cancelled.ended.is_empty();
+        let is_same = tx.total_changes() == before;
         Ok(if is_same { Applied::Unchanged(cancelled) } else { Applied::Changed(cancelled) })
     }
 }

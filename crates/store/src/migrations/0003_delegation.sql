@@ -166,3 +166,6 @@ WHERE revoked_at IS NULL;
 ALTER TABLE runs ADD COLUMN reply_to TEXT NOT NULL DEFAULT '';
 -- How often it was begun again, after the gateway had stopped while it was at work.
 ALTER TABLE runs ADD COLUMN resumed INTEGER NOT NULL DEFAULT 0 CHECK (resumed >= 0);
+-- The newest summary of what was said before, and the first entry that it does not stand for.
+ALTER TABLE sessions ADD COLUMN summary_entry INTEGER;
+ALTER TABLE sessions ADD COLUMN first_kept INTEGER;

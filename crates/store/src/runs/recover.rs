@@ -212,6 +212,7 @@ impl Ask for RecoverRuns {
         now: Timestamp,
     ) -> Result<Applied<Recovered>, Fault<RunError>> {
         let (_, Whole) = authorized.into_parts();
+        let before = tx.total_changes();
         let running = tx
             .prepare(RUNNING)?
             .query_map([], |row| {
@@ -237,7 +238,7 @@ impl Ask for RecoverRuns {
         children::settle_all(tx, now)?;
         let waiting = waiting(tx)?;
         let recovered = Recovered { interrupted, resumed, waiting };
-        let is_same = running.is_empty();
+        let is_same = tx.total_changes() == before;
         Ok(if is_same { Applied::Unchanged(recovered) } else { Applied::Changed(recovered) })
     }
 }

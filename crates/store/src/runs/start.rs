@@ -7,7 +7,7 @@ use openclaw_sessions::{Fence, Queued, Record, RunStatus, Usage};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::write::{append_text, as_text};
-use super::{RunError, RunFence, RunView, Started, Ticket};
+use super::{Context, RunError, RunFence, RunView, Started, Ticket};
 use crate::act::ActError;
 use crate::children;
 use crate::error::{Fault, damaged};
@@ -99,10 +99,11 @@ pub(super) fn enter(
         return Err(Fault::Store(rusqlite::Error::InvalidQuery));
     };
     let view = place.view(RunStatus::Running, question.accepted_at, Some(now));
-    let sql = "SELECT context_from, model, depth FROM sessions WHERE id = ?1";
-    let (context_from, model, depth): (u64, String, u32) = connection
+    let context = Context::of(connection, place.session)?;
+    let sql = "SELECT model, depth FROM sessions WHERE id = ?1";
+    let (model, depth): (String, u32) = connection
         .prepare_cached(sql)?
-        .query_row([place.session], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        .query_row([place.session], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let delegated = match depth {
         0 => None,
         _ => Some(children::delegated(connection, place.session)?),
@@ -113,7 +114,7 @@ pub(super) fn enter(
         grant: place.grant.clone(),
         entry,
         message,
-        context_from,
+        context,
         generation: place.session,
         model,
         delegated,

@@ -32,6 +32,10 @@ pub(super) async fn call(
             let request = v1::ResetSessionRequest { key, ..Default::default() };
             sessions.reset(request).await.map(drop)
         }
+        ("sessions.compact", "own session" | "session of others") => {
+            let request = v1::CompactSessionRequest { key, dry_run: true, ..Default::default() };
+            sessions.compact(request).await.map(drop)
+        }
         ("sessions.undoReset", "own session" | "session of others") => {
             let request = v1::UndoResetRequest { key, ..Default::default() };
             sessions.undo_reset(request).await.map(drop)

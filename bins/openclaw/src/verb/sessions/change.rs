@@ -2,8 +2,8 @@
 
 use openclaw_client::Client;
 use openclaw_client::v1::{
-    DeleteSessionRequest, DeleteSessionResponse, GetSessionRequest, PatchSessionRequest,
-    ResetSessionRequest, ResetSessionResponse, Session, UndoResetRequest,
+    CompactSessionRequest, DeleteSessionRequest, DeleteSessionResponse, GetSessionRequest,
+    PatchSessionRequest, ResetSessionRequest, ResetSessionResponse, Session, UndoResetRequest,
 };
 
 use super::{facts, show, text};
@@ -29,6 +29,9 @@ pub(super) async fn run(
             // It can be taken back, so it needs no clear word.
             let step = if dry_run { Step::Show } else { Step::Remove };
             return reset(&session, text(reason), step, place, output).await;
+        }
+        SessionsVerb::Compact { session, dry_run } => {
+            return compact(&session, dry_run, place, output).await;
         }
         SessionsVerb::UndoReset { session } => return undo_reset(&session, place, output).await,
         SessionsVerb::Archive { session } => {
@@ -139,6 +142,29 @@ async fn reset(
     let request = ResetSessionRequest { key: found.key, agent_id: String::new(), reason };
     let reset = client.sessions().reset(request).await?.into_inner();
     tell(&reset, "begins anew with", output)
+}
+
+async fn compact(
+    session: &SessionArg,
+    dry_run: bool,
+    place: &Place,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let (client, found) = connect_to_change("sessions.compact", session, place).await?;
+    let request = CompactSessionRequest { key: found.key, agent_id: String::new(), dry_run };
+    let told = client.sessions().compact(request).await?.into_inner();
+    match output.format() {
+        Format::Human => {
+            let (key, folded) = (&told.key, told.tokens_folded);
+            let how = if told.done { "stands" } else { "would stand" };
+            output.line(&format!(
+                "{key}: a summary {how} for {folded} of {} tokens, everything before entry {}",
+                told.tokens_before, told.first_kept
+            ))?;
+        }
+        Format::Json => output.message(&told)?,
+    }
+    Ok(Exit::Ok)
 }
 
 async fn undo_reset(
