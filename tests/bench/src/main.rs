@@ -11,6 +11,7 @@
 
 mod authority;
 mod bare;
+mod conversations;
 mod document;
 mod idle;
 mod load;
@@ -92,6 +93,7 @@ enum Topic {
     Authority,
     Writes,
     Turns,
+    Conversations,
     Start,
     Idle,
     Cli,
@@ -105,6 +107,7 @@ impl Topic {
             Self::Authority => "authority",
             Self::Writes => "writes",
             Self::Turns => "turns",
+            Self::Conversations => "conversations",
             Self::Start => "start",
             Self::Idle => "idle",
             Self::Cli => "cli",
@@ -160,6 +163,7 @@ async fn measure(flags: &Flags) -> anyhow::Result<()> {
             Topic::Authority => authority::measure(effort)?,
             Topic::Writes => writes::measure(&place, effort).await?,
             Topic::Turns => turns::measure(&place, effort).await?,
+            Topic::Conversations => conversations::measure(&place, effort).await?,
             Topic::Start => start::measure(&place, effort).await?,
             Topic::Idle => idle::measure(&place, watch, flags.turns).await?,
             Topic::Cli => programs::measure(&place).await?,

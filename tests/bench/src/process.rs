@@ -37,6 +37,16 @@ impl Server {
         Self::start(command, state).await
     }
 
+    /// Starts a gateway on which as many sub-agents work at once as are measured.
+    pub(crate) async fn delegating_gateway(place: &Place, state: &Path) -> anyhow::Result<Self> {
+        let config = "agents.defaults.maxConcurrent = 64\n\
+                      agents.defaults.subagents = { maxConcurrent = 64, maxChildrenPerAgent = 20 }\n";
+        std::fs::write(state.join("openclaw.toml"), config)?;
+        let mut command = Command::new(&place.gateway);
+        command.arg("--state-dir").arg(state);
+        Self::start(command, state).await
+    }
+
     /// Starts a gateway that listens on the network, too.
     pub(crate) async fn listening_gateway(place: &Place, state: &Path) -> anyhow::Result<Self> {
         std::fs::write(state.join("openclaw.toml"), "listen.tcp = \"127.0.0.1:0\"\n")?;
