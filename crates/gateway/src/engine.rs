@@ -289,8 +289,20 @@ impl Engine {
         run: &RunId,
     ) -> Result<RunView, ActError<RunError>> {
         let aborted = self.0.store.act(caller, AbortRun(run.clone()), clock::now()).await?;
-        self.end_commands_of(run).await;
         let live = self.find(run);
+        let ended = self.ended_by_abort(caller, run, aborted, live).await;
+        // Last: a run at work could leave another one behind.
+        self.end_commands_of(run).await;
+        ended
+    }
+
+    async fn ended_by_abort(
+        &self,
+        caller: &Caller,
+        run: &RunId,
+        aborted: AbortedRun,
+        live: Option<Arc<Live>>,
+    ) -> Result<RunView, ActError<RunError>> {
         match (aborted, live) {
             (AbortedRun::Ended(view), None) => Ok(view),
             // It waited: its task learns that there is nothing left to start.

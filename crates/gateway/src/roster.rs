@@ -293,6 +293,11 @@ impl Worker {
         .into()
     }
 
+    /// Whether its runs can leave commands in the background: the tool that looks after them is theirs.
+    pub(crate) const fn looks_after_commands(&self) -> bool {
+        self.process.is_some()
+    }
+
     /// Returns under which capability its commands run; `None` when it has none.
     pub(crate) fn exec_capability(&self) -> Option<Capability> {
         self.exec.as_ref().map(|exec| exec.capability())

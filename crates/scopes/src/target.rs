@@ -198,6 +198,36 @@ pub struct ToolTarget {
     pub tool: ToolName,
 }
 
+/// An operation of a tool that somebody has to approve.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct OperationTarget {
+    /// The tool.
+    pub tool: ToolTarget,
+    /// What it is to do, for the log.
+    pub operation: Box<str>,
+}
+
+impl fmt::Display for OperationTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.tool, self.operation)
+    }
+}
+
+/// An approval that is answered or withdrawn.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ApprovalTarget {
+    /// Its id, as the caller gave it.
+    pub id: Box<str>,
+    /// What it is for, for the log; empty when there is no such approval.
+    pub operation: Box<str>,
+}
+
+impl fmt::Display for ApprovalTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "approval {}: {}", self.id, self.operation)
+    }
+}
+
 impl fmt::Display for ToolTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "tool {}", self.tool)

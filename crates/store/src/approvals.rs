@@ -8,7 +8,7 @@ use std::time::Duration;
 use openclaw_scopes::method::{
     ListApprovals as ListMethod, RequestApproval as RequestMethod, UseApproval as UseMethod,
 };
-use openclaw_scopes::target::{ToolTarget, Whole};
+use openclaw_scopes::target::{ApprovalTarget, OperationTarget, ToolTarget, Whole};
 use openclaw_scopes::{Authorized, Caller, GrantHolder, Principal, RunId, SessionKey, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,34 @@ pub struct Operation {
     pub environment_digest: String,
     /// How it is confined.
     pub sandbox: String,
+}
+
+/// Bytes of an operation that the log tells at most.
+const LOGGED: usize = 300;
+
+impl Operation {
+    /// Returns what the log tells: the arguments, and enough of the program to know it again.
+    fn logged(&self) -> Box<str> {
+        let text = format!("{:?} in {} by {}", self.argv, self.cwd, self.binary_digest);
+        crate::children::cut(&text, LOGGED).into()
+    }
+}
+
+/// Returns an approval as a target of decisions.
+fn approval_target(connection: &Connection, id: &str) -> rusqlite::Result<ApprovalTarget> {
+    let sql = "SELECT operation FROM tool_approvals WHERE id = ?1
+               UNION ALL SELECT operation FROM standing_approvals WHERE id = ?1";
+    let found: Option<String> =
+        connection.prepare_cached(sql)?.query_row([id], |row| row.get(0)).optional()?;
+    let operation = match found {
+        None => Box::default(),
+        Some(text) => {
+            let operation: Operation =
+                serde_json::from_str(&text).map_err(|error| damaged(0, error))?;
+            operation.logged()
+        }
+    };
+    Ok(ApprovalTarget { id: crate::children::cut(id, 64).into(), operation })
 }
 
 /// How far an approval has come.
@@ -182,6 +210,21 @@ fn lapse(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     connection.prepare_cached(sql)?.execute([now.saturating_sub(KEPT).as_millis()]).map(|_| ())
 }
 
+/// Withdraws what a run asked for that has ended: nobody waits for it any more.
+pub(crate) fn withdraw(connection: &Connection, run: &RunId) -> rusqlite::Result<()> {
+    let sql = "UPDATE tool_approvals SET state = 'expired', reason = 'the run that asked has ended'
+               WHERE run = ?1 AND state IN ('approved', 'pending')";
+    connection.prepare_cached(sql)?.execute([run.as_str()]).map(|_| ())
+}
+
+/// The same of a run that is known by its row.
+pub(crate) fn withdraw_of(connection: &Connection, row: i64) -> rusqlite::Result<()> {
+    let sql = "UPDATE tool_approvals SET state = 'expired', reason = 'the run that asked has ended'
+               WHERE run = (SELECT run_id FROM runs WHERE id = ?1)
+                   AND state IN ('approved', 'pending')";
+    connection.prepare_cached(sql)?.execute([row]).map(|_| ())
+}
+
 /// Returns an approval, as it is now.
 pub(crate) fn find(
     connection: &Connection,
@@ -237,8 +280,9 @@ impl Ask for RequestApproval {
     type Output = Requested;
     type Error = ApprovalError;
 
-    fn target(&self, _: &Transaction<'_>) -> Result<ToolTarget, Fault<ApprovalError>> {
-        Ok(self.target.clone())
+    fn target(&self, _: &Transaction<'_>) -> Result<OperationTarget, Fault<ApprovalError>> {
+        let operation = self.operation.logged();
+        Ok(OperationTarget { tool: self.target.clone(), operation })
     }
 
     fn apply(
@@ -338,8 +382,9 @@ impl Ask for UseApproval {
     type Output = Used;
     type Error = ApprovalError;
 
-    fn target(&self, _: &Transaction<'_>) -> Result<ToolTarget, Fault<ApprovalError>> {
-        Ok(self.target.clone())
+    fn target(&self, tx: &Transaction<'_>) -> Result<OperationTarget, Fault<ApprovalError>> {
+        let operation = approval_target(tx, &self.id)?.to_string().into();
+        Ok(OperationTarget { tool: self.target.clone(), operation })
     }
 
     fn apply(

@@ -8,7 +8,6 @@ use crate::act::ActError;
 use crate::error::{Fault, damaged};
 use crate::handle::Store;
 use crate::runs::FenceError;
-use crate::sessions;
 
 /// Bytes of a command that are kept to tell it by.
 const MAX_COMMAND: usize = 200;
@@ -20,6 +19,10 @@ pub struct NewProcess {
     pub id: String,
     /// What it runs.
     pub command: String,
+    /// The conversation that is told of its end. Its own, if there is no such one by then.
+    pub told: SessionKey,
+    /// Whether anybody is.
+    pub notify: bool,
 }
 
 /// What a conversation is told of a command's end.
@@ -29,8 +32,6 @@ pub struct ProcessEnd {
     pub status: RunStatus,
     /// How it ended, and what it said last.
     pub text: String,
-    /// The conversation that is told. The command's own, if there is no such one.
-    pub to: SessionKey,
 }
 
 impl Store {
@@ -46,11 +47,19 @@ impl Store {
     ) -> Result<(), ActError<FenceError>> {
         self.step(move |connection| {
             let sql = "INSERT INTO processes
-                       SELECT ?2, s.id, r.run_id, r.on_behalf_of, r.grant_epoch, r.grant_scopes, ?3, ?4
+                       SELECT ?2, s.id, r.run_id, r.on_behalf_of, r.grant_epoch, r.grant_scopes, ?3, ?4,
+                           ?5, ?6
                        FROM runs r JOIN sessions s ON s.id = r.session AND s.active_run = r.id
                        WHERE r.run_id = ?1 AND r.status = 'running'";
             let command = crate::children::cut(&process.command, MAX_COMMAND);
-            let values = params![run.as_str(), process.id, command, now.as_millis()];
+            let values = params![
+                run.as_str(),
+                process.id,
+                command,
+                now.as_millis(),
+                process.told.as_str(),
+                process.notify
+            ];
             match connection.prepare_cached(sql)?.execute(values)? {
                 0 => Err(Fault::Domain(FenceError)),
                 _ => Ok(()),
@@ -101,44 +110,45 @@ impl Store {
     }
 }
 
+/// The conversation that is told of a command's end.
+const TOLD: &str = "coalesce((SELECT t.id FROM sessions t WHERE t.key = p.told), p.session)";
+
 fn tell(
     connection: &Connection,
     id: &str,
     end: &ProcessEnd,
     now: Timestamp,
 ) -> rusqlite::Result<Option<SessionKey>> {
-    let sql = "SELECT p.session, s.key FROM processes p JOIN sessions s ON s.id = p.session
-               WHERE p.id = ?1 AND s.deleted_at IS NULL";
-    let own: Option<(i64, String)> = connection
-        .prepare_cached(sql)?
-        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    let Some((own, key)) = own else { return Ok(None) };
-    let (session, told) = match sessions::row_of(connection, &end.to)? {
-        Some(session) => (session, end.to.clone()),
-        None => (own, key.parse().map_err(|error| damaged(1, error))?),
-    };
-    let sql =
+    let sql = format!(
         "INSERT INTO inbox (session, source, child, label, status, text, at, run, on_behalf_of,
-                   grant_epoch, grant_scopes, state)
-               SELECT ?2, p.id, '', p.command, ?3, ?4, ?5, p.run, p.on_behalf_of, p.grant_epoch,
-                   p.grant_scopes, 'waiting'
-               FROM processes p WHERE p.id = ?1";
-    let values = params![id, session, end.status.name(), end.text, now.as_millis()];
-    connection.prepare_cached(sql)?.execute(values)?;
-    Ok(Some(told))
+             grant_epoch, grant_scopes, state)
+         SELECT {TOLD}, p.id, '', p.command, ?2, ?3, ?4, p.run, p.on_behalf_of, p.grant_epoch,
+             p.grant_scopes, 'waiting'
+         FROM processes p JOIN sessions s ON s.id = p.session
+         WHERE p.id = ?1 AND s.deleted_at IS NULL ON CONFLICT (source) DO NOTHING"
+    );
+    let values = params![id, end.status.name(), end.text, now.as_millis()];
+    if connection.prepare_cached(&sql)?.execute(values)? == 0 {
+        return Ok(None);
+    }
+    let sql = "SELECT s.key FROM inbox i JOIN sessions s ON s.id = i.session WHERE i.source = ?1";
+    let key: Option<String> =
+        connection.prepare_cached(sql)?.query_row([id], |row| row.get(0)).optional()?;
+    key.map(|key| key.parse().map_err(|error| damaged(0, error))).transpose()
 }
 
 /// After a start: what ran in the background has ended with the gateway, and its conversations are told.
 pub(crate) fn lost(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
-    let sql =
+    let sql = format!(
         "INSERT INTO inbox (session, source, child, label, status, text, at, run, on_behalf_of,
-                   grant_epoch, grant_scopes, state)
-               SELECT p.session, p.id, '', p.command, 'interrupted',
-                   'the gateway stopped while it ran, and it was ended', ?1, p.run, p.on_behalf_of,
-                   p.grant_epoch, p.grant_scopes, 'waiting'
-               FROM processes p JOIN sessions s ON s.id = p.session WHERE s.deleted_at IS NULL";
-    connection.prepare_cached(sql)?.execute([now.as_millis()])?;
+             grant_epoch, grant_scopes, state)
+         SELECT {TOLD}, p.id, '', p.command, 'interrupted',
+             'the gateway stopped while it ran, and it was ended', ?1, p.run, p.on_behalf_of,
+             p.grant_epoch, p.grant_scopes, 'waiting'
+         FROM processes p JOIN sessions s ON s.id = p.session
+         WHERE s.deleted_at IS NULL AND p.notify = 1 ON CONFLICT (source) DO NOTHING"
+    );
+    connection.prepare_cached(&sql)?.execute([now.as_millis()])?;
     connection.prepare_cached("DELETE FROM processes")?.execute([]).map(|_| ())
 }
 

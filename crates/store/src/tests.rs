@@ -4,6 +4,7 @@ mod access;
 mod asks;
 mod authority;
 mod damage;
+mod delegation;
 mod full;
 mod groups;
 mod paging;
@@ -132,7 +133,15 @@ impl Bed {
 
     #[track_caller]
     pub(crate) fn verify(&self, store: &Store) {
-        let verification = store.verify_audit(None).unwrap();
+        let verify = || store.verify_audit(None).unwrap();
+        let mut verification = verify();
+        // The file of the head is written right after the answer to the very first record.
+        for _ in 0..1_000 {
+            match &*verification.findings {
+                [one] if one.kind == crate::FindingKind::HeadMissing => verification = verify(),
+                _ => break,
+            }
+        }
         assert_eq!(verification.findings, [], "{verification:?}");
     }
 }

@@ -137,6 +137,18 @@ async fn what_has_changed_is_not_run() {
     assert_eq!(effects(&home), "planted one\n");
     assert!(asked(&client, "c").await.id == two.id, "it waits still");
     assert_eq!(home.run("runs abort c").await.code, 0);
+    // With the run goes what it asked: an answer that comes late is for nothing.
+    let late = home.run(&format!("approvals approve {}", two.id)).await;
+    assert!(late.code == 1 && late.err.contains("is expired already"), "{late}");
+    let log = home.run("audit list --all --json --limit 200").await.json();
+    let targets: Vec<_> = log["records"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|it| it["method"] == "approvals.approve")
+        .collect();
+    let target = targets.last().unwrap()["target"].as_str().unwrap();
+    assert!(target.contains("approval ap-") && target.contains("./tool"), "{target}");
     assert_eq!(daemon.stop(Signal::Terminate).await, 0);
 }
 

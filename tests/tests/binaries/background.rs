@@ -192,6 +192,8 @@ async fn commands_end_with_their_conversation() {
     let delete = DeleteSessionRequest { key: "explicit:a".to_owned(), ..Default::default() };
     client.sessions().delete(delete).await.unwrap();
     assert_eq!(held(&home), Vec::<u32>::new(), "they are dead when the answer comes");
+    let listed = ask(&client, "a2", "explicit:a", "silent").await.text;
+    assert!(!listed.contains("echo begun"), "nor are they seen under the same key: {listed}");
     ask(&client, "b", "explicit:b", "leave it").await;
     is_held(&home).await;
     let reset = ResetSessionRequest { key: "explicit:b".to_owned(), ..Default::default() };
@@ -224,7 +226,7 @@ async fn there_are_limits() {
     assert!(results[10].text.contains("10 commands of this conversation run"), "{:?}", results[10]);
     let child = ask(&client, "d", "explicit:d", "delegate").await;
     assert!(
-        child.text.contains("a sub-agent waits for its commands")
+        child.text.contains("commands are waited for here")
             || child.text.contains("there is no tool"),
         "{child:?}"
     );

@@ -1,5 +1,6 @@
 //! `approvals`: commands of agents that somebody has to approve.
 
+use openclaw_client::v1::approval::State;
 use openclaw_client::v1::{
     Approval, ApproveCallRequest, DenyCallRequest, ListApprovalsRequest, ListStandingRequest,
     Operation, RevokeStandingRequest, StandingApproval,
@@ -99,9 +100,23 @@ fn words(operation: Option<&Operation>) -> String {
     let word = |word: &String| {
         let is_plain = !word.is_empty()
             && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c));
-        if is_plain { word.clone() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+        if is_plain { word.clone() } else { format!("'{}'", quoted(word)) }
     };
     operation.argv.iter().map(word).collect::<Vec<_>>().join(" ")
+}
+
+/// What stands between quotes: nothing in it ends them, breaks the line or acts on a terminal.
+fn quoted(word: &str) -> String {
+    let shown = word.chars().map(|c| match c {
+        '\'' => "'\\''".to_owned(),
+        c if c.is_control() => c.escape_default().to_string(),
+        '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{feff}' => c.escape_unicode().to_string(),
+        c => c.to_string(),
+    });
+    shown.collect()
 }
 
 fn rows(approvals: &[Approval]) -> String {
@@ -112,7 +127,10 @@ fn rows(approvals: &[Approval]) -> String {
             approval.id.clone(),
             json::word(approval.state().as_str_name(), "STATE_"),
             table::ago(approval.requested_at.as_ref(), now),
-            table::ago(approval.expires_at.as_ref(), now),
+            match approval.state() {
+                State::Approved | State::Pending => table::ago(approval.expires_at.as_ref(), now),
+                State::Denied | State::Expired | State::Unspecified | State::Used => String::new(),
+            },
             approval.session_key.clone(),
             approval.on_behalf_of.clone(),
             operation.sandbox.clone(),

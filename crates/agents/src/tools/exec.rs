@@ -6,7 +6,7 @@ mod operation;
 
 pub use approval::{Approvals, AskMode, Clearance};
 pub use background::{Background, BackgroundEnd, ProcessTool, Processes};
-pub use operation::{ExecOperation, shown};
+pub use operation::{ExecOperation, shown, words};
 
 use operation::Program;
 
@@ -29,7 +29,7 @@ use crate::exec::{
 use crate::tool::{Arguments, Tool, ToolError, ToolSpec};
 
 /// What is kept of the output's head, and as much of its tail: some 16 000 tokens together.
-const OUTPUT_BYTES: usize = 32 * 1024;
+const OUTPUT_BYTES: usize = 30 * 1024;
 
 /// The most arguments of a command that is given as such.
 const MAX_ARGUMENTS: usize = 1_000;
@@ -165,8 +165,7 @@ impl ExecTool {
         }
         let wait = match (is_background, &self.ports.processes) {
             (true, None) => {
-                let reason =
-                    "a sub-agent waits for its commands: leave `background` out".to_owned();
+                let reason = "commands are waited for here: leave `background` out".to_owned();
                 return Err(ToolError::Refused { reason });
             }
             (true, Some(port)) => {
@@ -216,8 +215,8 @@ impl ExecTool {
             () = tokio::time::sleep(wait), if yields.is_some() => {}
         }
         let Some(port) = yields else { return Err(ToolError::Canceled) };
-        let (so_far, ..) = process.said().after(0);
-        let adopted = port.adopt(Background::new(shown, process)).await;
+        let (so_far, _, place) = process.said().after(0);
+        let adopted = port.adopt(Background::new(shown, process, place)).await;
         let id = adopted.map_err(|reason| ToolError::Refused { reason })?;
         Ok(format!(
             "It goes on in the background as `{id}`. You are told when it has ended; `process` shows what it \

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use openclaw_agents::tools::{Approvals, Clearance, ExecOperation, shown};
+use openclaw_agents::tools::{Approvals, Clearance, ExecOperation, shown, words};
 use openclaw_agents::{TurnEvent, TurnSink as _};
 use openclaw_config::Unattended;
 use openclaw_scopes::{Caller, Capability, SessionKey, ToolName, ToolTarget};
@@ -62,9 +62,17 @@ impl RunApprovals {
         Ok(ToolTarget { tool, capability: self.capability })
     }
 
-    /// Whether nobody is there who could answer: a job or a hook asked, and not a person.
+    /// Whether nobody is there who could answer: a job or a hook asked, perhaps by a sub-agent, and not a
+    /// person.
     fn is_unattended(&self) -> bool {
-        LaneClass::of(&self.session) == LaneClass::Background && self.unattended == Unattended::Deny
+        let mut session = self.session.clone();
+        while LaneClass::of(&session) == LaneClass::Subagent {
+            match self.engine.0.store.parent_of(&session) {
+                Ok(Some(parent)) => session = parent,
+                Ok(None) | Err(_) => return self.unattended == Unattended::Deny,
+            }
+        }
+        LaneClass::of(&session) == LaneClass::Background && self.unattended == Unattended::Deny
     }
 
     async fn request(&self, operation: &ExecOperation) -> Result<Requested, String> {
@@ -88,7 +96,7 @@ impl RunApprovals {
         let _aside = self.engine.step_aside(self.live.run());
         self.live.emit(TurnEvent::ApprovalNeeded {
             approval: approval.id.clone(),
-            operation: approval.operation.argv.join(" "),
+            operation: words(&approval.operation.argv),
         });
         let id = approval.id.clone();
         loop {
@@ -132,8 +140,8 @@ impl Approvals for RunApprovals {
             match self.request(operation).await {
                 Ok(Requested::Asked(approval)) => self.answered(*approval).await,
                 Ok(Requested::Nobody) => Clearance::Refused(
-                    "it needs an approval, and nobody is there who could give it; `openclaw approvals \
-                     approve ID --always` approves an operation for good"
+                    "it needs an approval, and nobody is there who could give it: somebody has to run it \
+                     once in a conversation of theirs, and approve it there with `--always`"
                         .to_owned(),
                 ),
                 Ok(Requested::Standing(_)) => Clearance::Standing,

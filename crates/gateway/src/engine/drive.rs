@@ -214,8 +214,9 @@ impl Engine {
             capability,
             unattended: settings.unattended,
         });
-        // A sub-agent waits for its commands: nobody would tell it of them afterwards.
-        let processes = started.delegated.is_none().then(|| RunProcesses {
+        // A sub-agent waits for its commands, and so does an agent that could not look after them.
+        let looks_after = started.delegated.is_none() && worker.looks_after_commands();
+        let processes = looks_after.then(|| RunProcesses {
             engine: self.clone(),
             run: live.run().clone(),
             session: session.clone(),

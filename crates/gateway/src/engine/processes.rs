@@ -67,7 +67,7 @@ impl Entry {
             "command": self.command,
             "status": if end.is_some() { "ended" } else { "running" },
             "end": end.map(|(end, _)| end.how),
-            "startedAt": self.started.to_string(),
+            "startedAt": clock::rfc3339(self.started),
         })
     }
 
@@ -136,6 +136,11 @@ impl Registry {
         ended
     }
 
+    fn forget(&self, session: &SessionKey) {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.retain(|_, entry| entry.session != *session);
+    }
+
     /// Ends all of them, because the gateway stops: their conversations are told after the next start.
     pub(super) async fn leave(&self) {
         self.is_left.cancel();
@@ -150,6 +155,8 @@ impl Engine {
         for entry in self.0.processes.end(|entry| entry.session == *session) {
             entry.until_ended(PATIENCE).await;
         }
+        // Whoever opens a conversation under the same key finds nothing of this one.
+        self.0.processes.forget(session);
     }
 
     /// Ends the commands that a run left behind, and waits for that.
@@ -181,7 +188,6 @@ impl Engine {
         let told = is_told.then(|| ProcessEnd {
             status: if end.is_success { RunStatus::Ok } else { RunStatus::Error },
             text: format!("{}\n{}", end.how, tail.unwrap_or_default()),
-            to: route::completion(&entry.session, &self.roster().routes),
         });
         let ended = self.0.store.process_ended(entry.id.clone(), told, now).await;
         entry.ended.send_replace(Some((end, now)));
@@ -232,10 +238,16 @@ impl Processes for RunProcesses {
 
     fn adopt(&self, process: Background) -> BoxFuture<'_, Result<String, String>> {
         Box::pin(async move {
-            let id = secrets::hex::<4>().map_err(|_told| "internal error".to_owned())?;
+            self.room()?;
+            let id = secrets::hex::<8>().map_err(|_told| "internal error".to_owned())?;
             let id = format!("exec-{id}");
             let (said, now) = (process.said(), clock::now());
-            let new = NewProcess { id: id.clone(), command: process.command().to_owned() };
+            let new = NewProcess {
+                id: id.clone(),
+                command: process.command().to_owned(),
+                told: route::completion(&self.session, &self.engine.roster().routes),
+                notify: self.notify,
+            };
             let began = self.engine.0.store.process_began(self.run.clone(), new, now).await;
             began.map_err(|_fenced| "the run does not work any more".to_owned())?;
             let entry = Arc::new(Entry {
@@ -248,11 +260,16 @@ impl Processes for RunProcesses {
                 stop: process.stopper(),
                 is_quiet: CancellationToken::new(),
                 ended: watch::Sender::new(None),
-                seen: Mutex::new(said.after(0).2),
+                seen: Mutex::new(process.seen()),
                 said,
             });
             let registry = &self.engine.0.processes;
             registry.insert(Arc::clone(&entry), now);
+            // What it belongs to may have ended while this was noted.
+            if self.engine.find(&self.run).is_none_or(|live| live.stopped().is_some()) {
+                entry.is_quiet.cancel();
+                entry.stop.cancel();
+            }
             registry.tasks.spawn(self.engine.clone().follow(entry, process, self.notify));
             Ok(id)
         })

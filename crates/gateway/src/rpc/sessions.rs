@@ -138,6 +138,8 @@ impl Sessions for Core {
         let reset = self.perform(&caller, ask, clock::now(), respond::session).await?;
         self.engine.ended_outside(&reset.ended).await;
         self.engine.end_commands(&key).await;
+        // Of a sub-agent: whoever waited for it hears that it begins anew.
+        self.engine.announce_soon(key);
         Ok(Response::new(reset_response(reset)))
     }
 

@@ -115,6 +115,8 @@ impl Subagents for Core {
         let run = convert::run_id(&message.run_id)?;
         let ask = DiscardChild(run);
         let child = self.perform(&caller, ask, clock::now(), respond::child).await?;
+        // Whoever waited for the conversation that would have been told waits no longer.
+        self.engine.announce_soon(child.parent.clone());
         Ok(Response::new(convert::subagent(child)))
     }
 }

@@ -3,8 +3,8 @@
 use super::{ADMIN, OPEN, READ, SESSIONS_READ, WRITE};
 use super::{ActorRule, Case, Method, Requirement, Row, Surface, Tokens, sealed};
 use crate::target::{
-    AgentTarget, AuditRange, Authority, Keeping, Listed, RunTarget, SessionTarget, SpawnTarget,
-    Subject, ToolTarget, Whole,
+    AgentTarget, ApprovalTarget, AuditRange, Authority, Keeping, Listed, OperationTarget,
+    RunTarget, SessionTarget, SpawnTarget, Subject, ToolTarget, Whole,
 };
 use crate::{Capability, GrantHolder, Scope, ScopeSet};
 
@@ -193,17 +193,17 @@ methods! {
     /// Lists tool calls that wait for an approval, and those that were decided.
     ListApprovals(Whole) = "approvals.list", "/openclaw.v1.Approvals/List": [APPROVALS] by approvals;
     /// Lets exactly the operation be done that was asked for.
-    ApproveCall(Whole) = "approvals.approve", "/openclaw.v1.Approvals/Approve": [APPROVALS] by approvals;
+    ApproveCall(ApprovalTarget) = "approvals.approve", "/openclaw.v1.Approvals/Approve": [APPROVALS] by approvals;
     /// Turns it down.
-    DenyCall(Whole) = "approvals.deny", "/openclaw.v1.Approvals/Deny": [APPROVALS] by approvals;
+    DenyCall(ApprovalTarget) = "approvals.deny", "/openclaw.v1.Approvals/Deny": [APPROVALS] by approvals;
     /// Lists operations that are approved for good.
     ListStanding(Whole) = "approvals.standing", "/openclaw.v1.Approvals/ListStanding": [APPROVALS] by approvals;
     /// Withdraws such an approval.
-    RevokeStanding(Whole) = "approvals.revoke", "/openclaw.v1.Approvals/RevokeStanding": [APPROVALS] by approvals;
+    RevokeStanding(ApprovalTarget) = "approvals.revoke", "/openclaw.v1.Approvals/RevokeStanding": [APPROVALS] by approvals;
     /// Asks, in a run, that an operation be approved.
-    RequestApproval(ToolTarget) = "approvals.request", internal: [EXEC_SANDBOXED, EXEC_UNSANDBOXED] by exec_case;
+    RequestApproval(OperationTarget) = "approvals.request", internal: [EXEC_SANDBOXED, EXEC_UNSANDBOXED] by exec_case;
     /// Uses up, in a run, what was approved.
-    UseApproval(ToolTarget) = "approvals.use", internal: [EXEC_SANDBOXED, EXEC_UNSANDBOXED] by exec_case;
+    UseApproval(OperationTarget) = "approvals.use", internal: [EXEC_SANDBOXED, EXEC_UNSANDBOXED] by exec_case;
     /// Calls a tool in a run.
     InvokeTool(ToolTarget) = "tools.invoke", internal: [EXEC_SANDBOXED, EXEC_UNSANDBOXED, FILES_READ, FILES_WRITE, NET_FETCH, SESSIONS_READ_TOOL, SESSIONS_SPAWN, SESSIONS_STATUS] by tool_case;
     /// Ends runs that a crash or a drain left behind.
@@ -396,8 +396,8 @@ fn approvals<T>(_: &T, _: &GrantHolder) -> &'static Case {
     &APPROVALS
 }
 
-const fn exec_case(target: &ToolTarget, _: &GrantHolder) -> &'static Case {
-    match target.capability {
+const fn exec_case(target: &OperationTarget, _: &GrantHolder) -> &'static Case {
+    match target.tool.capability {
         Capability::ExecSandboxed => &EXEC_SANDBOXED,
         Capability::ExecUnsandboxed => &EXEC_UNSANDBOXED,
         Capability::AuditSeal

@@ -1,11 +1,11 @@
 //! What people answer.
 
 use openclaw_scopes::method::{ApproveCall, DenyCall};
-use openclaw_scopes::target::Whole;
+use openclaw_scopes::target::ApprovalTarget;
 use openclaw_scopes::{Authorized, Caller, Timestamp};
 use rusqlite::params;
 
-use super::{Approval, ApprovalError, ApprovalState, find, lapse, standing};
+use super::{Approval, ApprovalError, ApprovalState, approval_target, find, lapse, standing};
 use crate::act::{Applied, Ask, Transaction};
 use crate::error::{Fault, StoreError};
 use crate::handle::Store;
@@ -13,7 +13,7 @@ use crate::handle::Store;
 /// An answer, in the types that make it one method or the other.
 pub trait Answer: Clone + Send + Sync + 'static {
     /// The method that it performs.
-    type Method: openclaw_scopes::method::Method<Target = Whole>;
+    type Method: openclaw_scopes::method::Method<Target = ApprovalTarget>;
     /// What the approval is then.
     const STATE: ApprovalState;
     /// What is said with it, and whether it is for good.
@@ -55,7 +55,7 @@ impl Answer for Deny {
     }
 }
 
-/// Answers an approval that waits. One that was answered so before is found again.
+/// Answers an approval that waits.
 #[derive(Clone, Debug)]
 pub struct AnswerCall<A> {
     /// The approval.
@@ -71,8 +71,8 @@ impl<A: Answer> Ask for AnswerCall<A> {
     type Output = Approval;
     type Error = ApprovalError;
 
-    fn target(&self, _: &Transaction<'_>) -> Result<Whole, Fault<ApprovalError>> {
-        Ok(Whole)
+    fn target(&self, tx: &Transaction<'_>) -> Result<ApprovalTarget, Fault<ApprovalError>> {
+        Ok(approval_target(tx, &self.id)?)
     }
 
     fn apply(
@@ -81,7 +81,7 @@ impl<A: Answer> Ask for AnswerCall<A> {
         authorized: Authorized<A::Method>,
         now: Timestamp,
     ) -> Result<Applied<Approval>, Fault<ApprovalError>> {
-        let (caller, Whole) = authorized.into_parts();
+        let (caller, _) = authorized.into_parts();
         lapse(tx, now)?;
         let unknown = || Fault::Domain(ApprovalError::Unknown(self.id.clone()));
         let before = find(tx, &self.id, now)?.ok_or_else(unknown)?;

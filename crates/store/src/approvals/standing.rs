@@ -1,11 +1,11 @@
 //! Operations that are approved for good: exactly these, of one agent, on behalf of one holder.
 
 use openclaw_scopes::method::{ListStanding as ListMethod, RevokeStanding as RevokeMethod};
-use openclaw_scopes::target::Whole;
+use openclaw_scopes::target::{ApprovalTarget, Whole};
 use openclaw_scopes::{AgentId, Authorized, Caller, GrantHolder, SessionKey, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{Approval, ApprovalError, Operation};
+use super::{Approval, ApprovalError, Operation, approval_target};
 use crate::act::{Applied, Ask, Query, Transaction};
 use crate::error::{Fault, damaged};
 
@@ -58,11 +58,13 @@ pub(super) fn used(
     digest: &[u8; 32],
 ) -> rusqlite::Result<Option<String>> {
     let sql = "UPDATE standing_approvals SET uses = uses + 1
-               WHERE agent = ?1 AND on_behalf_of = ?2 AND digest = ?3 RETURNING id";
+               WHERE agent = ?1 AND on_behalf_of = ?2 AND digest = ?3 AND grant_epoch = ?4
+               RETURNING id";
     let (agent, holder) = (agent_of(session)?, caller.on_behalf_of().to_string());
+    let epoch = caller.grant().epoch().0;
     connection
         .prepare_cached(sql)?
-        .query_row(params![agent.as_str(), holder, digest], |row| row.get(0))
+        .query_row(params![agent.as_str(), holder, digest, epoch], |row| row.get(0))
         .optional()
 }
 
@@ -74,8 +76,11 @@ pub(super) fn add(
     now: Timestamp,
 ) -> rusqlite::Result<()> {
     let sql = "INSERT INTO standing_approvals
-               SELECT ?1, ?2, on_behalf_of, digest, operation, ?3, ?4, 0 FROM tool_approvals WHERE id = ?5
-               ON CONFLICT (agent, on_behalf_of, digest) DO NOTHING";
+               SELECT ?1, ?2, a.on_behalf_of, g.epoch, a.digest, a.operation, ?3, ?4, 0
+               FROM tool_approvals a JOIN grants g ON g.holder = a.on_behalf_of WHERE a.id = ?5
+               ON CONFLICT (agent, on_behalf_of, digest) DO UPDATE
+                   SET grant_epoch = excluded.grant_epoch, created_by = excluded.created_by,
+                       created_at = excluded.created_at";
     let agent = agent_of(&approval.session)?;
     let values = params![id, agent.as_str(), by, now.as_millis(), approval.id];
     connection.prepare_cached(sql)?.execute(values).map(|_| ())
@@ -116,8 +121,8 @@ impl Ask for RevokeStanding {
     type Output = Standing;
     type Error = ApprovalError;
 
-    fn target(&self, _: &Transaction<'_>) -> Result<Whole, Fault<ApprovalError>> {
-        Ok(Whole)
+    fn target(&self, tx: &Transaction<'_>) -> Result<ApprovalTarget, Fault<ApprovalError>> {
+        Ok(approval_target(tx, &self.0)?)
     }
 
     fn apply(
@@ -126,7 +131,7 @@ impl Ask for RevokeStanding {
         authorized: Authorized<RevokeMethod>,
         _: Timestamp,
     ) -> Result<Applied<Standing>, Fault<ApprovalError>> {
-        let (_, Whole) = authorized.into_parts();
+        drop(authorized.into_parts());
         let sql = format!("{SELECT} WHERE id = ?1");
         let found = tx.prepare_cached(&sql)?.query_row([&self.0], Standing::from_row).optional()?;
         let found = found.ok_or_else(|| Fault::Domain(ApprovalError::Unknown(self.0.clone())))?;

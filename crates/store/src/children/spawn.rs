@@ -46,6 +46,11 @@ impl Ask for SpawnChild {
         if let Some(existing) = self.accept.existing(tx, &caller).map_err(refused)? {
             return Ok(Applied::Unchanged(Accepted::Existing(existing)));
         }
+        // The conversation of an earlier one of this name is gone, and what it said was told.
+        let sql = "SELECT EXISTS (SELECT 1 FROM inbox WHERE source = ?1)";
+        if tx.prepare_cached(sql)?.query_row([self.accept.run.as_str()], |row| row.get(0))? {
+            return Err(Fault::Domain(ChildError::IdempotencyConflict));
+        }
         let unknown = || Fault::Domain(ChildError::UnknownParent(target.parent.clone()));
         if sessions::is_archived(tx, &target.parent)? {
             return Err(Fault::Domain(ChildError::Archived(target.parent)));

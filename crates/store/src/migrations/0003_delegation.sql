@@ -104,7 +104,10 @@ CREATE TABLE processes (
     grant_epoch  INTEGER NOT NULL,
     grant_scopes TEXT    NOT NULL,
     command      TEXT    NOT NULL,
-    started_at   INTEGER NOT NULL
+    started_at   INTEGER NOT NULL,
+    -- The conversation that is told of its end, and whether any is.
+    told         TEXT    NOT NULL,
+    notify       INTEGER NOT NULL CHECK (notify IN (0, 1))
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX processes_by_session ON processes (session);
@@ -129,13 +132,15 @@ CREATE TABLE tool_approvals (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX tool_approvals_by_session ON tool_approvals (session, digest);
-CREATE INDEX tool_approvals_open ON tool_approvals (expires_at) WHERE state IN ('approved', 'pending');
+CREATE INDEX tool_approvals_open ON tool_approvals (run) WHERE state IN ('approved', 'pending');
 
 -- Operations that are approved for good: of one agent, on behalf of one holder.
 CREATE TABLE standing_approvals (
     id           TEXT    NOT NULL PRIMARY KEY,
     agent        TEXT    NOT NULL,
     on_behalf_of TEXT    NOT NULL,
+    -- Of the grant that it was approved for: a revocation ends it.
+    grant_epoch  INTEGER NOT NULL,
     digest       BLOB    NOT NULL CHECK (length(digest) = 32),
     operation    TEXT    NOT NULL,
     created_by   TEXT    NOT NULL,

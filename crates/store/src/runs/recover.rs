@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::write::{Closing, Ending, FenceError, end, suspend};
 use super::{RunError, RunFence, RunView, Ticket, view};
 use crate::act::{ActError, Applied, Ask, Transaction};
+use crate::approvals;
 use crate::children;
 use crate::error::{Fault, damaged};
 use crate::handle::Store;
@@ -58,7 +59,14 @@ impl Ask for AbortRun {
             | RunStatus::Error
             | RunStatus::Interrupted
             | RunStatus::Ok
-            | RunStatus::Timeout => Ok(Applied::Unchanged(AbortedRun::Ended(run))),
+            | RunStatus::Timeout => {
+                // What it left in the background is ended, too.
+                let sql = "SELECT EXISTS (SELECT 1 FROM processes WHERE run = ?1)";
+                let left =
+                    tx.prepare_cached(sql)?.query_row([run.run.as_str()], |row| row.get(0))?;
+                let ended = AbortedRun::Ended(run);
+                Ok(if left { Applied::Changed(ended) } else { Applied::Unchanged(ended) })
+            }
         }
     }
 }
@@ -77,6 +85,7 @@ pub(crate) fn end_waiting(
     let values = params![run.as_str(), status.name(), error, now.as_millis()];
     let ended = connection.prepare_cached(sql)?.execute(values)?;
     if ended > 0 {
+        approvals::withdraw(connection, run)?;
         children::unread(connection, run, now)?;
         children::child_ended_waiting(connection, run, status, error, now)?;
     }

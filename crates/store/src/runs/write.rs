@@ -7,6 +7,7 @@ use rusqlite::{Connection, params};
 use super::RunFence;
 use super::start::written;
 use crate::act::ActError;
+use crate::approvals;
 use crate::children;
 use crate::error::{Fault, damaged};
 use crate::handle::Store;
@@ -255,6 +256,7 @@ pub(super) fn end(
         usage.cached_tokens,
         MAX_TOKENS,
     ])?;
+    approvals::withdraw_of(connection, fence.run)?;
     children::child_ended(connection, fence.session, closing.status, &closing.told, now)?;
     Ok(last)
 }

@@ -22,6 +22,8 @@ const MAX_WAIT: u64 = 60;
 pub struct Background {
     command: String,
     process: Process,
+    /// Up to where what it says was told.
+    seen: u64,
 }
 
 /// How a command in the background ended.
@@ -34,8 +36,13 @@ pub struct BackgroundEnd {
 }
 
 impl Background {
-    pub(super) const fn new(command: String, process: Process) -> Self {
-        Self { command, process }
+    pub(super) const fn new(command: String, process: Process, seen: u64) -> Self {
+        Self { command, process, seen }
+    }
+
+    /// Returns up to where what it says was told already.
+    pub const fn seen(&self) -> u64 {
+        self.seen
     }
 
     /// Returns the command as the model wrote it.

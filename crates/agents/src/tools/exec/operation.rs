@@ -72,6 +72,12 @@ impl ExecOperation {
         finish(all)
     }
 
+    /// Returns its arguments as one text in which each can be told from the next, and nothing acts on a
+    /// terminal.
+    pub fn words(&self) -> String {
+        words(&self.argv)
+    }
+
     /// Returns the name of how it is confined.
     pub const fn confinement(sandbox: SandboxMode) -> &'static str {
         match sandbox {
@@ -120,6 +126,29 @@ fn digest_of(path: &Path) -> std::io::Result<[u8; 32]> {
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Returns arguments as one text in which each can be told from the next, and nothing acts on a terminal.
+pub fn words(argv: &[String]) -> String {
+    let word = |word: &String| {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
+        if !word.is_empty() && word.chars().all(is_plain) {
+            return word.clone();
+        }
+        let shown = word.chars().map(|c| match c {
+            '\'' => "'\\''".to_owned(),
+            '\n' | '\t' => c.escape_default().to_string(),
+            c if c.is_control() || is_hidden(c) => c.escape_unicode().to_string(),
+            c => c.to_string(),
+        });
+        format!("'{}'", shown.collect::<String>())
+    };
+    argv.iter().map(word).collect::<Vec<_>>().join(" ")
+}
+
+/// Characters that are not seen, or change the order of those that are.
+const fn is_hidden(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// Returns a digest as people see it.
@@ -172,15 +201,21 @@ impl Program {
         cwd: &Path,
         environment: &BTreeMap<String, String>,
     ) -> bool {
-        let rest = self.argv.get(1..).unwrap_or_default();
+        let Some((called, rest)) = self.argv.split_first() else { return false };
         self.form == Form::Argv
             && list.iter().any(|entry| {
                 entry.split_first().is_some_and(|(name, prefix)| {
-                    rest.starts_with(prefix)
+                    // A file that is many programs does what it is called.
+                    base(called) == base(name)
+                        && rest.starts_with(prefix)
                         && resolve(name, cwd, environment).as_ref() == Some(&self.binary)
                 })
             })
     }
+}
+
+fn base(name: &str) -> &str {
+    name.rsplit('/').next().unwrap_or(name)
 }
 
 fn resolve(name: &str, cwd: &Path, environment: &BTreeMap<String, String>) -> Option<PathBuf> {
@@ -256,6 +291,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_shown_is_told_apart() {
+        let of =
+            |argv: &[&str]| words(&argv.iter().map(|&word| word.to_owned()).collect::<Vec<_>>());
+        assert_eq!(of(&["printf", "%s|", "a b", "c"]), "printf '%s|' 'a b' c");
+        assert_eq!(of(&["a", "", "it's"]), "a '' 'it'\\''s'");
+        assert_eq!(of(&["\x1b[2J", "x\ny", "\u{202e}fdp"]), "'\\u{1b}[2J' 'x\\ny' '\\u{202e}fdp'");
+    }
+
+    #[test]
     fn programs_are_listed_by_what_they_are() {
         let dir = tempfile::tempdir().unwrap();
         let bin = dir.path().join("bin");
@@ -278,6 +322,8 @@ mod tests {
         for words in ["plain", "missing", "bin/none", "."] {
             listed(words).unwrap_err();
         }
+        std::os::unix::fs::symlink(bin.join("git"), bin.join("other")).unwrap();
+        assert!(!listed("other status").unwrap(), "the same file under another name is another");
         let shell = Program::shell("git status".into());
         assert!(!shell.is_listed(&[argv("sh"), argv("/bin/sh")], dir.path(), &variables));
     }
