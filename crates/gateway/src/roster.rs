@@ -106,11 +106,10 @@ impl Roster {
         self.providers.model(name)
     }
 
-    /// Returns a model with the fallbacks of an agent, if its provider is configured.
-    pub(crate) fn chain(&self, worker: &Worker, name: &ModelName) -> Option<Arc<dyn Model>> {
-        let primary = name.clone();
-        let fallbacks = worker.agent.model.fallbacks.clone();
-        let route = ModelRoute { primary, fallbacks };
+    /// Returns a model that somebody chose, if its provider is configured: it answers, and no other in its
+    /// place (`runtime.md` §2.8 of the reference).
+    pub(crate) fn chosen(&self, name: &ModelName) -> Option<Arc<dyn Model>> {
+        let route = ModelRoute { primary: name.clone(), fallbacks: Vec::new() };
         let jitter = Arc::new(SeededJitter::new(u64::from(std::process::id())));
         let health = Arc::clone(&self.health);
         let chain = self.providers.chain(&route, RetryPolicy::default(), jitter, health)?;

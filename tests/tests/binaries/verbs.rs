@@ -201,8 +201,8 @@ async fn chat_reads_lines_and_answers_each() {
     let told = finish(chat).await;
     assert_eq!(
         (told.code, told.out.as_str()),
-        (0, "You said hello there\nYou said hello again\n"),
-        "{told}"
+        (1, "You said hello there\nYou said hello again\n"),
+        "a script learns that one failed: {told}"
     );
     assert!(told.err.starts_with("error: run `") && !told.err.contains('\x1b'), "{told}");
     drop(input);

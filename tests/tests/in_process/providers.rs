@@ -239,6 +239,27 @@ async fn a_cool_down_outlives_other_changes_and_ends_with_an_answer() {
     assert_eq!(turn("r5").await, ("billing".into(), 4));
 }
 
+/// A model that somebody chose for a conversation answers, or nobody does.
+#[tokio::test]
+async fn a_chosen_model_has_no_fallback() {
+    let provider = Provider::openai([Behavior::refuse(400, "what is this")]).await;
+    let fallback = "models.providers.spare.api = \"offline\"\n\
+                    agents.defaults.model.fallbacks = [\"spare/model\"]";
+    let gateway = Setup::new().provider(&provider).config(fallback).start().await;
+    let owner = gateway.owner().await;
+    let spare = ask(&owner, request("a", "main", "Hello.")).await.unwrap();
+    assert_eq!(spare.status(), RunStatus::Ok, "{spare:?}");
+    let patch = v1::PatchSessionRequest {
+        key: "main".into(),
+        model: Some("fake/model".into()),
+        ..v1::PatchSessionRequest::default()
+    };
+    owner.sessions().patch(patch).await.unwrap();
+    let chosen = ask(&owner, request("b", "main", "Hello.")).await.unwrap();
+    assert_eq!(chosen.status(), RunStatus::Error, "{chosen:?}");
+    assert!(chosen.run().error.contains("invalid-request"), "{chosen:?}");
+}
+
 //= docs/threat-model.md#T14
 #[tokio::test]
 async fn the_key_goes_to_the_provider_and_nowhere_else() {

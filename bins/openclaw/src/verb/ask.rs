@@ -90,6 +90,7 @@ pub(super) async fn chat(
     let mut interrupts = signal(SignalKind::interrupt())?;
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     let is_prompted = output.err_sink() == Sink::Terminal;
+    let mut has_failed = false;
     if is_prompted {
         output.note("Ctrl-C ends an answer; Ctrl-D or /quit leaves.")?;
     }
@@ -106,7 +107,7 @@ pub(super) async fn chat(
         let Some(line) = line else { break };
         match line.trim() {
             "" => continue,
-            "/quit" | "/exit" => return Ok(Exit::Ok),
+            "/quit" | "/exit" => break,
             _ => {}
         }
         let request = question(&args.with, line)?;
@@ -115,6 +116,7 @@ pub(super) async fn chat(
             Err(failure) if failure.exit() == Exit::Unreachable => return Err(failure),
             Err(failure) => {
                 // The conversation goes on.
+                has_failed = true;
                 output.fail(&failure, &place.command("gateway run"));
             }
         }
@@ -122,7 +124,8 @@ pub(super) async fn chat(
     if is_prompted {
         output.prompt("\n")?;
     }
-    Ok(Exit::Ok)
+    // A person has seen it; a script learns it here.
+    Ok(if has_failed && !is_prompted { Exit::Failed } else { Exit::Ok })
 }
 
 fn question(with: &With, message: String) -> Result<StartRunRequest, Failure> {

@@ -50,6 +50,11 @@ pub(super) async fn run(
         return Err(Failure::advised(Exit::Usage, cause, next));
     }
     let way = way(&args, place)?;
+    if matches!(way, Way::Invited(_)) && args.scopes.chosen().is_some() {
+        let cause = "an invitation says itself what it grants";
+        let next = "leave --scopes out, and ask for more with `openclaw devices upgrade`";
+        return Err(Failure::advised(Exit::Usage, cause, next));
+    }
     let contexts = Contexts::read(place.state_dir())?;
     // Before an invitation is spent, or a request is filed.
     if let Some(name) = &args.name

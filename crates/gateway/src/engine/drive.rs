@@ -188,8 +188,7 @@ impl Engine {
         if named.is_empty() {
             return Arc::clone(&worker.model);
         }
-        let chosen =
-            ModelName::parse(named).ok().and_then(|name| self.roster().chain(worker, &name));
+        let chosen = ModelName::parse(named).ok().and_then(|name| self.roster().chosen(&name));
         chosen.unwrap_or_else(|| {
             tracing::warn!(run.id = %started.view.run, model = named, "a model is not configured any more");
             Arc::clone(&worker.model)

@@ -101,6 +101,9 @@ async fn a_context_is_one_gateway_and_no_other() {
     let link = invite(&second, "operator.read").await;
     let refused = laptop.run(&format!("connect {link} --name 127.0.0.1 --json")).await.error(2);
     assert!(refused["next"].as_str().unwrap().ends_with("context rm 127.0.0.1"), "{refused}");
+    let refused =
+        laptop.run(&format!("connect {link} --scopes operator.read --json")).await.error(2);
+    assert_eq!(refused["message"], "an invitation says itself what it grants");
     let connected = laptop.run(&format!("connect {link} --json")).await.json();
     assert_eq!(connected["deviceId"], json!(id), "one machine is one device");
     assert_eq!(connected["context"], "127.0.0.1-2", "and its invitation was good still");
