@@ -8,6 +8,7 @@ mod head;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use openclaw_client::Fingerprint;
@@ -166,7 +167,7 @@ pub(crate) struct AgentArgs {
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct With {
     /// The conversation, by its full or short key. Else the agent's main one.
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) session: Option<String>,
     /// The agent. Else the one of the conversation, or main.
     #[arg(long, value_name = "ID")]
@@ -180,16 +181,16 @@ pub(crate) struct OriginArgs {
     #[arg(long, value_name = "NAME", requires = "to", conflicts_with_all = ["session", "agent"])]
     pub(crate) channel: Option<String>,
     /// Who or which group it is with, as the channel names it; the answer belongs there.
-    #[arg(long, value_name = "ID", requires = "channel")]
+    #[arg(long, value_name = "ID", requires = "channel", allow_hyphen_values = true)]
     pub(crate) to: Option<String>,
     /// The account of the gateway on the channel. Else its only one.
-    #[arg(long, value_name = "ID", requires = "channel")]
+    #[arg(long, value_name = "ID", requires = "channel", allow_hyphen_values = true)]
     pub(crate) account: Option<String>,
     /// With how many the conversation is. Else direct.
     #[arg(long, value_name = "KIND", requires = "channel", value_parser = ["direct", "group", "channel"])]
     pub(crate) kind: Option<String>,
     /// The thread, below who or what it is with.
-    #[arg(long, value_name = "ID", requires = "channel")]
+    #[arg(long, value_name = "ID", requires = "channel", allow_hyphen_values = true)]
     pub(crate) thread: Option<String>,
 }
 

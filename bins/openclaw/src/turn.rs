@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use openclaw_client::v1::run_event::Event;
-use openclaw_client::v1::{AbortRunRequest, Run, RunEvent, RunStatus, StartRunRequest, Usage};
+use openclaw_client::v1::{
+    AbortRunRequest, ApprovalNeeded, Run, RunEvent, RunStatus, StartRunRequest, Usage,
+};
 use openclaw_client::{CallError, Client, Origin};
 use serde::Serialize;
 use tokio::signal::unix::Signal;
@@ -121,11 +123,13 @@ impl Shown {
                 self.step(&format!("  {}: {}", tool.name, tool.outcome), output)?;
             }
             Some(Event::ApprovalNeeded(needed)) => {
-                let command = format!("openclaw approvals approve {}", needed.id);
+                let ApprovalNeeded { id, operation, program, cwd } = needed;
                 // Told in every case: it stands still until somebody does something.
                 self.close(output)?;
-                output
-                    .note(&format!("  `{}` waits for an approval: {command}", needed.operation))?;
+                output.note(&format!(
+                    "  waits for an approval: {operation}\n    program {program}, in {cwd}\n    \
+                     openclaw approvals approve {id}"
+                ))?;
             }
             Some(Event::Retry(retry)) => {
                 let void = if self.any { "; what it said so far is void" } else { "" };

@@ -10,7 +10,7 @@ mod workspace;
 pub use delegate::{Delegation, DelegationTool, SpawnOrder, YieldFlag};
 pub use exec::{
     Approvals, AskMode, Background, BackgroundEnd, Clearance, ExecOperation, ExecOptions,
-    ExecPorts, ExecTool, ProcessTool, Processes, shown, words,
+    ExecPorts, ExecTool, ProcessTool, Processes, shown,
 };
 pub use files::{EditFile, ListDir, ReadFile, WriteFile};
 pub use status::{RunStatus, SessionStatus, StatusSource};

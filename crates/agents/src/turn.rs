@@ -102,6 +102,10 @@ pub enum TurnEvent {
         approval: String,
         /// What is to be done, for people.
         operation: String,
+        /// The program that does it.
+        program: String,
+        /// Where.
+        cwd: String,
     },
     /// An attempt failed and another is made; text since the last tool or start is void.
     ModelRetry {

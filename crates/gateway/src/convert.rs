@@ -51,6 +51,16 @@ pub(crate) fn session_key(key: &str, agent: &str) -> Result<(SessionKey, AgentId
     Ok((resolved, owner))
 }
 
+/// The same where something is changed or ended: there nothing is meant that is not named.
+pub(crate) fn named_session(key: &str, agent: &str) -> Result<SessionKey, Reply> {
+    if key.is_empty() {
+        let reply =
+            Reply::new(tonic::Code::InvalidArgument, "MALFORMED_KEY", "no session is named");
+        return Err(reply.next("openclaw sessions list"));
+    }
+    session_key(key, agent).map(|(key, _agent)| key)
+}
+
 pub(crate) fn run_id(text: &str) -> Result<RunId, Reply> {
     RunId::parse(text).map_err(|error| Reply::invalid(error.to_string()))
 }

@@ -247,11 +247,15 @@ pub(crate) fn child(error: &ChildError) -> Reply {
     match error {
         ChildError::Archived(session) => Reply::new(Code::FailedPrecondition, "", said())
             .next(format!("openclaw sessions unarchive {session}")),
+        ChildError::Gone(_) => Reply::new(Code::AlreadyExists, "IDEMPOTENCY_CONFLICT", said())
+            .next("send a new random key, and the same one on a retry"),
         ChildError::IdempotencyConflict => conflict(),
         ChildError::NothingToHandOver(_) => {
             Reply::new(Code::FailedPrecondition, "", said()).next("openclaw subagents list")
         }
-        ChildError::Superseded(_) => Reply::new(Code::FailedPrecondition, "", said()),
+        ChildError::Alone { .. } | ChildError::Superseded(_) => {
+            Reply::new(Code::FailedPrecondition, "", said())
+        }
         ChildError::TooDeep { .. } => Reply::new(Code::ResourceExhausted, "LIMIT_EXCEEDED", said())
             .next("let a conversation further up delegate it"),
         ChildError::TooMany { .. } => Reply::new(Code::ResourceExhausted, "LIMIT_EXCEEDED", said())

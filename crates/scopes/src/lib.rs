@@ -17,6 +17,7 @@ mod principal;
 mod scope;
 pub mod target;
 mod time;
+mod words;
 
 pub use authorize::{Authorized, Denial, authorize};
 pub use capability::{Capability, CapabilitySet};
@@ -30,6 +31,7 @@ pub use principal::{Caller, Cause, Component, DeviceRole, Principal, Standing};
 pub use scope::{Scope, ScopeSet, UnknownScope};
 pub use target::ToolTarget;
 pub use time::Timestamp;
+pub use words::command_words;
 
 #[cfg(test)]
 mod tests;

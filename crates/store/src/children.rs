@@ -15,7 +15,7 @@ pub use end::{CancelChild, Cancelled, EndedRun};
 pub(crate) use end::{
     child_ended, child_ended_waiting, end_below, end_runs, orphan, settle, settle_all, unread,
 };
-pub use inbox::{ContinueSession, Continued, DiscardChild, Due, Notice, RetryChild};
+pub use inbox::{ContinueSession, Continued, DiscardChild, Due, Notice, RetryChild, TOLD};
 pub(crate) use list::parent_of;
 pub use list::{Child, ChildCursor, ChildFilter, ChildPage, GetChild, HandOver};
 pub(crate) use spawn::delegated;
@@ -85,9 +85,22 @@ pub enum ChildError {
     /// The conversation that delegates is archived.
     #[error("conversation `{0}` is archived")]
     Archived(SessionKey),
+    /// The id names a sub-agent that was told of, and whose conversation is gone.
+    #[error("run `{0}` was a sub-agent whose conversation is gone")]
+    Gone(RunId),
     /// The id names another request.
     #[error("the idempotency key was used for another request")]
     IdempotencyConflict,
+    /// It has gone on by itself too often: nobody asked anything in between.
+    #[error(
+        "session `{session}` went on by itself {max} times, and nobody said anything; write to it first"
+    )]
+    Alone {
+        /// The most that it may.
+        max: u32,
+        /// The conversation.
+        session: SessionKey,
+    },
     /// Nothing of it waits to be handed over, or could not be.
     #[error("run `{0}` has nothing that could not be handed over")]
     NothingToHandOver(RunId),
@@ -120,6 +133,8 @@ impl Failure for ChildError {
     fn reason(&self) -> &'static str {
         match self {
             Self::Archived(_) => "archived",
+            Self::Alone { .. } => "alone",
+            Self::Gone(_) => "gone",
             Self::IdempotencyConflict => "idempotency-conflict",
             Self::NothingToHandOver(_) => "nothing-to-hand-over",
             Self::Superseded(_) => "superseded",

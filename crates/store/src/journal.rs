@@ -129,6 +129,17 @@ fn read(row: &Row<'_>) -> rusqlite::Result<JournalEntry> {
     })
 }
 
+/// A conversation in which no run works.
+#[derive(Debug)]
+pub struct Resting {
+    /// What its model would be shown, oldest first.
+    pub entries: Vec<JournalEntry>,
+    /// The last entry of its journal; 0 when nothing was said.
+    pub last: u64,
+    /// The model that was chosen for it, as `provider/model`; empty for its agent's.
+    pub model: String,
+}
+
 impl Store {
     /// Returns what was said last in a conversation, oldest first, for work that is authorized already.
     ///
@@ -155,23 +166,19 @@ impl Store {
         self.snapshot(|connection| Ok(shown(connection, fence.session, before, limit)?))
     }
 
-    /// Returns the same of a conversation in which no run works, and its last entry, for work that is
-    /// authorized already.
+    /// Returns the same of a conversation in which no run works, for work that is authorized already;
+    /// `None` when there is no such conversation.
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn context(
-        &self,
-        session: &SessionKey,
-        limit: u32,
-    ) -> Result<(Vec<JournalEntry>, u64), StoreError> {
-        self.snapshot(|connection| match sessions::row_of(connection, session)? {
-            Some(row) => {
-                let sql = "SELECT entries FROM sessions WHERE id = ?1";
-                let last = connection.prepare_cached(sql)?.query_row([row], |row| row.get(0))?;
-                Ok((shown(connection, row, u64::MAX, limit)?, last))
-            }
-            None => Ok((Vec::new(), 0)),
+    pub fn resting(&self, session: &SessionKey, limit: u32) -> Result<Option<Resting>, StoreError> {
+        self.snapshot(|connection| {
+            let Some(row) = sessions::row_of(connection, session)? else { return Ok(None) };
+            let sql = "SELECT s.entries, coalesce(nullif(c.model, ''), s.model)
+                       FROM sessions s LEFT JOIN children c ON c.session = s.id WHERE s.id = ?1";
+            let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+            let (last, model) = connection.prepare_cached(sql)?.query_row([row], read)?;
+            Ok(Some(Resting { entries: shown(connection, row, u64::MAX, limit)?, last, model }))
         })
     }
 }

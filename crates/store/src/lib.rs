@@ -48,7 +48,7 @@ pub use audit::{
 pub use children::{
     Assignment, CancelChild, Cancelled, Child, ChildCursor, ChildError, ChildFilter, ChildPage,
     Cleanup, ContinueSession, Continued, Delegated, DiscardChild, Due, EndedRun, GetChild,
-    HandOver, Notice, RetryChild, SpawnChild, SpawnLimits,
+    HandOver, Notice, RetryChild, SpawnChild, SpawnLimits, TOLD,
 };
 pub use devices::{
     AdmitDevice, Admitted, ApproveRequest, Device, DeviceError, DeviceList, DeviceRef, FileRequest,
@@ -61,16 +61,16 @@ pub use handle::Store;
 pub use invitations::{
     CreateInvitation, Invitation, ListInvitations, RedeemInvitation, RevokeInvitation,
 };
-pub use journal::{History, HistoryPage, JournalEntry};
+pub use journal::{History, HistoryPage, JournalEntry, Resting};
 pub use lock::{LockError, StateLock};
 pub use migrate::MigrateError;
 pub use note::{ConflictError, Note, NoteOnce, Noted, Peek};
 pub use open::{OpenError, Options};
 pub use processes::{NewProcess, ProcessEnd};
 pub use runs::{
-    AbortRun, AbortedRun, AcceptRun, Accepted, Context, Ending, FenceError, GetRun, Interrupted,
-    Precedence, RecoverRuns, Recovered, RunCursor, RunError, RunFence, RunFilter, RunPage, RunView,
-    Started, Ticket,
+    AbortRun, AbortedRun, AcceptRun, Accepted, Context, Ending, FenceError, FoundAt, GetRun,
+    Interrupted, Precedence, RecoverRuns, Recovered, RunCursor, RunError, RunFence, RunFilter,
+    RunPage, RunView, Started, Ticket,
 };
 pub use sessions::{
     Activity, Archive, Archived, CompactSession, CreateSession, DeleteSession, Deleted, GetSession,

@@ -14,7 +14,7 @@ use crate::children::Delegated;
 
 pub use accept::{AcceptRun, Accepted, Precedence};
 pub(crate) use recover::end_waiting;
-pub use recover::{AbortRun, AbortedRun, Interrupted, RecoverRuns, Recovered};
+pub use recover::{AbortRun, AbortedRun, FoundAt, Interrupted, RecoverRuns, Recovered};
 #[cfg(test)]
 pub(crate) use recover::{RUNNING, WAITING};
 pub(crate) use start::{grant_of, grant_of_run};
@@ -79,18 +79,16 @@ pub struct Context {
 }
 
 impl Context {
-    /// Reads it from the row of a conversation: a summary counts while what it stands for is shown at all.
+    /// Reads it from the row of a conversation.
     pub(crate) fn of(connection: &rusqlite::Connection, session: i64) -> rusqlite::Result<Self> {
         let sql = "SELECT context_from, summary_entry, first_kept FROM sessions WHERE id = ?1";
         connection.prepare_cached(sql)?.query_row([session], |row| {
             let from: u64 = row.get(0)?;
             let summary: Option<u64> = row.get(1)?;
             let first_kept: Option<u64> = row.get(2)?;
-            Ok(match (summary.filter(|entry| *entry >= from), first_kept) {
-                (Some(entry), Some(kept)) if kept >= from => {
-                    Self { from: kept, summary: Some(entry) }
-                }
-                (Some(_) | None, _) => Self { from, summary: None },
+            Ok(match (summary, first_kept) {
+                (Some(entry), Some(kept)) => Self { from: kept, summary: Some(entry) },
+                _ => Self { from, summary: None },
             })
         })
     }

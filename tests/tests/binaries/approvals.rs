@@ -178,6 +178,32 @@ async fn an_approval_survives_a_restart() {
     }
 }
 
+/// A stop in order waits for no person, and whoever waits for one comes back each time.
+#[tokio::test]
+async fn a_stop_does_not_wait_for_an_answer() {
+    // A run at work would be waited for longer than anything here has patience for.
+    let home = home("[gateway]\ndrainSeconds = 3600\n");
+    tool(&home, "ran");
+    let mut daemon = home.start().await;
+    begin(&daemon.connect().await, "a", "main", "tool").await;
+    let first = asked(&daemon.connect().await, "a").await;
+    for _ in 0..3 {
+        assert_eq!(daemon.stop(Signal::Terminate).await, 0);
+        daemon = home.start().await;
+        let again = asked(&daemon.connect().await, "a").await;
+        assert_eq!(again.id, first.id);
+    }
+    let shown = home.run(&format!("approvals show {}", first.id)).await.ok();
+    let program = home.workspace().canonicalize().unwrap().join("tool");
+    for part in ["./tool one", &program.display().to_string(), "pending", "agent:main:main"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    home.run(&format!("approvals approve {}", first.id)).await.ok();
+    end(&daemon.connect().await, "a").await;
+    assert_eq!(effects(&home), "ran one\n");
+    assert_eq!(daemon.stop(Signal::Terminate).await, 0);
+}
+
 /// For good is for exactly this; it can be withdrawn, and is counted.
 #[tokio::test]
 async fn an_approval_for_good_is_for_one_operation() {

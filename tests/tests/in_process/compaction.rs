@@ -38,12 +38,13 @@ fn shown(provider: &Provider, at: usize) -> String {
 
 /// Talks until the window is nearly full; returns at which request a summary was asked for.
 async fn talk(owner: &Client, provider: &Provider, from: usize) -> usize {
+    let before = provider.received().len();
     for turn in from..from + 12 {
         let text = long(&format!("question-{turn}."));
         let asked = ask(owner, request(&format!("r{turn}"), "main", &text)).await.unwrap();
         assert_eq!(asked.status(), RunStatus::Ok, "{:?}", asked.run().error);
         let requests = provider.received().len();
-        if let Some(at) = (0..requests).rev().find(|at| is_summary(provider, *at)) {
+        if let Some(at) = (before..requests).rev().find(|at| is_summary(provider, *at)) {
             return at;
         }
     }
@@ -92,9 +93,53 @@ async fn a_conversation_is_compacted_before_the_window_is_full() {
     ask(&owner, request("anew", "main", "Hello.")).await.unwrap();
     assert!(!shown(&provider, provider.received().len() - 1).contains("canary-77f1"));
     let undo = v1::UndoResetRequest { key: "main".into(), ..Default::default() };
-    owner.sessions().undo_reset(undo).await.unwrap();
+    owner.sessions().undo_reset(undo.clone()).await.unwrap();
     ask(&owner, request("back", "main", "Hello.")).await.unwrap();
     assert!(shown(&provider, provider.received().len() - 1).contains("canary-77f1"));
+    // Also when what came after it was compacted, too: what was before is what it was before.
+    let reset = v1::ResetSessionRequest { key: "main".into(), ..Default::default() };
+    owner.sessions().reset(reset).await.unwrap();
+    let at = talk(&owner, &provider, 20).await;
+    assert!(shown(&provider, at).contains("question-20."));
+    owner.sessions().undo_reset(undo).await.unwrap();
+    let at = provider.received().len();
+    ask(&owner, request("again", "main", "Hello.")).await.unwrap();
+    let first = shown(&provider, at);
+    assert!(first.contains("question-20.") && !first.contains("question-0."), "{first}");
+}
+
+fn request_of(key: &str) -> v1::CompactSessionRequest {
+    v1::CompactSessionRequest { key: key.to_owned(), ..Default::default() }
+}
+
+async fn compact(owner: &Client, dry_run: bool) -> v1::CompactSessionResponse {
+    let request = v1::CompactSessionRequest { key: "main".into(), dry_run, ..Default::default() };
+    owner.sessions().compact(request).await.unwrap().into_inner()
+}
+
+/// Whoever chose a model for a conversation chose who reads it.
+#[tokio::test]
+async fn the_chosen_model_writes_the_summary() {
+    let provider = Provider::openai([Behavior::text(SUMMARY)]).await;
+    let middle = "agents.defaults.contextTokens = 16384";
+    let gateway = Setup::new().provider(&provider).config(middle).start().await;
+    let owner = gateway.owner().await;
+    let models = owner.models().list(v1::ListModelsRequest::default()).await.unwrap().into_inner();
+    let name = models.models[0].name.clone();
+    let (of_provider, _) = name.split_once('/').unwrap();
+    let patch = v1::PatchSessionRequest {
+        key: "main".into(),
+        model: Some(format!("{of_provider}/another")),
+        ..Default::default()
+    };
+    for turn in 0..8 {
+        ask(&owner, request(&format!("r{turn}"), "main", &long("Remember."))).await.unwrap();
+    }
+    owner.sessions().patch(patch).await.unwrap();
+    assert!(compact(&owner, false).await.done);
+    let last = provider.received().len() - 1;
+    assert!(is_summary(&provider, last));
+    assert_eq!(provider.received()[last].body["model"], "another");
 }
 
 /// A provider that says that it is too much is believed, once a turn.
@@ -155,27 +200,24 @@ async fn somebody_asks_for_it() {
     let middle = "agents.defaults.contextTokens = 16384";
     let gateway: TestGateway = Setup::new().provider(&provider).config(middle).start().await;
     let owner = gateway.owner().await;
-    let compact = |dry_run| v1::CompactSessionRequest {
-        key: "main".into(),
-        dry_run,
-        ..v1::CompactSessionRequest::default()
-    };
     ask(&owner, request("a", "main", "Hello.")).await.unwrap();
-    let nothing = Refusal::from(owner.sessions().compact(compact(false)).await.unwrap_err());
+    let nothing = Refusal::from(owner.sessions().compact(request_of("main")).await.unwrap_err());
     assert_eq!(nothing.code, Code::FailedPrecondition);
     assert_eq!(nothing.message, "nothing to compact");
     for turn in 0..8 {
         ask(&owner, request(&format!("r{turn}"), "main", &long("Remember."))).await.unwrap();
     }
     let before = provider.received().len();
-    let would = owner.sessions().compact(compact(true)).await.unwrap().into_inner();
+    let would = compact(&owner, true).await;
     assert!(!would.done && would.tokens_folded > 0 && would.tokens_folded < would.tokens_before);
     assert_eq!(provider.received().len(), before, "nobody is asked for it");
-    let done = owner.sessions().compact(compact(false)).await.unwrap().into_inner();
+    let done = compact(&owner, false).await;
     assert!(done.done && done.tokens_folded == would.tokens_folded, "{done:?}");
     ask(&owner, request("b", "main", "And now?")).await.unwrap();
     let shown = shown(&provider, provider.received().len() - 1);
     assert!(shown.contains("canary-77f1"), "{shown}");
-    let gone = v1::CompactSessionRequest { key: "explicit:none".into(), ..compact(false) };
-    assert_eq!(owner.sessions().compact(gone).await.unwrap_err().code(), Code::NotFound);
+    for (key, code) in [("explicit:none", Code::NotFound), ("", Code::InvalidArgument)] {
+        let refused = owner.sessions().compact(request_of(key)).await.unwrap_err();
+        assert_eq!(refused.code(), code, "{key}");
+    }
 }

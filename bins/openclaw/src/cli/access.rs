@@ -40,6 +40,11 @@ pub(crate) enum ApprovalsVerb {
         #[arg(long)]
         all: bool,
     },
+    /// Show one whole: the command, the program that runs, where, and on whose behalf.
+    Show {
+        /// The approval.
+        id: String,
+    },
     /// Let exactly this be done: the program, its arguments, where, and with which environment.
     Approve {
         /// The approval.
@@ -53,7 +58,13 @@ pub(crate) enum ApprovalsVerb {
         /// The approval.
         id: String,
         /// Why, for the agent.
-        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+        #[arg(
+            long,
+            value_name = "TEXT",
+            default_value = "",
+            hide_default_value = true,
+            allow_hyphen_values = true
+        )]
         reason: String,
     },
     /// List what is approved for good.

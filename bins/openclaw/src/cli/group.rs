@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand, ValueEnum};
 use openclaw_scopes::{AgentId, IdempotencyKey};
 
@@ -220,6 +221,7 @@ What it delegated is ended. `openclaw sessions undo-reset` takes the last reset 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct SessionArg {
     /// Its full or short key.
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub(crate) key: String,
     /// The agent that a short key belongs to.
     #[arg(long, value_name = "ID")]
@@ -243,7 +245,7 @@ pub(crate) enum SubagentsVerb {
     #[command(visible_alias = "ls")]
     List {
         /// Only those of this conversation.
-        #[arg(long, value_name = "KEY")]
+        #[arg(long, value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
         session: Option<String>,
         /// The agent that a short key belongs to.
         #[arg(long, value_name = "ID")]
@@ -266,16 +268,16 @@ Examples:
   openclaw subagents spawn --session main --task 'Look.' --tools read_file --tools list_dir --timeout 5m")]
     Spawn {
         /// The conversation that is told, by its full or short key.
-        #[arg(long, value_name = "KEY", default_value = "main")]
+        #[arg(long, value_name = "KEY", default_value = "main", value_parser = NonEmptyStringValueParser::new())]
         session: String,
         /// The agent that a short key belongs to.
         #[arg(long, value_name = "ID")]
         agent: Option<AgentId>,
         /// What to do; `-` reads it from standard input.
-        #[arg(long, value_name = "TEXT")]
+        #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
         task: String,
         /// What people call it.
-        #[arg(long, value_name = "TEXT")]
+        #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
         label: Option<String>,
         /// The model that answers, as provider/model.
         #[arg(long)]
@@ -341,7 +343,7 @@ pub(crate) enum RunsVerb {
     #[command(visible_alias = "ls")]
     List {
         /// Only those of this conversation, by its full or short key.
-        #[arg(long, value_name = "KEY")]
+        #[arg(long, value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
         session: Option<String>,
         /// The agent that a short key belongs to.
         #[arg(long, value_name = "ID")]

@@ -6,6 +6,8 @@ use openclaw_client::v1::{
     Operation, RevokeStandingRequest, StandingApproval,
 };
 
+use openclaw_scopes::command_words;
+
 use super::{Step, confirmed};
 use crate::cli::ApprovalsVerb;
 use crate::exit::Exit;
@@ -27,6 +29,19 @@ pub(super) async fn run(
                 Format::Human if list.approvals.is_empty() => output.note("nothing waits")?,
                 Format::Human => output.block(&rows(&list.approvals))?,
                 Format::Json => output.message(&list)?,
+            }
+        }
+        ApprovalsVerb::Show { id } => {
+            let client = place.connect_for(&["approvals.list"]).await?;
+            let list = client.approvals().list(ListApprovalsRequest { all: true }).await?;
+            let mut approvals = list.into_inner().approvals.into_iter();
+            let Some(found) = approvals.find(|approval| approval.id == id) else {
+                let next = place.command("approvals list --all");
+                return Err(Failure::advised(Exit::Failed, format!("no approval `{id}`"), next));
+            };
+            match output.format() {
+                Format::Human => output.block(&facts(&found))?,
+                Format::Json => output.message(&found)?,
             }
         }
         ApprovalsVerb::Approve { id, always } => {
@@ -94,29 +109,8 @@ fn told(what: &str, approval: &Approval, output: &mut Output) -> Result<(), Fail
     }
 }
 
-/// The arguments as one text in which each can be told from the next.
 fn words(operation: Option<&Operation>) -> String {
-    let Some(operation) = operation else { return String::new() };
-    let word = |word: &String| {
-        let is_plain = !word.is_empty()
-            && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c));
-        if is_plain { word.clone() } else { format!("'{}'", quoted(word)) }
-    };
-    operation.argv.iter().map(word).collect::<Vec<_>>().join(" ")
-}
-
-/// What stands between quotes: nothing in it ends them, breaks the line or acts on a terminal.
-fn quoted(word: &str) -> String {
-    let shown = word.chars().map(|c| match c {
-        '\'' => "'\\''".to_owned(),
-        c if c.is_control() => c.escape_default().to_string(),
-        '\u{200b}'..='\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}'
-        | '\u{feff}' => c.escape_unicode().to_string(),
-        c => c.to_string(),
-    });
-    shown.collect()
+    operation.map(|operation| command_words(&operation.argv)).unwrap_or_default()
 }
 
 fn rows(approvals: &[Approval]) -> String {
@@ -135,11 +129,35 @@ fn rows(approvals: &[Approval]) -> String {
             approval.on_behalf_of.clone(),
             operation.sandbox.clone(),
             operation.cwd.clone(),
+            operation.binary.clone(),
             words(Some(&operation)),
         ]
     });
-    let header = ["ID", "STATE", "ASKED", "LAPSES", "SESSION", "FOR", "SANDBOX", "IN", "COMMAND"];
+    let header =
+        ["ID", "STATE", "ASKED", "LAPSES", "SESSION", "FOR", "SANDBOX", "IN", "PROGRAM", "COMMAND"];
     table::columns(&header, rows)
+}
+
+fn facts(approval: &Approval) -> String {
+    let now = jiff::Timestamp::now();
+    let operation = approval.operation.clone().unwrap_or_default();
+    table::facts(&[
+        ("command", words(Some(&operation))),
+        ("program", operation.binary),
+        ("program sha256", operation.binary_digest),
+        ("in", operation.cwd),
+        ("environment sha256", operation.environment_digest),
+        ("sandbox", operation.sandbox),
+        ("state", json::word(approval.state().as_str_name(), "STATE_")),
+        ("asked", table::ago(approval.requested_at.as_ref(), now)),
+        ("lapses", table::ago(approval.expires_at.as_ref(), now)),
+        ("session", approval.session_key.clone()),
+        ("run", approval.run_id.clone()),
+        ("for", approval.on_behalf_of.clone()),
+        ("answered by", approval.decided_by.clone()),
+        ("reason", approval.reason.clone()),
+        ("used by", approval.used_by_run_id.clone()),
+    ])
 }
 
 fn standing_rows(standing: &[StandingApproval]) -> String {
@@ -155,9 +173,11 @@ fn standing_rows(standing: &[StandingApproval]) -> String {
             standing.created_by.clone(),
             operation.sandbox.clone(),
             operation.cwd.clone(),
+            operation.binary.clone(),
             words(Some(&operation)),
         ]
     });
-    let header = ["ID", "AGENT", "FOR", "USES", "APPROVED", "BY", "SANDBOX", "IN", "COMMAND"];
+    let header =
+        ["ID", "AGENT", "FOR", "USES", "APPROVED", "BY", "SANDBOX", "IN", "PROGRAM", "COMMAND"];
     table::columns(&header, rows)
 }

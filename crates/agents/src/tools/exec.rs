@@ -6,7 +6,7 @@ mod operation;
 
 pub use approval::{Approvals, AskMode, Clearance};
 pub use background::{Background, BackgroundEnd, ProcessTool, Processes};
-pub use operation::{ExecOperation, shown, words};
+pub use operation::{ExecOperation, shown};
 
 use operation::Program;
 

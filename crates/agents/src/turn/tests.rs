@@ -325,7 +325,7 @@ async fn a_turn_is_told_between_its_steps() {
     let outcome = world.play(&format!("{}{THEN_DONE}", calls(&["echo"]))).await;
     let said = answer(&outcome);
     assert!(
-        said.contains("[look, run c1, session agent:main:subagent:c: ok]\nIt is blue."),
+        said.contains("[look, run c1, session agent:main:subagent:c: ok]\n> It is blue."),
         "{said}"
     );
     let kinds: Vec<_> = world.records.lock().unwrap().iter().map(std::mem::discriminant).collect();

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use openclaw_agents::tools::{Approvals, Clearance, ExecOperation, shown, words};
+use openclaw_agents::tools::{Approvals, Clearance, ExecOperation, shown};
 use openclaw_agents::{TurnEvent, TurnSink as _};
 use openclaw_config::Unattended;
-use openclaw_scopes::{Caller, Capability, SessionKey, ToolName, ToolTarget};
+use openclaw_scopes::{Caller, Capability, SessionKey, ToolName, ToolTarget, command_words};
 use openclaw_sessions::LaneClass;
 use openclaw_store::{
     ActError, Approval, ApprovalError, ApprovalState, Operation, RequestApproval, Requested,
@@ -15,7 +15,7 @@ use openclaw_store::{
 };
 
 use super::Engine;
-use super::live::Live;
+use super::live::{Live, Stop};
 use crate::{clock, secrets};
 
 /// How long an approval can be answered, and used (`access.md` §11 of the reference).
@@ -96,7 +96,9 @@ impl RunApprovals {
         let _aside = self.engine.step_aside(self.live.run());
         self.live.emit(TurnEvent::ApprovalNeeded {
             approval: approval.id.clone(),
-            operation: words(&approval.operation.argv),
+            operation: command_words(&approval.operation.argv),
+            program: approval.operation.binary.clone(),
+            cwd: approval.operation.cwd.clone(),
         });
         let id = approval.id.clone();
         loop {
@@ -129,7 +131,14 @@ impl RunApprovals {
                 ApprovalState::Pending => {}
             }
             let left = approval.expires_at.since(now).max(Duration::from_millis(1));
-            drop(tokio::time::timeout(left, decided).await);
+            tokio::select! {
+                _in_time = tokio::time::timeout(left, decided) => {}
+                // A stop does not wait for a person. The question stays, and the run comes back to it.
+                () = self.engine.0.drain.cancelled() => {
+                    self.live.stop(Stop::Aside);
+                    std::future::pending::<()>().await;
+                }
+            }
         }
     }
 }

@@ -11,7 +11,8 @@ use openclaw_sessions::{
     accept_summary, estimate_tokens, plan_compaction,
 };
 use openclaw_store::{
-    ActError, CompactSession, Context, JournalEntry, Peek, SessionError, Started, StoreError,
+    ActError, CompactSession, Context, JournalEntry, Peek, Resting, SessionError, Started,
+    StoreError,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -194,7 +195,6 @@ impl Engine {
         purpose: Purpose,
     ) -> Result<Compacted, Refused> {
         let target = self.0.store.session_target(session).map_err(Failed::Storage)?;
-        let is_there = target.owner.is_some();
         let peek = Peek::<openclaw_scopes::method::CompactSession>(target);
         // It costs a model's answer, so it is decided before that, too.
         match self.0.store.view(caller, &peek, clock::now()).await {
@@ -203,18 +203,18 @@ impl Engine {
             Err(ActError::Store(error)) => return Err(Refused::Act(ActError::Store(error))),
             Err(ActError::Failed(never)) => match never {},
         }
-        if !is_there {
+        let resting = self.0.store.resting(session, RECORDS_READ).map_err(Failed::Storage)?;
+        let Some(Resting { entries, last, model }) = resting else {
             let unknown = SessionError::Unknown(session.clone());
             return Err(Refused::Act(ActError::Failed(unknown)));
-        }
-        let (entries, last) =
-            self.0.store.context(session, RECORDS_READ).map_err(Failed::Storage)?;
+        };
         let plan = plan(&entries, worker, CompactTrigger::Asked).map_err(Failed::Plan)?;
         let compacted = Compacted::of(&plan);
         if purpose == Purpose::Show {
             return Ok(compacted);
         }
-        let summary = summary(&*worker.model, &plan, &CancellationToken::new()).await?;
+        let model = self.chosen_model(worker, &model);
+        let summary = summary(&*model, &plan, &CancellationToken::new()).await?;
         let ask = CompactSession { key: session.clone(), summary, last };
         self.0.store.act(caller, ask, clock::now()).await.map_err(Refused::Act)?;
         self.0.cache.forget(session);

@@ -14,6 +14,7 @@ use openclaw_sessions::{EnqueueError, LaneClass};
 use openclaw_store::{
     AcceptRun, Accepted, ActError, Assignment, CancelChild, ChildError, Cleanup, ContinueSession,
     Continued, DeleteSession, Due, EndedRun, Peek, Precedence, RunView, SpawnChild, SpawnLimits,
+    TOLD,
 };
 
 use super::Engine;
@@ -287,7 +288,7 @@ impl Engine {
         let Some(worker) = agent.and_then(|agent| self.worker(&agent)) else {
             return Told::Never("its agent is not configured any more".into());
         };
-        let Ok(run) = secrets::id("told-", RunId::parse) else { return Told::Later };
+        let Ok(run) = secrets::id(TOLD, RunId::parse) else { return Told::Later };
         let cause = Cause::Run(due.run.clone());
         let caller = Caller::delegate(Component::Announcer, grant, cause);
         let digest = crate::digest::of(&[&due.source]);

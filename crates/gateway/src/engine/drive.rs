@@ -16,7 +16,7 @@ use openclaw_sessions::{
     Terminal, Usage, WindowLimits, estimate_tokens, window,
 };
 use openclaw_store::{
-    ActError, Ending, Interrupted, RunError, RunView, Started, StoreError, Ticket,
+    ActError, Ending, FoundAt, Interrupted, RunError, RunView, Started, StoreError, Ticket,
 };
 
 use tokio::time::Instant;
@@ -73,7 +73,7 @@ impl Engine {
             () = live.cancel().cancelled() => {}
         }
         // Its turn may have come while the gateway stops: it stays accepted all the same.
-        if matches!(live.stopped(), Some(Stop::Leave | Stop::Drain)) {
+        if matches!(live.stopped(), Some(Stop::Aside | Stop::Leave | Stop::Drain)) {
             return None;
         }
         let run = ticket.run.clone();
@@ -184,13 +184,18 @@ impl Engine {
     /// configured any more gives way to the agent's.
     fn model_of(&self, worker: &Worker, started: &Started) -> Arc<dyn Model> {
         let of_task = started.delegated.as_ref().map(|given| given.model.as_str());
-        let named = of_task.filter(|name| !name.is_empty()).unwrap_or(&started.model);
+        self.chosen_model(worker, of_task.filter(|name| !name.is_empty()).unwrap_or(&started.model))
+    }
+
+    /// Returns the model of that name, and the agent's when none was chosen or it is not configured any more.
+    pub(super) fn chosen_model(&self, worker: &Worker, named: &str) -> Arc<dyn Model> {
         if named.is_empty() {
             return Arc::clone(&worker.model);
         }
         let chosen = ModelName::parse(named).ok().and_then(|name| self.roster().chosen(&name));
         chosen.unwrap_or_else(|| {
-            tracing::warn!(run.id = %started.view.run, model = named, "a model is not configured any more");
+            let agent = &worker.agent.id;
+            tracing::warn!(%agent, model = named, "a model is not configured any more");
             Arc::clone(&worker.model)
         })
     }
@@ -328,7 +333,9 @@ impl Engine {
         let mut wait = Duration::from_millis(100);
         loop {
             let written = if is_interrupted {
-                self.0.store.interrupt_run(&started.fence, ending.usage, at).await
+                let is_aside = live.stopped() == Some(Stop::Aside);
+                let found_at = if is_aside { FoundAt::Approval } else { FoundAt::Work };
+                self.0.store.interrupt_run(&started.fence, ending.usage, found_at, at).await
             } else {
                 let written = self.0.store.end_run(&started.fence, ending.clone(), at).await;
                 written.map(Interrupted::Ended)
@@ -361,7 +368,7 @@ impl Engine {
                 }
                 Err(ActError::Store(error)) => {
                     tracing::error!(run.id = %live.run(), %error, "the end of a run could not be written");
-                    if live.stopped() == Some(Stop::Drain) {
+                    if matches!(live.stopped(), Some(Stop::Aside | Stop::Drain)) {
                         return None;
                     }
                     tokio::select! {
@@ -435,7 +442,7 @@ impl Ended {
                     Some(Stop::GrantEnded) => {
                         (RunStatus::Aborted, "the grant that the run rests on has ended")
                     }
-                    Some(Stop::Drain | Stop::Leave) => {
+                    Some(Stop::Aside | Stop::Drain | Stop::Leave) => {
                         (RunStatus::Interrupted, "the gateway stopped while the run was at work")
                     }
                     Some(Stop::TimeOut) => (RunStatus::Timeout, "the run's time was up"),

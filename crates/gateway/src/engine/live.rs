@@ -16,6 +16,8 @@ use tokio_util::sync::CancellationToken;
 pub(super) enum Stop {
     /// Somebody asked for it.
     Abort,
+    /// The gateway stops, and the run waits for a person's answer.
+    Aside,
     /// The gateway stops, and the run has not finished in time.
     Drain,
     /// The grant that it rests on has ended.

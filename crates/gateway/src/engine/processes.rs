@@ -24,6 +24,8 @@ const MAX_OF_ALL: usize = 64;
 /// How long, and how many, are kept that have ended (`runtime.md` §5.7 of the reference).
 const KEPT: Duration = Duration::from_mins(30);
 const MAX_ENDED: usize = 50;
+/// Bytes that one look shows at most, as they stand in JSON: less than any result of a tool may have.
+const MAX_NEWS: usize = 32 * 1024;
 /// Bytes of its last words that a conversation is told with a command's end.
 const TAIL: usize = 2_000;
 /// How long whoever ends a command waits for that: longer than its helper may take.
@@ -76,9 +78,13 @@ impl Entry {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let (text, missed, place) = self.said.after(*seen);
         *seen = place;
+        // What is older is missed, and said to be: a result that is cut elsewhere would not say it.
+        let shown = newest(&text, MAX_NEWS);
+        let cut = u64::try_from(text.len().saturating_sub(shown.len())).unwrap_or(u64::MAX);
+        let missed = missed.saturating_add(cut);
         let mut row = self.row();
         if let Some(row) = row.as_object_mut() {
-            row.insert("output".to_owned(), text.into());
+            row.insert("output".to_owned(), shown.into());
             if missed > 0 {
                 row.insert("bytesMissed".to_owned(), missed.into());
             }
@@ -90,6 +96,23 @@ impl Entry {
         let mut ended = self.ended.subscribe();
         drop(tokio::time::timeout(limit, ended.wait_for(Option::is_some)).await);
     }
+}
+
+/// Returns the end of a text that has at most so many bytes in JSON.
+fn newest(text: &str, max: usize) -> &str {
+    let in_json = |c: char| match c {
+        '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
+        '\0'..='\x1f' => 6,
+        c => c.len_utf8(),
+    };
+    let mut room = max;
+    for (at, c) in text.char_indices().rev() {
+        let Some(left) = room.checked_sub(in_json(c)) else {
+            return text.get(at.saturating_add(c.len_utf8())..).unwrap_or_default();
+        };
+        room = left;
+    }
+    text
 }
 
 impl Registry {
@@ -303,5 +326,22 @@ impl Processes for RunProcesses {
                 Err(refusal) => refusal,
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::newest;
+
+    #[test]
+    fn the_newest_is_shown_and_counted_as_json() {
+        for text in ["", "plain", "\u{1b}[2J\n\t\"x\"", "größer\u{8}\u{c}\r\0"] {
+            let json = serde_json::to_string(text).unwrap().len() - 2;
+            assert_eq!(newest(text, json), text);
+            assert!(text.is_empty() || newest(text, json - 1).len() < text.len(), "{text:?}");
+        }
+        assert_eq!(newest("abc\u{1b}\u{1b}", 12), "\u{1b}\u{1b}");
+        assert_eq!(newest("abc\u{1b}\u{1b}", 11), "\u{1b}");
+        assert_eq!(newest("ßß", 3), "ß");
     }
 }

@@ -197,8 +197,8 @@ const fn wire(event: WireEvent) -> v1::RunEvent {
 
 fn turn_event(event: TurnEvent) -> WireEvent {
     match event {
-        TurnEvent::ApprovalNeeded { approval: id, operation } => {
-            WireEvent::ApprovalNeeded(v1::ApprovalNeeded { id, operation })
+        TurnEvent::ApprovalNeeded { approval: id, operation, program, cwd } => {
+            WireEvent::ApprovalNeeded(v1::ApprovalNeeded { id, operation, program, cwd })
         }
         TurnEvent::Text(text) => WireEvent::Text(v1::TextDelta { text }),
         TurnEvent::ToolStarted { id, name } => {

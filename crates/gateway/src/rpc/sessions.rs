@@ -103,7 +103,7 @@ impl Sessions for Core {
         request: Request<v1::PatchSessionRequest>,
     ) -> Result<Response<v1::Session>, Status> {
         let (caller, message) = gate::admit(request)?;
-        let (key, _agent) = convert::session_key(&message.key, &message.agent_id)?;
+        let key = convert::named_session(&message.key, &message.agent_id)?;
         let ask = PatchSession { key, patch: parse_patch(message)? };
         if let Some(model) = ask.patch.model.as_deref().filter(|model| !model.is_empty()) {
             let known = ModelName::parse(model).ok();
@@ -128,7 +128,7 @@ impl Sessions for Core {
         request: Request<v1::ResetSessionRequest>,
     ) -> Result<Response<v1::ResetSessionResponse>, Status> {
         let (caller, message) = gate::admit(request)?;
-        let (key, _agent) = convert::session_key(&message.key, &message.agent_id)?;
+        let key = convert::named_session(&message.key, &message.agent_id)?;
         let reason = message.reason;
         if reason.len() > MAX_REASON || reason.chars().any(char::is_control) {
             let text = format!("a reason is at most {MAX_REASON} bytes without control characters");
@@ -148,7 +148,9 @@ impl Sessions for Core {
         request: Request<v1::CompactSessionRequest>,
     ) -> Result<Response<v1::CompactSessionResponse>, Status> {
         let (caller, message) = gate::admit(request)?;
-        let (key, agent) = convert::session_key(&message.key, &message.agent_id)?;
+        let key = convert::named_session(&message.key, &message.agent_id)?;
+        let agent =
+            openclaw_sessions::agent_of(&key).map_err(|error| Reply::malformed_key(&error))?;
         let roster = self.engine.roster();
         let worker = roster.agent(&agent).ok_or_else(|| Reply::unknown_agent(&agent))?;
         let purpose = if message.dry_run { Purpose::Show } else { Purpose::Do };
@@ -180,7 +182,7 @@ impl Sessions for Core {
         request: Request<v1::UndoResetRequest>,
     ) -> Result<Response<v1::ResetSessionResponse>, Status> {
         let (caller, message) = gate::admit(request)?;
-        let (key, _agent) = convert::session_key(&message.key, &message.agent_id)?;
+        let key = convert::named_session(&message.key, &message.agent_id)?;
         let reset = self.perform(&caller, UndoReset(key), clock::now(), respond::session).await?;
         Ok(Response::new(reset_response(reset)))
     }
@@ -190,7 +192,7 @@ impl Sessions for Core {
         request: Request<v1::DeleteSessionRequest>,
     ) -> Result<Response<v1::DeleteSessionResponse>, Status> {
         let (caller, message) = gate::admit(request)?;
-        let (key, _agent) = convert::session_key(&message.key, &message.agent_id)?;
+        let key = convert::named_session(&message.key, &message.agent_id)?;
         let archive = if message.no_archive { Archive::Drop } else { Archive::Keep };
         let ask = DeleteSession { key, archive };
         let deleted = self.perform(&caller, ask, clock::now(), respond::session).await?;

@@ -20,6 +20,12 @@ use crate::sessions;
 /// Notices that a turn is told at once: what a model can look through.
 const MAX_NOTICES: u32 = 32;
 
+/// How often a conversation goes on by itself before somebody has to say something: what begins work at
+/// each of its ends would never stop, and each turn costs.
+const MAX_ALONE: u32 = 100;
+/// How the runs are called in which it does.
+pub const TOLD: &str = "told-";
+
 /// What a conversation is told.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Notice {
@@ -138,6 +144,10 @@ impl Ask for ContinueSession {
         if rows.is_empty() {
             return nothing();
         }
+        if goes_on_alone(tx, session)? {
+            let session = target.key;
+            return Err(Fault::Domain(ChildError::Alone { max: MAX_ALONE, session }));
+        }
         consume(tx, &rows, &self.accept.run, now)?;
         let notices: Vec<_> = rows.into_iter().map(|(_, notice)| notice.said()).collect();
         let message = Said::told(&notices);
@@ -159,6 +169,21 @@ impl Ask for ContinueSession {
         let accepted = accept.enter(tx, place, &caller, now).map_err(refused)?;
         Ok(Applied::Changed(Continued::Accepted(Box::new(accepted))))
     }
+}
+
+/// Whether the last runs of a conversation were all such in which it went on by itself.
+fn goes_on_alone(connection: &Connection, session: i64) -> rusqlite::Result<bool> {
+    let sql = "SELECT run_id FROM runs WHERE session = ?1 ORDER BY id DESC LIMIT ?2";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(params![session, MAX_ALONE])?;
+    let mut alone = 0_u32;
+    while let Some(row) = rows.next()? {
+        if !row.get_ref(0)?.as_str()?.starts_with(TOLD) {
+            return Ok(false);
+        }
+        alone = alone.saturating_add(1);
+    }
+    Ok(alone >= MAX_ALONE)
 }
 
 /// Whether a run works or waits in a conversation, or it waits until all of a set have been heard, or it is

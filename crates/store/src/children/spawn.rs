@@ -49,7 +49,7 @@ impl Ask for SpawnChild {
         // The conversation of an earlier one of this name is gone, and what it said was told.
         let sql = "SELECT EXISTS (SELECT 1 FROM inbox WHERE source = ?1)";
         if tx.prepare_cached(sql)?.query_row([self.accept.run.as_str()], |row| row.get(0))? {
-            return Err(Fault::Domain(ChildError::IdempotencyConflict));
+            return Err(Fault::Domain(ChildError::Gone(self.accept.run.clone())));
         }
         let unknown = || Fault::Domain(ChildError::UnknownParent(target.parent.clone()));
         if sessions::is_archived(tx, &target.parent)? {

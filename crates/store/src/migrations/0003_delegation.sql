@@ -32,6 +32,9 @@ CREATE TABLE resets (
     number         INTEGER NOT NULL CHECK (number > 0),
     context_before INTEGER NOT NULL,
     context_from   INTEGER NOT NULL,
+    -- The summary that stood for what was before, and the first entry that it does not stand for.
+    summary_before INTEGER,
+    kept_before    INTEGER,
     by             TEXT    NOT NULL,
     reason         TEXT    NOT NULL,
     at             INTEGER NOT NULL,

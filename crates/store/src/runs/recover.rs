@@ -134,12 +134,22 @@ pub enum Interrupted {
     Suspended,
 }
 
+/// What the gateway's stop found a run at.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum FoundAt {
+    /// It waited for a person's answer, and the stop was in order: no fault of the run, and nothing was cut off.
+    Approval,
+    /// It worked.
+    Work,
+}
+
 /// Ends a run that the gateway's stop interrupts, or puts it back among those that wait. A sub-agent's is
 /// ended: its parent decides.
 fn interrupt(
     connection: &Connection,
     fence: &RunFence,
     usage: Usage,
+    found_at: FoundAt,
     now: Timestamp,
 ) -> Result<Interrupted, Fault<FenceError>> {
     // The row of a run that was deleted may be another's by now.
@@ -153,14 +163,18 @@ fn interrupt(
     let (resumed, started_at, depth) = found.ok_or(Fault::Domain(FenceError))?;
     let is_recent = now.since(Timestamp::from_millis(started_at)) <= RESUMED_WITHIN;
     let stopped = "the gateway stopped while the run was at work";
-    let error = match (depth, resumed, is_recent) {
-        (0, ..RESUMES, true) => {
+    let error = match (depth, found_at, resumed, is_recent) {
+        (0, FoundAt::Approval, ..) | (0, FoundAt::Work, ..RESUMES, true) => {
             let closing = Closing::of(interrupted(stopped.to_owned(), usage))?;
-            suspend(connection, fence, &closing, now)?;
+            suspend(connection, fence, &closing, found_at == FoundAt::Work, now)?;
             return Ok(Interrupted::Suspended);
         }
-        (0, ..RESUMES, false) => format!("{stopped}, and too long ago to go on by itself"),
-        (0, RESUMES.., _) => format!("{stopped} again, and it is not begun once more"),
+        (0, FoundAt::Work, ..RESUMES, false) => {
+            format!("{stopped}, and too long ago to go on by itself")
+        }
+        (0, FoundAt::Work, RESUMES.., _) => {
+            format!("{stopped} again, and it is not begun once more")
+        }
         (1.., ..) => stopped.to_owned(),
     };
     let closing = Closing::of(interrupted(error, usage))?;
@@ -180,10 +194,11 @@ impl Store {
         &self,
         fence: &RunFence,
         usage: Usage,
+        found_at: FoundAt,
         now: Timestamp,
     ) -> Result<Interrupted, ActError<FenceError>> {
         let fence = RunFence { ..*fence };
-        self.step(move |connection| interrupt(connection, &fence, usage, now)).await
+        self.step(move |connection| interrupt(connection, &fence, usage, found_at, now)).await
     }
 }
 
@@ -233,9 +248,11 @@ impl Ask for RecoverRuns {
         for fence in &running {
             // A session that no longer knows its writer is a damaged row, not a run to skip.
             let done =
-                interrupt(tx, fence, Usage::default(), now).map_err(|fault| match fault {
-                    Fault::Store(error) => Fault::Store(error),
-                    Fault::Domain(error) => Fault::Store(damaged(2, error)),
+                interrupt(tx, fence, Usage::default(), FoundAt::Work, now).map_err(|fault| {
+                    match fault {
+                        Fault::Store(error) => Fault::Store(error),
+                        Fault::Domain(error) => Fault::Store(damaged(2, error)),
+                    }
                 })?;
             let count = match done {
                 Interrupted::Ended(_) => &mut interrupted,

@@ -206,16 +206,18 @@ fn release(
     Ok(last)
 }
 
-/// Puts a run back among those that wait, to go on with what it was asked after the next start.
+/// Puts a run back among those that wait, to go on with what it was asked after the next start; that counts,
+/// or not.
 pub(super) fn suspend(
     connection: &Connection,
     fence: &RunFence,
     closing: &Closing,
+    counts: bool,
     now: Timestamp,
 ) -> Result<u64, Fault<FenceError>> {
     let last = release(connection, fence, closing, now)?;
     let sql = "UPDATE runs SET status = 'queued', message = ?2, fence = NULL, lease_until = NULL,
-                   resumed = resumed + 1, input_tokens = min(input_tokens + ?3, ?6),
+                   resumed = resumed + ?7, input_tokens = min(input_tokens + ?3, ?6),
                    output_tokens = min(output_tokens + ?4, ?6),
                    cached_tokens = min(cached_tokens + ?5, ?6)
                WHERE id = ?1";
@@ -227,6 +229,7 @@ pub(super) fn suspend(
         usage.output_tokens,
         usage.cached_tokens,
         MAX_TOKENS,
+        u8::from(counts),
     ])?;
     Ok(last)
 }

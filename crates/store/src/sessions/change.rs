@@ -134,23 +134,26 @@ impl Ask for ResetSession {
         processes::forget(tx, row)?;
         // A sub-agent's own may have had nothing at work but that.
         children::settle(tx, row, now)?;
-        let sql = "SELECT context_from, entries + 1 FROM sessions WHERE id = ?1";
-        let (context_before, context_from): (u64, u64) =
-            tx.prepare_cached(sql)?.query_row([row], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let number = last_reset(tx, row)?.map_or(1, |(number, ..)| number.saturating_add(1));
-        let sql =
-            "INSERT INTO resets (session, number, context_before, context_from, by, reason, at)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        let sql = "SELECT entries + 1 FROM sessions WHERE id = ?1";
+        let context_from: u64 = tx.prepare_cached(sql)?.query_row([row], |row| row.get(0))?;
+        let before = Shown::of(tx, row)?;
+        let number = last_reset(tx, row)?.map_or(1, |last| last.number.saturating_add(1));
+        let sql = "INSERT INTO resets
+                (session, number, context_before, context_from, summary_before, kept_before,
+                 by, reason, at)
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
         tx.prepare_cached(sql)?.execute(params![
             row,
             number,
-            context_before,
+            before.from,
             context_from,
+            before.summary,
+            before.kept,
             caller.actor().to_string(),
             self.reason,
             now.as_millis(),
         ])?;
-        show_from(tx, row, context_from)?;
+        Shown { from: context_from, summary: None, kept: None }.set(tx, row)?;
         let session = find(tx, &target.key)?.ok_or_else(unknown)?;
         Ok(Applied::Changed(Reset { session, number, context_from, ended }))
     }
@@ -182,32 +185,65 @@ impl Ask for UndoReset {
             return Err(Fault::Domain(SessionError::Busy(target.key)));
         }
         let row = row_of(tx, &target.key)?.ok_or_else(unknown)?;
-        let Some((number, context_from, None)) = last_reset(tx, row)? else {
+        let last = last_reset(tx, row)?.filter(|last| last.undone_at.is_none());
+        let Some(LastReset { number, before, .. }) = last else {
             return Err(Fault::Domain(SessionError::NoReset(target.key)));
         };
         let sql = "UPDATE resets SET undone_by = ?3, undone_at = ?4
                    WHERE session = ?1 AND number = ?2";
         let by = caller.actor().to_string();
         tx.prepare_cached(sql)?.execute(params![row, number, by, now.as_millis()])?;
-        show_from(tx, row, context_from)?;
+        before.set(tx, row)?;
         let session = find(tx, &target.key)?.ok_or_else(unknown)?;
-        Ok(Applied::Changed(Reset { session, number, context_from, ended: Vec::new() }))
+        Ok(Applied::Changed(Reset {
+            session,
+            number,
+            context_from: before.from,
+            ended: Vec::new(),
+        }))
     }
 }
 
-fn show_from(connection: &Connection, row: i64, context_from: u64) -> rusqlite::Result<()> {
-    let sql = "UPDATE sessions SET context_from = ?2 WHERE id = ?1";
-    connection.prepare_cached(sql)?.execute(params![row, context_from]).map(|_| ())
+/// What of a journal a model is shown, as the row of its conversation has it.
+struct Shown {
+    /// The first entry.
+    from: u64,
+    /// The summary that stands for what is before `kept`.
+    summary: Option<u64>,
+    kept: Option<u64>,
 }
 
-/// The number of the last reset, what the model was shown from before it, and when it was taken back.
-type LastReset = (u64, u64, Option<i64>);
+impl Shown {
+    fn of(connection: &Connection, row: i64) -> rusqlite::Result<Self> {
+        let sql = "SELECT context_from, summary_entry, first_kept FROM sessions WHERE id = ?1";
+        connection.prepare_cached(sql)?.query_row([row], |row| {
+            Ok(Self { from: row.get(0)?, summary: row.get(1)?, kept: row.get(2)? })
+        })
+    }
+
+    fn set(&self, connection: &Connection, row: i64) -> rusqlite::Result<()> {
+        let sql = "UPDATE sessions SET context_from = ?2, summary_entry = ?3, first_kept = ?4
+                   WHERE id = ?1";
+        let Self { from, summary, kept } = self;
+        connection.prepare_cached(sql)?.execute(params![row, from, summary, kept]).map(|_| ())
+    }
+}
+
+struct LastReset {
+    number: u64,
+    /// What the model was shown before it.
+    before: Shown,
+    undone_at: Option<i64>,
+}
 
 fn last_reset(connection: &Connection, row: i64) -> rusqlite::Result<Option<LastReset>> {
-    let sql = "SELECT number, context_before, undone_at FROM resets
+    let sql = "SELECT number, context_before, summary_before, kept_before, undone_at FROM resets
                WHERE session = ?1 ORDER BY number DESC LIMIT 1";
     connection
         .prepare_cached(sql)?
-        .query_row([row], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .query_row([row], |row| {
+            let before = Shown { from: row.get(1)?, summary: row.get(2)?, kept: row.get(3)? };
+            Ok(LastReset { number: row.get(0)?, before, undone_at: row.get(4)? })
+        })
         .optional()
 }

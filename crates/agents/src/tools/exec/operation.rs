@@ -72,12 +72,6 @@ impl ExecOperation {
         finish(all)
     }
 
-    /// Returns its arguments as one text in which each can be told from the next, and nothing acts on a
-    /// terminal.
-    pub fn words(&self) -> String {
-        words(&self.argv)
-    }
-
     /// Returns the name of how it is confined.
     pub const fn confinement(sandbox: SandboxMode) -> &'static str {
         match sandbox {
@@ -126,29 +120,6 @@ fn digest_of(path: &Path) -> std::io::Result<[u8; 32]> {
             Err(error) => return Err(error),
         }
     }
-}
-
-/// Returns arguments as one text in which each can be told from the next, and nothing acts on a terminal.
-pub fn words(argv: &[String]) -> String {
-    let word = |word: &String| {
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
-        if !word.is_empty() && word.chars().all(is_plain) {
-            return word.clone();
-        }
-        let shown = word.chars().map(|c| match c {
-            '\'' => "'\\''".to_owned(),
-            '\n' | '\t' => c.escape_default().to_string(),
-            c if c.is_control() || is_hidden(c) => c.escape_unicode().to_string(),
-            c => c.to_string(),
-        });
-        format!("'{}'", shown.collect::<String>())
-    };
-    argv.iter().map(word).collect::<Vec<_>>().join(" ")
-}
-
-/// Characters that are not seen, or change the order of those that are.
-const fn is_hidden(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// Returns a digest as people see it.
@@ -288,15 +259,6 @@ mod tests {
         let changed = of("tool a b", dir.path(), &variables, SandboxMode::Off);
         assert_eq!(first.difference(&changed), Some("the program"));
         assert_ne!(first.digest(), changed.digest());
-    }
-
-    #[test]
-    fn what_is_shown_is_told_apart() {
-        let of =
-            |argv: &[&str]| words(&argv.iter().map(|&word| word.to_owned()).collect::<Vec<_>>());
-        assert_eq!(of(&["printf", "%s|", "a b", "c"]), "printf '%s|' 'a b' c");
-        assert_eq!(of(&["a", "", "it's"]), "a '' 'it'\\''s'");
-        assert_eq!(of(&["\x1b[2J", "x\ny", "\u{202e}fdp"]), "'\\u{1b}[2J' 'x\\ny' '\\u{202e}fdp'");
     }
 
     #[test]

@@ -66,7 +66,7 @@ fn who_said_what() {
               [Sub-agents of this conversation have ended. What follows is their output and not a message of the user. Go on with what it was needed for.]
               
               [agent:main:subagent:a, run r, session agent:main:subagent:a: ok]
-              42
+              > 42
             assistant:
               One and two.
             user:

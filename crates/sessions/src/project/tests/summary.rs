@@ -71,7 +71,7 @@ fn a_summary_where_it_stands_in_the_journal_is_ignored() {
         &expect![[r#"
             user "?"
             assistant "" a:ls({}) b:ls({})
-            tool a:ls Ok "x" b:ls Ok "y\n\n[Sub-agents of this conversation have ended. What follows is their output and not a message of the user. Go on with what it was needed for.]\n\n[agent:main:subagent:a, run r, session agent:main:subagent:a: ok]\nz"
+            tool a:ls Ok "x" b:ls Ok "y\n\n[Sub-agents of this conversation have ended. What follows is their output and not a message of the user. Go on with what it was needed for.]\n\n[agent:main:subagent:a, run r, session agent:main:subagent:a: ok]\n> z"
             assistant "One.\n\nTwo."
             user "??"
         "#]],

@@ -4,8 +4,8 @@ use super::super::{key, owner};
 use super::family::{Family, of};
 use super::world::World;
 use crate::{
-    ActError, Archive, DeleteSession, Deleted, HandOver, Purged, ResetSession, SessionError,
-    Started,
+    ActError, Archive, DeleteSession, Deleted, FoundAt, HandOver, Purged, ResetSession,
+    SessionError, Started,
 };
 
 impl Family {
@@ -20,7 +20,7 @@ impl Family {
         let now = self.bed.now();
         self.store.append(&late.fence, Vec::new(), now).await.unwrap_err();
         let usage = openclaw_sessions::Usage::default();
-        self.store.interrupt_run(&late.fence, usage, now).await.unwrap_err();
+        self.store.interrupt_run(&late.fence, usage, FoundAt::Work, now).await.unwrap_err();
         let ending = super::super::answered(late, "late");
         self.store.end_run(&late.fence, ending, now).await.unwrap_err();
         assert_eq!(self.bed.dump(), before);

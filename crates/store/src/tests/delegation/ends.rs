@@ -10,7 +10,7 @@ use super::order;
 use super::world::{DEVICES, World};
 use crate::{
     AbortRun, AbortedRun, ActError, Archive, CancelChild, ChildError, ChildFilter, DeleteSession,
-    Deleted, DiscardChild, FenceError, HandOver, Patch, PatchSession, Precedence, Purged,
+    Deleted, DiscardChild, FenceError, FoundAt, HandOver, Patch, PatchSession, Precedence, Purged,
     ResetSession, RetryChild, RevokeDevice, RotateDevice, SessionError, Started,
 };
 
@@ -260,7 +260,7 @@ impl World {
         assert_eq!(store.append(fence, vec![record], now).await.unwrap_err(), fenced, "{run}");
         let late = answered(started, "late");
         assert_eq!(store.end_run(fence, late, now).await.unwrap_err(), fenced, "{run}");
-        let late = store.interrupt_run(fence, Usage::default(), now).await;
+        let late = store.interrupt_run(fence, Usage::default(), FoundAt::Work, now).await;
         assert_eq!(late.unwrap_err(), fenced, "{run}");
         match store.take_notices(fence, now).await {
             // Nothing waits in its conversation, or that is gone.

@@ -6,8 +6,8 @@ use openclaw_sessions::Record;
 use super::super::{Bed, accept, answered, key, owner, run_id};
 use super::order;
 use crate::{
-    AcceptRun, Accepted, CancelChild, Cancelled, Child, ContinueSession, Continued, DiscardChild,
-    HandOver, Precedence, Started, Store,
+    AcceptRun, Accepted, ActError, CancelChild, Cancelled, Child, ChildError, ContinueSession,
+    Continued, DiscardChild, HandOver, Precedence, Started, Store,
 };
 
 /// The conversation of a sub-agent.
@@ -80,13 +80,24 @@ impl Family {
         session: &SessionKey,
         how: Precedence,
     ) -> Option<Accepted> {
-        let due = self.store.due(session).unwrap()?;
+        self.store.due(session).unwrap()?;
+        Some(self.try_tell(run, session, how).await.unwrap())
+    }
+
+    /// The same, when there is something, which may be refused.
+    pub(super) async fn try_tell(
+        &self,
+        run: &str,
+        session: &SessionKey,
+        how: Precedence,
+    ) -> Result<Accepted, ActError<ChildError>> {
+        let due = self.store.due(session).unwrap().unwrap();
         let cause = Cause::Run(due.run.clone());
         let by = Caller::delegate(Component::Announcer, due.grant.clone().unwrap(), cause);
         let accept = AcceptRun { session: session.clone(), ..accept(run, "main", how) };
         let ask = ContinueSession { accept, source: due.source };
-        match self.store.act(&by, ask, self.bed.now()).await.unwrap() {
-            Continued::Accepted(accepted) => Some(*accepted),
+        match self.store.act(&by, ask, self.bed.now()).await? {
+            Continued::Accepted(accepted) => Ok(*accepted),
             Continued::Nothing => panic!("{run} was due"),
         }
     }

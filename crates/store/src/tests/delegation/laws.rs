@@ -164,7 +164,8 @@ impl World {
         while let Some(row) = rows.next().unwrap() {
             let text = |column| row.get::<_, String>(column).unwrap();
             let (source, child, status) = (text(0), text(1), text(2));
-            let words = format!(", run {source}, session {child}: {status}]\n{}\n\n", text(3));
+            let quoted: String = text(3).lines().map(|line| format!("\n> {line}")).collect();
+            let words = format!(", run {source}, session {child}: {status}]{quoted}\n\n");
             let told = said.iter().filter(|said| said.text.contains(&words));
             let told: Vec<_> = told.map(|said| (said.by.as_str(), said.how)).collect();
             match (State::read(&text(4), &text(5)), &*told) {

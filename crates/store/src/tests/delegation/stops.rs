@@ -4,7 +4,7 @@ use openclaw_sessions::{RESUMED, RunStatus, Usage};
 
 use super::super::{key, owner};
 use super::family::{Family, of};
-use crate::{ActError, Archive, DeleteSession, FenceError, HandOver, Interrupted};
+use crate::{ActError, Archive, DeleteSession, FenceError, FoundAt, HandOver, Interrupted};
 
 const HOUR: i64 = 3_600_000;
 
@@ -16,7 +16,10 @@ async fn a_run_is_begun_again_once() {
         let first = family.bed.start(&family.store, "r", "main").await;
         if in_order {
             let now = family.bed.now();
-            let came = family.store.interrupt_run(&first.fence, Usage::default(), now).await;
+            let came = family
+                .store
+                .interrupt_run(&first.fence, Usage::default(), FoundAt::Work, now)
+                .await;
             assert_eq!(came.unwrap(), Interrupted::Suspended);
         }
         drop(family.store);
@@ -39,6 +42,29 @@ async fn a_run_is_begun_again_once() {
     }
 }
 
+/// Who waits for a person is not at fault, and may come back as often, and as late, as it takes.
+#[tokio::test]
+async fn a_run_that_waited_for_an_approval_goes_on_every_time() {
+    let mut family = Family::new().await;
+    let mut started = family.bed.start(&family.store, "r", "main").await;
+    for _ in 0..3 {
+        family.bed.advance(2 * HOUR);
+        let now = family.bed.now();
+        let at = FoundAt::Approval;
+        let came = family.store.interrupt_run(&started.fence, Usage::default(), at, now).await;
+        assert_eq!(came.unwrap(), Interrupted::Suspended);
+        drop(family.store);
+        family.store = family.bed.open();
+        let mut recovered = family.bed.recover(&family.store).await;
+        let ticket = recovered.waiting.pop().unwrap();
+        started = family.store.start_run(ticket, family.bed.now()).await.unwrap().unwrap();
+        assert_eq!(started.message, RESUMED);
+    }
+    // At work it may be begun again once, as any other.
+    let family = family.restart().await;
+    assert_eq!(family.bed.view(&family.store, "r").await.status, RunStatus::Queued);
+}
+
 #[tokio::test]
 async fn a_run_of_long_ago_is_not_begun_again() {
     for (waited, status) in [(HOUR - 1000, "queued"), (HOUR + 1000, "interrupted")] {
@@ -59,7 +85,10 @@ async fn a_run_of_a_sub_agent_is_interrupted_and_its_parent_told() {
         let child = family.child("c", &key("main")).await;
         if in_order {
             let now = family.bed.now();
-            let came = family.store.interrupt_run(&child.fence, Usage::default(), now).await;
+            let came = family
+                .store
+                .interrupt_run(&child.fence, Usage::default(), FoundAt::Work, now)
+                .await;
             assert!(matches!(came.unwrap(), Interrupted::Ended(_)));
         }
         let family = family.restart().await;
@@ -97,7 +126,10 @@ async fn who_was_deleted_interrupts_nobody_else() {
     family.store.act(&owner(), ask, family.bed.now()).await.unwrap();
     family.bed.wait(&family.store, "waits", "b").await;
     let before = family.bed.dump();
-    let came = family.store.interrupt_run(&late.fence, Usage::default(), family.bed.now()).await;
+    let came = family
+        .store
+        .interrupt_run(&late.fence, Usage::default(), FoundAt::Work, family.bed.now())
+        .await;
     assert_eq!(came.unwrap_err(), ActError::Failed(FenceError));
     assert_eq!(family.bed.dump(), before);
 }

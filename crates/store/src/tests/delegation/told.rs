@@ -23,7 +23,7 @@ async fn a_sub_agent_is_heard_when_all_that_it_delegated_was() {
     );
     assert_eq!((store.due(&main).unwrap(), store.all_due().unwrap()), (None, vec![of("c")]));
     let next = family.told_now("told-1", &of("c")).await;
-    assert!(next.message.contains(", run g, session agent:main:subagent:g: ok]\nIt is blue."));
+    assert!(next.message.contains(", run g, session agent:main:subagent:g: ok]\n> It is blue."));
     assert_eq!(next.delegated, Some(Delegated::default()), "it has what it was given");
     assert_eq!(family.hand_over("c"), HandOver::Ahead);
     assert!(matches!(family.hand_over("g"), HandOver::Told(run, _) if run == run_id("told-1")));
@@ -71,6 +71,28 @@ async fn who_yields_goes_on_when_all_were_heard() {
     assert!(places.is_sorted() && places[0].is_some(), "{}", next.message);
     family.store.append(&other.fence, Vec::new(), family.bed.now()).await.unwrap_err();
     family.end(&next, "Done.").await;
+    family.rests();
+}
+
+/// What begins work at each of its ends would go on for ever: somebody has to say something in between.
+#[tokio::test]
+async fn a_conversation_goes_on_by_itself_so_often() {
+    let family = Family::new().await;
+    let main = key("main");
+    let mut turn = family.bed.start(&family.store, "r", "main").await;
+    for number in 0..100 {
+        let child = family.child_of(&turn, &format!("c{number}")).await;
+        family.end(&turn, "I wait.").await;
+        family.end(&child, "Go on.").await;
+        turn = family.told_now(&format!("told-{number}"), &main).await;
+    }
+    let child = family.child_of(&turn, "last").await;
+    family.end(&turn, "I wait.").await;
+    family.end(&child, "Go on.").await;
+    let alone = family.try_tell("told-last", &main, Precedence::Start).await.unwrap_err();
+    assert_eq!(alone, ActError::Failed(ChildError::Alone { max: 100, session: main.clone() }));
+    assert_eq!(family.hand_over("last"), HandOver::Waiting, "nothing is lost");
+    assert_eq!(family.hears("a-word").await, [("last".into(), "ok", "Go on.".into())]);
     family.rests();
 }
 

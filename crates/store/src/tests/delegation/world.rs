@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use super::super::access::{caller, holder};
 use super::super::{Bed, Dice, key, owner};
 use super::model::Model;
-use crate::{Accepted, ChildFilter, HandOver, Interrupted, Started, Store, Ticket};
+use crate::{Accepted, ChildFilter, FoundAt, HandOver, Interrupted, Started, Store, Ticket};
 
 /// Devices on whose behalf some of it is done.
 pub(super) const DEVICES: u8 = 2;
@@ -206,7 +206,10 @@ impl World {
                 started.delegated.is_none() && is_recent && self.model.resumed.insert(run.clone());
             if self.once_in(3) {
                 let now = self.bed.now();
-                let came = self.store().interrupt_run(&started.fence, Usage::default(), now).await;
+                let came = self
+                    .store()
+                    .interrupt_run(&started.fence, Usage::default(), FoundAt::Work, now)
+                    .await;
                 assert_eq!(came.unwrap() == Interrupted::Suspended, goes_on, "{run}");
             }
             self.came(if goes_on { "goes on after a stop" } else { "interrupted" });
