@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use openclaw_config::Sandbox;
+use openclaw_config::{ExecAsk, ExecSettings, Sandbox};
 use openclaw_scopes::{Scope, Timestamp};
 use openclaw_store::{AccessFacts, ApiToken, Device, StoreError, Verification};
 
@@ -34,7 +34,7 @@ pub(crate) struct Finding {
 pub(crate) struct Around {
     pub(crate) listen: Option<SocketAddr>,
     pub(crate) certificate_expires_at: Option<Timestamp>,
-    pub(crate) sandbox: Sandbox,
+    pub(crate) exec: ExecSettings,
     pub(crate) state_dir: PathBuf,
     /// The operator's own key, if the gateway does not make its own.
     pub(crate) tls_key: Option<PathBuf>,
@@ -53,7 +53,7 @@ const LATE: Duration = DAY.saturating_mul(180);
 const SOON: Duration = DAY.saturating_mul(21);
 
 /// How many checks are made.
-const CHECKS: u32 = 16;
+const CHECKS: u32 = 18;
 
 /// Looks at everything; returns the findings, the gravest first, and how many checks were made.
 pub(crate) fn look(
@@ -90,15 +90,7 @@ pub(crate) fn look(
     }
     about_network(around, now, &mut findings);
     about_files(around, &mut findings);
-    if around.sandbox == Sandbox::Off {
-        findings.push(Finding {
-            id: "exec.unsandboxed",
-            severity: Severity::Warn,
-            message: "commands of agents run with the rights of the owner's account".into(),
-            fix: "set tools.exec.sandbox = \"workspace\" in openclaw.toml".into(),
-            subject: "config:tools.exec.sandbox".into(),
-        });
-    }
+    about_commands(&around.exec, &mut findings);
     let broken = match chain {
         Ok(verification) if verification.findings.is_empty() => None,
         Ok(verification) => Some(format!(
@@ -116,6 +108,46 @@ pub(crate) fn look(
     }));
     findings.sort_by(|a, b| (a.severity, a.id, &a.subject).cmp(&(b.severity, b.id, &b.subject)));
     (findings, CHECKS)
+}
+
+/// Programs that run others, or take code as an argument or from a file: to list one is to list everything.
+/// Those that are known; nobody can know all.
+const RUNNERS: &[&str] = &[
+    "ash", "awk", "bash", "busybox", "bun", "cargo", "cmake", "curl", "dash", "deno", "docker", "doas", "ed",
+    "emacs", "env", "expect", "fd", "find", "fish", "gawk", "gdb", "git", "go", "gradle", "java", "just", "ksh",
+    "less", "lua", "make", "man", "mawk", "mvn", "nice", "ninja", "node", "nohup", "npm", "npx", "parallel",
+    "perl", "php", "pip", "pipx", "pnpm", "podman", "pytest", "python", "python2", "python3", "rsync", "ruby",
+    "scp", "sed", "setsid", "sh", "ssh", "strace", "su", "sudo", "systemd-run", "tar", "tclsh", "tee", "time",
+    "timeout", "tox", "uv", "vi", "vim", "watch", "wget", "xargs", "yarn", "zip", "zsh",
+];
+
+fn about_commands(exec: &ExecSettings, findings: &mut Vec<Finding>) {
+    let mut found = |id, severity, message: String, fix: &str, subject: &str| {
+        let (fix, subject) = (fix.to_owned(), format!("config:{subject}"));
+        findings.push(Finding { id, severity, message, fix, subject });
+    };
+    match (exec.sandbox, exec.ask) {
+        (Sandbox::Workspace, _) => {}
+        (Sandbox::Off, ExecAsk::Off) => {
+            let message = "agents run commands with the rights of the owner's account, and nobody is asked";
+            let fix = "set tools.exec.ask = \"unlisted\" in openclaw.toml";
+            found("exec.unapproved", Severity::Critical, message.into(), fix, "tools.exec.ask");
+        }
+        (Sandbox::Off, ExecAsk::Always | ExecAsk::Unlisted) => {
+            let message = "commands of agents run with the rights of the owner's account";
+            let fix = "set tools.exec.sandbox = \"workspace\" in openclaw.toml";
+            found("exec.unsandboxed", Severity::Warn, message.into(), fix, "tools.exec.sandbox");
+        }
+    }
+    for entry in &exec.allow {
+        let program = entry.first().map(String::as_str).unwrap_or_default();
+        let name = program.rsplit('/').next().unwrap_or_default();
+        if RUNNERS.contains(&name) {
+            let message = format!("`{name}` needs no approval, and runs whatever it is told to");
+            let fix = "take it out of tools.exec.allow in openclaw.toml";
+            found("exec.allows_runner", Severity::Warn, message, fix, "tools.exec.allow");
+        }
+    }
 }
 
 fn about_device(device: &Device, now: Timestamp, findings: &mut Vec<Finding>) {

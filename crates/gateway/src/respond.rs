@@ -214,8 +214,9 @@ pub(crate) fn session(error: &SessionError) -> Reply {
         SessionError::IdempotencyConflict => conflict(),
         SessionError::Main(_) => Reply::new(Code::FailedPrecondition, "", error.to_string())
             .next("openclaw sessions reset, which begins it anew"),
-        SessionError::NoReset(_) => Reply::new(Code::FailedPrecondition, "", error.to_string())
-            .next("openclaw sessions show"),
+        SessionError::NoReset(key) => Reply::new(Code::FailedPrecondition, "", error.to_string())
+            .next(format!("openclaw sessions show {key}")),
+        SessionError::Undelegated(_) => undelegated(error.to_string()),
         SessionError::Unknown(_) => {
             Reply::new(Code::NotFound, "", error.to_string()).next("openclaw sessions list")
         }
@@ -235,6 +236,7 @@ pub(crate) fn run(error: &RunError) -> Reply {
                 .retry(Duration::from_secs(10))
                 .next("openclaw runs list --status queued")
         }
+        RunError::Undelegated(_) => undelegated(error.to_string()),
         RunError::Unknown(_) => {
             Reply::new(Code::NotFound, "", error.to_string()).next("openclaw runs list")
         }
@@ -281,8 +283,10 @@ pub(crate) fn approval(error: &ApprovalError) -> Reply {
             Reply::new(Code::ResourceExhausted, "LIMIT_EXCEEDED", error.to_string())
                 .next("openclaw approvals list")
         }
-        ApprovalError::Unknown(_) => {
-            Reply::new(Code::NotFound, "", error.to_string()).next("openclaw approvals list --all")
+        ApprovalError::Unknown(id) => {
+            let list = if id.starts_with("sa-") { "standing" } else { "list --all" };
+            let next = format!("openclaw approvals {list}");
+            Reply::new(Code::NotFound, "", error.to_string()).next(next)
         }
     }
 }
@@ -383,6 +387,11 @@ pub(crate) fn token(error: &TokenError) -> Reply {
             Reply::new(Code::NotFound, "", error.to_string()).next("openclaw tokens list")
         }
     }
+}
+
+fn undelegated(text: String) -> Reply {
+    Reply::new(Code::FailedPrecondition, "", text)
+        .next("openclaw subagents spawn --session main --task TEXT")
 }
 
 pub(crate) fn conflict() -> Reply {

@@ -109,6 +109,9 @@ pub enum RunError {
     /// Too many runs wait, in this conversation or in all.
     #[error("too many runs wait, in session `{0}` or in all")]
     NoPlace(SessionKey),
+    /// The key is that of a sub-agent's conversation, which only a delegation opens.
+    #[error("`{0}` would be a sub-agent's conversation, and nothing was delegated under it")]
+    Undelegated(SessionKey),
     /// There is no such run.
     #[error("no run `{0}`")]
     Unknown(RunId),
@@ -121,6 +124,7 @@ impl Failure for RunError {
             Self::GrantEnded(_) => "grant-ended",
             Self::IdempotencyConflict => "idempotency-conflict",
             Self::NoPlace(_) => "no-place",
+            Self::Undelegated(_) => "undelegated",
             Self::Unknown(_) => "unknown-run",
         }
     }

@@ -10,7 +10,7 @@ use openclaw_scopes::target::{Keeping, SessionTarget};
 use openclaw_scopes::{
     AgentId, Authorized, GrantHolder, IdempotencyKey, RunId, SessionKey, Timestamp,
 };
-use openclaw_sessions::Usage;
+use openclaw_sessions::{LaneClass, Usage};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::act::{Applied, Ask, Failure, Query, Transaction};
@@ -180,6 +180,9 @@ pub enum SessionError {
     /// There is no reset that could be taken back.
     #[error("conversation `{0}` has no reset that was not taken back")]
     NoReset(SessionKey),
+    /// The key is that of a sub-agent's conversation, which only a delegation opens.
+    #[error("`{0}` would be a sub-agent's conversation, and nothing was delegated under it")]
+    Undelegated(SessionKey),
     /// There is no such conversation.
     #[error("no conversation `{0}`")]
     Unknown(SessionKey),
@@ -193,6 +196,7 @@ impl Failure for SessionError {
             Self::IdempotencyConflict => "idempotency-conflict",
             Self::Main(_) => "main-session",
             Self::NoReset(_) => "no-reset",
+            Self::Undelegated(_) => "undelegated",
             Self::Unknown(_) => "unknown-session",
         }
     }
@@ -246,6 +250,9 @@ impl Ask for CreateSession {
         idempotency::record(tx, &request, target.key.as_str(), now)?;
         let is_new = target.owner.is_none();
         if is_new {
+            if LaneClass::of(&target.key) == LaneClass::Subagent {
+                return Err(Fault::Domain(SessionError::Undelegated(target.key)));
+            }
             insert(tx, &target.key, holder, &self.label, now)?;
         }
         let session = find(tx, &target.key)?.ok_or_else(unknown)?;

@@ -29,7 +29,7 @@ fn listening(looked: &mut Looked, expires_at: i64) {
 }
 
 /// Check, severity, whom it is about, what it finds, and what is just not that.
-const CASES: [(&str, Severity, &str, Change, Change); 16] = [
+const CASES: [(&str, Severity, &str, Change, Change); 18] = [
     (
         "audit.chain",
         Severity::Critical,
@@ -70,11 +70,25 @@ const CASES: [(&str, Severity, &str, Change, Change); 16] = [
         |it| with_device(it, approved(0, Some(NOW - 90 * DAY + 1))),
     ),
     (
+        "exec.allows_runner",
+        Severity::Warn,
+        "config:tools.exec.allow",
+        |it| it.around.exec.allow = vec![vec!["/usr/bin/git".into(), "status".into()]],
+        |it| it.around.exec.allow = vec![vec!["df".into()], vec!["gits".into()]],
+    ),
+    (
+        "exec.unapproved",
+        Severity::Critical,
+        "config:tools.exec.ask",
+        |it| (it.around.exec.sandbox, it.around.exec.ask) = (Sandbox::Off, ExecAsk::Off),
+        |it| it.around.exec.ask = ExecAsk::Off,
+    ),
+    (
         "exec.unsandboxed",
         Severity::Warn,
         "config:tools.exec.sandbox",
-        |it| it.around.sandbox = Sandbox::Off,
-        |it| it.around.sandbox = Sandbox::Workspace,
+        |it| it.around.exec.sandbox = Sandbox::Off,
+        |it| it.around.exec.sandbox = Sandbox::Workspace,
     ),
     (
         "fs.key_mode",
@@ -192,9 +206,9 @@ fn the_gravest_come_first() {
     let findings = looked.look().0;
     let order: Vec<_> = findings.iter().map(|it| (it.severity, it.id, &it.subject)).collect();
     assert!(order.is_sorted(), "{order:?}");
-    let first =
-        ["audit.chain", "fs.key_mode", "fs.key_mode", "fs.settings_mode", "fs.state_dir.mode"];
-    assert_eq!(ids(&findings)[..6], [first.as_slice(), &["devices.admin_scope"]].concat());
+    let first = ["audit.chain", "exec.unapproved", "fs.key_mode", "fs.key_mode"];
+    let then = ["fs.settings_mode", "fs.state_dir.mode", "devices.admin_scope"];
+    assert_eq!(ids(&findings)[..7], [first.as_slice(), &then].concat());
     assert_eq!(findings.last().unwrap().severity, Severity::Info);
 }
 

@@ -54,7 +54,7 @@ impl Core {
         Around {
             listen: self.network.as_ref().map(|network| network.local),
             certificate_expires_at: self.certificate_expires_at,
-            sandbox: roster.config.exec().sandbox,
+            exec: roster.config.exec().clone(),
             state_dir: self.around.state_dir.clone(),
             tls_key: roster
                 .config

@@ -5,7 +5,7 @@ use std::time::Duration;
 use openclaw_scopes::method::StartRun;
 use openclaw_scopes::target::SessionTarget;
 use openclaw_scopes::{Authorized, Caller, RunId, SessionKey, Timestamp};
-use openclaw_sessions::RunStatus;
+use openclaw_sessions::{LaneClass, RunStatus};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::start::{Counts, Place, Question, enter, lease};
@@ -80,6 +80,10 @@ impl Ask for AcceptRun {
             // A retry under another conversation's name opens none.
             if let Some(existing) = self.existing(tx, &caller)? {
                 return Ok(Applied::Unchanged(Accepted::Existing(existing)));
+            }
+            // A turn there has what was delegated, and nothing was.
+            if LaneClass::of(&target.key) == LaneClass::Subagent {
+                return Err(Fault::Domain(RunError::Undelegated(target.key)));
             }
             sessions::insert(tx, &target.key, caller.on_behalf_of(), "", now)?;
         }

@@ -95,6 +95,11 @@ async fn delete(
     let step = confirmed(removal, &format!("session `{}`", session.key), &command)?;
     let (client, found) = connect_to_change("sessions.delete", session, place).await?;
     if step == Step::Show {
+        if is_main(&found) {
+            let text = format!("session `{}` is its agent's main one, which stays", found.key);
+            let next = place.command(&format!("sessions reset {}", found.key));
+            return Err(Failure::advised(Exit::Failed, text, next));
+        }
         return would("delete", &found, output);
     }
     let request = DeleteSessionRequest { key: found.key, agent_id: String::new(), no_archive };
@@ -104,6 +109,10 @@ async fn delete(
         Format::Json => output.message(&deleted)?,
     }
     Ok(Exit::Ok)
+}
+
+fn is_main(session: &Session) -> bool {
+    session.key == format!("agent:{}:main", session.agent_id)
 }
 
 fn gone(deleted: &DeleteSessionResponse) -> String {
@@ -184,6 +193,7 @@ fn tell(reset: &ResetSessionResponse, how: &str, output: &mut Output) -> Result<
             let key = reset.session.as_ref().map(|session| session.key.as_str());
             let ended = match reset.ended_run_ids.len() {
                 0 => String::new(),
+                1 => "; a sub-agent was ended".to_owned(),
                 ended => format!("; {ended} sub-agents were ended"),
             };
             let key = key.unwrap_or_default();

@@ -40,7 +40,7 @@ impl Looked {
             around: Around {
                 listen,
                 certificate_expires_at,
-                sandbox: Sandbox::Workspace,
+                exec: openclaw_config::Config::default().exec().clone(),
                 state_dir,
                 tls_key: None,
             },
