@@ -15,6 +15,7 @@ mod input;
 mod lanes;
 mod policy;
 mod providers;
+mod queue;
 mod routing;
 mod runs;
 mod seed_21655;

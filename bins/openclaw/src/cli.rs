@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use openclaw_client::Fingerprint;
 use openclaw_scopes::{AgentId, IdempotencyKey};
@@ -152,6 +152,10 @@ pub(crate) struct AgentArgs {
     pub(crate) with: With,
     #[command(flatten)]
     pub(crate) origin: OriginArgs,
+    /// What becomes of the message when the conversation is busy. Else, with --channel, what the
+    /// configuration says, and without, followup.
+    #[arg(long, value_enum, value_name = "MODE")]
+    pub(crate) queue: Option<QueueName>,
     /// How long the run may take, for example 10m; 0 for as long as it needs.
     #[arg(long, value_name = "TIME", value_parser = length::parse)]
     pub(crate) timeout: Option<Duration>,
@@ -161,6 +165,19 @@ pub(crate) struct AgentArgs {
     /// Print every event as one line of JSON.
     #[arg(long, conflicts_with = "json")]
     pub(crate) json_stream: bool,
+}
+
+/// What becomes of a message when its conversation is busy.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum QueueName {
+    /// The turn at work takes it in before its next step.
+    Steer,
+    /// It has a turn of its own, after those that wait.
+    Followup,
+    /// All that wait have one turn.
+    Collect,
+    /// The turn at work is ended, and this one is next.
+    Interrupt,
 }
 
 /// In which conversation, and with whom.

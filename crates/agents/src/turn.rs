@@ -55,6 +55,9 @@ pub trait Journal: Debug + Send + Sync {
 
     /// Takes what the run is to be told before its next step. It is in the journal when it returns.
     fn notices(&self) -> BoxFuture<'_, Result<Vec<Record>, JournalError>>;
+
+    /// Whether the user has said something that the run is to take in: then no tool is begun before.
+    fn is_steered(&self) -> bool;
 }
 
 /// Why the journal did not take a record.

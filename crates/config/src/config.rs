@@ -8,7 +8,7 @@ use openclaw_scopes::AgentId;
 
 use crate::{
     Agent, AgentDefaults, Binding, ExecSettings, ListenSettings, Provider, ProviderId,
-    SessionSettings, WebFetchSettings,
+    QueueSettings, SessionSettings, WebFetchSettings,
 };
 
 /// The effective configuration: what the text says, and the embedded defaults where it is silent.
@@ -25,6 +25,7 @@ pub struct Config {
     pub(crate) gateway: GatewaySettings,
     pub(crate) listen: Option<ListenSettings>,
     pub(crate) providers: BTreeMap<ProviderId, Provider>,
+    pub(crate) queue: QueueSettings,
     pub(crate) session: SessionSettings,
     pub(crate) web_fetch: WebFetchSettings,
 }
@@ -68,6 +69,11 @@ impl Config {
     /// Returns the listener for other machines, if there is to be one.
     pub fn listen(&self) -> Option<&ListenSettings> {
         self.listen.as_ref()
+    }
+
+    /// Returns what becomes of messages that come in while their conversation is busy.
+    pub fn queue(&self) -> &QueueSettings {
+        &self.queue
     }
 
     /// Returns how many runs may go on at once on a machine with so many processors.

@@ -29,6 +29,8 @@ const DM_SCOPES: &str =
     "`\"main\"`, `\"per-peer\"`, `\"per-channel-peer\"` or `\"per-account-channel-peer\"`";
 const GROUP_SCOPES: &str = "`\"per-group\"` or `\"main\"`";
 
+const QUEUE_MODES: &str = "`\"steer\"`, `\"followup\"`, `\"collect\"` or `\"interrupt\"`";
+
 /// Every key there is, in the order of the reference. A key that is not here is refused.
 #[rustfmt::skip]
 pub(crate) const KEYS: &[KeyDoc] = &[
@@ -122,6 +124,16 @@ pub(crate) const KEYS: &[KeyDoc] = &[
         "How the direct messages of this binding are kept apart."),
     key("bindings[].session.groupScope", GROUP_SCOPES, AS_SESSION,
         "How the groups and channels of this binding are kept apart."),
+    key("messages.queue.mode", QUEUE_MODES, "`\"steer\"`",
+        "What becomes of a message that comes in while its conversation is busy: the turn at work takes it in before its next step, or it has a turn of its own, or all that wait have one turn, or the turn at work is ended."),
+    key("messages.queue.byChannel.<id>", QUEUE_MODES, "as in `messages.queue.mode`",
+        "The same for one channel."),
+    key("messages.queue.debounceMs", "0 to 60000", "`500`",
+        "How long it has to be quiet before messages that were collected are answered."),
+    key("messages.queue.cap", "1 to 1000", "`20`",
+        "How many messages may wait in one conversation; counts from the next start of the gateway."),
+    key("messages.queue.drop", "`\"new\"`, `\"old\"` or `\"summarize\"`", "`\"new\"`",
+        "Which message gives way when more come: the new one, and whoever sends it is told; or the oldest of whoever sends it; or the same, and the beginning of what it said is told with the new one."),
     key("tools.exec.sandbox", "`\"workspace\"` or `\"off\"`", "`\"workspace\"`",
         "How commands are confined. With `workspace` they write only there and in a private temporary directory, and `exec` is refused where the kernel cannot confine them. `off` is only for runs on behalf of the owner or an administrator."),
     key("tools.exec.timeoutSeconds", "1 to 604800", "`1800`",
@@ -131,7 +143,7 @@ pub(crate) const KEYS: &[KeyDoc] = &[
     key("tools.exec.ask", "`\"off\"`, `\"unlisted\"` or `\"always\"`", "`\"unlisted\"`",
         "Which commands wait for an approval. With `unlisted`, those that run without a sandbox and are not in `allow`; commands in the sandbox need none. With `always`, all of them."),
     key("tools.exec.allow", "list of lists of a program and its first arguments", "`[]`",
-        "Commands that need no approval under `unlisted`, for example `[[\"git\", \"status\"]]`. The program is the one that the search path leads to, and what follows may be anything. A text for the shell never counts as listed."),
+        "Commands that need no approval under `unlisted`, for example `[[\"uname\"], [\"df\", \"-h\"]]`. The program is the one that the search path leads to, and what follows may be anything: so none that runs others or takes code, such as `git` or `make`, which do what the workspace says. A text for the shell never counts as listed."),
     key("tools.exec.unattended", "`\"deny\"` or `\"wait\"`", "`\"deny\"`",
         "What becomes of a command that needs an approval in a turn of a job or a hook, where nobody is there to give it. What is approved for good is done."),
     key("tools.exec.notifyOnExit", "`true` or `false`", "`true`",
@@ -191,7 +203,17 @@ mod tests {
     fn known_names_by_level() {
         assert_eq!(
             known_in(""),
-            ["gateway", "listen", "audit", "models", "agents", "session", "bindings[]", "tools"]
+            [
+                "gateway",
+                "listen",
+                "audit",
+                "models",
+                "agents",
+                "session",
+                "bindings[]",
+                "messages",
+                "tools"
+            ]
         );
         assert_eq!(known_in("bindings[]"), ["agentId", "match", "session"]);
         assert!(known_in("bindings").is_empty());

@@ -127,10 +127,11 @@ fn valid_text() -> impl Strategy<Value = String> {
         ),
         some("tools.webFetch.allowAddresses = ['[0::1]:80', '10.0.0.1:1']\n"),
         some("session = { groupScope = 'main', identityLinks = { 'Al B' = ['irc:\"', '2'] } }\n"),
+        some("messages.queue = { mode = 'collect', byChannel = { IRC = 'steer' }, cap = 7, drop = 'old', debounceMs = 0 }\n"),
         bindings(),
     )
-        .prop_map(|(a, b, c, d, e, f, g, h, i, j, k)| {
-            [a, b, c, d, e, f, g.into(), h.into(), i.into(), j.into(), k].concat()
+        .prop_map(|(a, b, c, d, e, f, g, h, i, j, k, l)| {
+            [a, b, c, d, e, f, g.into(), h.into(), i.into(), j.into(), k.into(), l].concat()
         });
     (provider, agents, rest).prop_map(|(provider, agents, rest)| {
         format!("agents.defaults.model.primary = 'p/m'\n{provider}{agents}{rest}")

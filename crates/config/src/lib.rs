@@ -21,6 +21,7 @@ mod model;
 mod parse;
 mod position;
 mod provider;
+mod queue;
 mod read;
 mod reference;
 mod secret;
@@ -41,6 +42,7 @@ pub use model::{ModelName, ModelRoute, ParseModelNameError, ProviderId};
 pub use parse::parse;
 pub use position::Position;
 pub use provider::{Api, Endpoint, Provider};
+pub use queue::{QueueDrop, QueueMode, QueueSettings};
 pub use reference::{EXAMPLES, Example, reference, render_reference};
 pub use secret::{ParseSecretRefError, Secret, SecretRef};
 pub use session::{

@@ -82,6 +82,7 @@ fn build(root: &Section<'_>, faults: &mut Faults<'_>) -> Config {
         gateway: settings::gateway(root, faults),
         listen: listen::listen(root, faults),
         providers: models.providers,
+        queue: session::queue(root, faults),
         session: session::session(root, faults),
         web_fetch: settings::web_fetch(root, faults),
     }

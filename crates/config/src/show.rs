@@ -60,6 +60,9 @@ fn write_config(out: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
         session::write_binding(out, binding)?;
     }
 
+    writeln!(out, "\n[messages.queue]")?;
+    session::write_queue(out, config.queue())?;
+
     let exec = config.exec();
     writeln!(out, "\n[tools.exec]")?;
     writeln!(out, "sandbox = {}", quoted(exec.sandbox.name()))?;
@@ -216,6 +219,13 @@ mod tests {
             groupScope = "per-group"
             identityLinks = {}
 
+            [messages.queue]
+            mode = "steer"
+            byChannel = {}
+            debounceMs = 500
+            cap = 20
+            drop = "new"
+
             [tools.exec]
             sandbox = "workspace"
             timeoutSeconds = 1800
@@ -306,6 +316,13 @@ mod tests {
             agentId = "librarian"
             match = { channel = "discord", accountId = "default", peer = { kind = "channel", id = "9012" } }
             # session: as in `session`
+
+            [messages.queue]
+            mode = "steer"
+            byChannel = {}
+            debounceMs = 500
+            cap = 20
+            drop = "new"
 
             [tools.exec]
             sandbox = "workspace"

@@ -183,6 +183,7 @@ impl Builder {
         let drain = CancellationToken::new();
         let limits = LaneLimits {
             subagents: settings.config.agent_defaults().subagents.max_concurrent,
+            waiting_per_session: settings.config.queue().cap,
             ..LaneLimits::with_concurrency(settings.config.max_concurrent(cpus()))
         };
         let engine = Engine::new(store.clone(), roster, limits, helpers, drain);

@@ -200,6 +200,7 @@ pub(crate) fn run(run: RunView) -> v1::Run {
         ended_at: run.ended_at.and_then(instant),
         on_behalf_of: run.on_behalf_of.to_string(),
         reply_to: route::told(&run.reply_to),
+        merged_into: run.merged_into.map(|run| run.to_string()).unwrap_or_default(),
     }
 }
 
@@ -208,6 +209,7 @@ pub(crate) const fn outcome(outcome: ToolOutcome) -> &'static str {
         ToolOutcome::Error => "error",
         ToolOutcome::Interrupted => "interrupted",
         ToolOutcome::Ok => "ok",
+        ToolOutcome::Skipped => "skipped",
     }
 }
 
@@ -220,7 +222,9 @@ pub(crate) fn history_entry(entry: JournalEntry) -> v1::HistoryEntry {
         ..v1::HistoryEntry::default()
     };
     match entry.record {
-        Record::UserMessage { text } => v1::HistoryEntry { kind: Kind::User.into(), text, ..blank },
+        Record::Steered { run: _, text } | Record::UserMessage { text } => {
+            v1::HistoryEntry { kind: Kind::User.into(), text, ..blank }
+        }
         Record::AssistantMessage(message) => v1::HistoryEntry {
             kind: Kind::Assistant.into(),
             text: message.text,

@@ -9,6 +9,7 @@ mod drive;
 mod live;
 mod port;
 mod processes;
+mod queue;
 mod turns;
 
 use std::collections::BTreeMap;
@@ -22,7 +23,7 @@ use openclaw_scopes::target::SessionTarget;
 use openclaw_scopes::{
     AgentId, Caller, Cause, Component, Epoch, GrantHolder, RunId, SessionKey, Timestamp,
 };
-use openclaw_sessions::{EnqueueError, LaneLimits, Lanes};
+use openclaw_sessions::{Dropped, EnqueueError, LaneLimits, Lanes, QueueMode};
 use openclaw_store::{
     AbortRun, AbortedRun, AcceptRun, Accepted, ActError, GetRun, Peek, Precedence, RecoverRuns,
     RunError, RunView, Store, StoreError,
@@ -72,6 +73,10 @@ pub(crate) struct Request {
     pub(crate) limit: Limit,
     /// Where the answer goes, as it is stored.
     pub(crate) reply_to: String,
+    /// What becomes of it when its conversation is busy.
+    pub(crate) queue: QueueMode,
+    /// What is left of messages that gave way to it.
+    pub(crate) dropped: Dropped,
 }
 
 /// How long a run may take.
@@ -148,7 +153,7 @@ impl Engine {
     pub(crate) async fn start(
         &self,
         caller: &Caller,
-        request: Request,
+        mut request: Request,
     ) -> Result<Watch, StartError> {
         if self.0.drain.is_cancelled() {
             return Err(StartError::Draining);
@@ -161,7 +166,15 @@ impl Engine {
                 Enlisted::New(live) => {
                     return self.accept_and_drive(caller, request, live, worker).await;
                 }
-                Enlisted::Full(full) => return self.find_again(caller, request, full).await,
+                Enlisted::Full(full) => {
+                    match self.find_again(caller, request.clone(), full.clone()).await {
+                        Err(StartError::Full(_)) => {}
+                        found => return found,
+                    }
+                    // It may be accepted, and there is no place for it.
+                    let room = self.make_room(caller, &request.session, &full).await?;
+                    request.dropped = room.ok_or(StartError::Full(full))?;
+                }
                 Enlisted::There(live) => {
                     if let Some(watch) = self.attach(caller, &request, &live).await? {
                         return Ok(watch);
@@ -183,11 +196,16 @@ impl Engine {
     ) -> Result<Watch, StartError> {
         let (tell, told) = oneshot::channel();
         let (engine, caller) = (self.clone(), caller.clone());
+        let interrupts = request.queue == QueueMode::Interrupt;
         self.0.tasks.spawn(async move {
             match engine.accept(&caller, request, &live, &worker).await {
                 Ok((watch, begin)) => {
                     // Nobody may be listening any more; the run is driven all the same.
                     drop(tell.send(Ok(watch)));
+                    if interrupts && matches!(begin, Some(Begin::InTurn(_))) {
+                        let (engine, live) = (engine.clone(), Arc::clone(&live));
+                        engine.0.tasks.spawn(engine.clone().interrupt(caller, live));
+                    }
                     if let Some(begin) = begin {
                         engine.drive(live, worker, begin).await;
                     }
@@ -220,6 +238,8 @@ impl Engine {
             timeout,
             precedence,
             reply_to: request.reply_to,
+            queue: request.queue,
+            dropped: request.dropped,
         };
         let accepted = self.0.store.act(caller, ask, clock::now()).await;
         let (view, begin) = self.begin(live, accepted)?;
@@ -245,6 +265,8 @@ impl Engine {
             timeout: None,
             precedence: Precedence::None,
             reply_to: String::new(),
+            queue: request.queue,
+            dropped: Dropped::default(),
         };
         match self.0.store.act(caller, ask, clock::now()).await {
             Ok(Accepted::Existing(view)) => Ok(Watch::ended(view)),
@@ -387,6 +409,21 @@ impl Engine {
                 runs.insert(ticket.run.clone(), Arc::clone(&live));
                 hand_out_turns(&mut lanes, &runs);
             }
+            self.spawn(live, worker, Begin::InTurn(ticket));
+        }
+        for (ticket, into) in recovered.merged {
+            let Some(into) = self.find(&into) else { continue };
+            let agent = openclaw_sessions::agent_of(&ticket.session).ok();
+            let Some(worker) = agent.and_then(|agent| self.worker(&agent)) else { continue };
+            let Some((digest, holder, view)) = self.0.store.asked(&ticket.run)? else { continue };
+            let live = Arc::new(Live::new(ticket.run.clone(), digest, holder));
+            live.accepted(&view);
+            self.0
+                .live
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(ticket.run.clone(), Arc::clone(&live));
+            live.merge(&into);
             self.spawn(live, worker, Begin::InTurn(ticket));
         }
         Ok((recovered.interrupted, recovered.resumed))

@@ -112,14 +112,11 @@ pub(crate) fn look(
 
 /// Programs that run others, or take code as an argument or from a file: to list one is to list everything.
 /// Those that are known; nobody can know all.
-const RUNNERS: &[&str] = &[
-    "ash", "awk", "bash", "busybox", "bun", "cargo", "cmake", "curl", "dash", "deno", "docker", "doas", "ed",
-    "emacs", "env", "expect", "fd", "find", "fish", "gawk", "gdb", "git", "go", "gradle", "java", "just", "ksh",
-    "less", "lua", "make", "man", "mawk", "mvn", "nice", "ninja", "node", "nohup", "npm", "npx", "parallel",
-    "perl", "php", "pip", "pipx", "pnpm", "podman", "pytest", "python", "python2", "python3", "rsync", "ruby",
-    "scp", "sed", "setsid", "sh", "ssh", "strace", "su", "sudo", "systemd-run", "tar", "tclsh", "tee", "time",
-    "timeout", "tox", "uv", "vi", "vim", "watch", "wget", "xargs", "yarn", "zip", "zsh",
-];
+const RUNNERS: &str = "ash awk bash busybox bun cargo cmake curl dash deno docker doas ed emacs env expect fd find \
+    fish gawk gdb git go gradle java just ksh less lua make man mawk mvn nice ninja node nohup npm \
+    npx parallel perl php pip pipx pnpm podman pytest python python2 python3 rsync ruby scp sed \
+    setsid sh ssh strace su sudo systemd-run tar tclsh tee time timeout tox uv vi vim watch wget \
+    xargs yarn zip zsh";
 
 fn about_commands(exec: &ExecSettings, findings: &mut Vec<Finding>) {
     let mut found = |id, severity, message: String, fix: &str, subject: &str| {
@@ -129,7 +126,8 @@ fn about_commands(exec: &ExecSettings, findings: &mut Vec<Finding>) {
     match (exec.sandbox, exec.ask) {
         (Sandbox::Workspace, _) => {}
         (Sandbox::Off, ExecAsk::Off) => {
-            let message = "agents run commands with the rights of the owner's account, and nobody is asked";
+            let message =
+                "agents run commands with the rights of the owner's account, and nobody is asked";
             let fix = "set tools.exec.ask = \"unlisted\" in openclaw.toml";
             found("exec.unapproved", Severity::Critical, message.into(), fix, "tools.exec.ask");
         }
@@ -142,7 +140,7 @@ fn about_commands(exec: &ExecSettings, findings: &mut Vec<Finding>) {
     for entry in &exec.allow {
         let program = entry.first().map(String::as_str).unwrap_or_default();
         let name = program.rsplit('/').next().unwrap_or_default();
-        if RUNNERS.contains(&name) {
+        if RUNNERS.split(' ').any(|runner| runner == name) {
             let message = format!("`{name}` needs no approval, and runs whatever it is told to");
             let fix = "take it out of tools.exec.allow in openclaw.toml";
             found("exec.allows_runner", Severity::Warn, message, fix, "tools.exec.allow");

@@ -5,7 +5,7 @@ use openclaw_proto::v1;
 use openclaw_scopes::{AgentId, SessionKey};
 use openclaw_sessions::{
     AccountPattern, Binding, ChatType, DEFAULT_ACCOUNT, DmScope, Event, GroupScope, Match, Origin,
-    Owners, Peer, PeerPattern, ReplyTarget, RouteError, Routed, Routes, route,
+    Owners, Peer, PeerPattern, QueueMode, ReplyTarget, RouteError, Routed, Routes, route,
 };
 use serde_json::{Value, json};
 
@@ -18,6 +18,15 @@ const fn dm_scope(scope: config::DmScope) -> DmScope {
         config::DmScope::PerAccountChannelPeer => DmScope::PerAccountChannelPeer,
         config::DmScope::PerChannelPeer => DmScope::PerChannelPeer,
         config::DmScope::PerPeer => DmScope::PerPeer,
+    }
+}
+
+pub(crate) const fn queue_mode(mode: config::QueueMode) -> QueueMode {
+    match mode {
+        config::QueueMode::Collect => QueueMode::Collect,
+        config::QueueMode::Followup => QueueMode::Followup,
+        config::QueueMode::Interrupt => QueueMode::Interrupt,
+        config::QueueMode::Steer => QueueMode::Steer,
     }
 }
 

@@ -35,6 +35,7 @@ mod key;
 mod lane;
 mod message;
 mod project;
+mod queue;
 mod record;
 mod route;
 mod run;
@@ -55,8 +56,10 @@ pub use lane::{
 };
 pub use message::Message;
 pub use project::{Projection, project};
+pub use queue::{Dropped, QueueMode, collected};
 pub use record::{
-    AssistantMessage, Notice, RESUMED, Record, ToolCall, ToolOutcome, ToolResult, Usage,
+    AssistantMessage, Notice, RESUMED, Record, SKIPPED, STEERED, ToolCall, ToolOutcome, ToolResult,
+    Usage,
 };
 pub use route::{
     AccountPattern, Binding, DEFAULT_ACCOUNT, DmScope, Event, GroupScope, Match, MatchedBy, Origin,

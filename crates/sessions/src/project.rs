@@ -7,7 +7,9 @@ pub(crate) mod tests;
 
 use std::sync::Arc;
 
-use crate::{AssistantMessage, Message, Notice, Record, RunStatus, ToolCall, WindowLimits};
+use crate::{
+    AssistantMessage, Message, Notice, Record, RunStatus, STEERED, ToolCall, WindowLimits,
+};
 use calls::{CallNames, OpenCalls};
 
 /// Stands for a question without text, which providers refuse.
@@ -36,7 +38,8 @@ pub fn project(records: &[Record]) -> Vec<Arc<Message>> {
 /// After every record, [`Projection::messages`] is a history that every provider accepts:
 ///
 /// - it begins with a user message, and what a cut journal holds before one is dropped;
-/// - user and assistant alternate: a run that ended without an answer gets a constant one;
+/// - user and assistant alternate: a run that ended without an answer gets a constant one, and so do the
+///   results of tools before a message of the user;
 /// - a message with tool calls is followed by one result for each, in the order of the calls:
 ///   missing ones are [`crate::ToolOutcome::Interrupted`], others are dropped;
 /// - ids of calls are unique and, like names and arguments, of a form that all providers take;
@@ -92,6 +95,7 @@ impl Projection {
                     self.state = State::Summarized;
                 }
             }
+            Record::Steered { run: _, text } => self.steer(text),
             Record::ToolResult(result) => {
                 if let State::Calling(calls) = &mut self.state
                     && calls.answer(result)
@@ -165,6 +169,26 @@ impl Projection {
                 self.state = State::Asked;
             }
         }
+    }
+
+    /// Adds what the user said while a run was at work: as a message of the user, so that nothing a tool
+    /// returns can pass for it. Nothing of a run whose beginning is not shown.
+    fn steer(&mut self, text: &str) {
+        self.settle_calls();
+        let text = if is_blank(text) { BLANK_QUESTION } else { text };
+        let is_question =
+            matches!(self.messages.last().map(|it| &**it), Some(Message::User { .. }));
+        match self.state {
+            State::Idle | State::Summarized => return,
+            State::Asked if is_question => return self.extend_last(text),
+            State::Asked => {
+                let text = STEERED.to_owned();
+                self.add(Message::Assistant { text, tool_calls: Vec::new() });
+            }
+            State::Answered | State::Calling(_) => {}
+        }
+        self.add(Message::User { text: text.to_owned() });
+        self.state = State::Asked;
     }
 
     /// Adds a paragraph to the newest message.

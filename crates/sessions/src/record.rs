@@ -31,6 +31,13 @@ pub enum Record {
         /// What, in the order in which it happened.
         notices: Vec<Notice>,
     },
+    /// What somebody said while the run was at work, and it took in between two of its steps.
+    Steered {
+        /// The run that was asked for with it, which has no turn of its own.
+        run: String,
+        /// The text as given.
+        text: String,
+    },
     /// What a model is shown instead of everything before an entry, which stays in the journal.
     Summary {
         /// What a model wrote of it.
@@ -102,6 +109,8 @@ pub enum ToolOutcome {
     Interrupted,
     /// The call succeeded.
     Ok,
+    /// The call was not begun: the user said something first.
+    Skipped,
 }
 
 /// What came of work that a conversation delegated.
@@ -121,6 +130,14 @@ pub struct Notice {
     /// Its answer, or what went wrong.
     pub text: String,
 }
+
+/// What stands for the result of a call that was not begun because the user said something.
+pub const SKIPPED: &str = "[Not run: the user has said something since you asked for it. Ask for it again if it is \
+    still wanted.]";
+
+/// Stands for what the assistant says between the results of its tools and a message that came in meanwhile:
+/// some providers take no question there.
+pub const STEERED: &str = "[A message has come in.]";
 
 /// What a run is told that goes on after the gateway had stopped while it was at work.
 pub const RESUMED: &str = "[The gateway stopped while you were at work on this, and has started again. Tool \

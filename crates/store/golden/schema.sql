@@ -254,7 +254,8 @@ CREATE TABLE runs (
     cached_tokens  INTEGER NOT NULL DEFAULT 0,
     accepted_at    INTEGER NOT NULL,
     started_at     INTEGER,
-    ended_at       INTEGER, reply_to TEXT NOT NULL DEFAULT '', resumed INTEGER NOT NULL DEFAULT 0 CHECK (resumed >= 0),
+    ended_at       INTEGER, reply_to TEXT NOT NULL DEFAULT '', resumed INTEGER NOT NULL DEFAULT 0 CHECK (resumed >= 0), queue_mode TEXT NOT NULL DEFAULT 'followup'
+    CHECK (queue_mode IN ('collect', 'followup', 'interrupt', 'steer')), merged_into TEXT NOT NULL DEFAULT '', dropped TEXT NOT NULL DEFAULT '',
     CHECK ((status = 'running') = (lease_until IS NOT NULL)),
     CHECK ((status IN ('queued', 'running')) = (ended_at IS NULL))
 ) STRICT;
@@ -262,6 +263,8 @@ CREATE TABLE runs (
 CREATE INDEX runs_by_session ON runs (session, id);
 
 CREATE INDEX runs_live ON runs (status, session, id) WHERE status IN ('queued', 'running');
+
+CREATE INDEX runs_merged ON runs (merged_into) WHERE merged_into <> '';
 
 CREATE TABLE sessions (
     id            INTEGER NOT NULL PRIMARY KEY,

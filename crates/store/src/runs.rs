@@ -1,6 +1,7 @@
 //! Runs: accepting, starting, writing, ending and finding them.
 
 mod accept;
+mod queue;
 mod recover;
 mod start;
 mod view;
@@ -65,6 +66,8 @@ pub struct Started {
     pub model: String,
     /// What it was delegated with, if somebody delegated it.
     pub delegated: Option<Delegated>,
+    /// The runs that were collected with it, and have no turn of their own.
+    pub merged: Vec<RunId>,
     /// The run as it stands.
     pub view: RunView,
 }

@@ -62,7 +62,8 @@ pub(crate) const SELECT: &str =
     "SELECT s.id, s.key, s.agent, s.owner, s.label, s.created_at, s.updated_at,
     (SELECT run_id FROM runs WHERE id = s.active_run),
     (SELECT count(*) FROM runs r
-        WHERE r.status IN ('queued', 'running') AND r.status = 'queued' AND r.session = s.id),
+        WHERE r.status IN ('queued', 'running') AND r.status = 'queued' AND r.merged_into = ''
+            AND r.session = s.id),
     s.total_runs, s.input_tokens, s.output_tokens, s.cached_tokens,
     s.category, s.pinned_at, s.archived_at, s.model, s.depth FROM sessions s";
 

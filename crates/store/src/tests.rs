@@ -20,7 +20,7 @@ use openclaw_scopes::{
     Caller, CapabilitySet, Cause, Component, Epoch, Grant, IdempotencyKey, RunId, SessionKey,
     Timestamp,
 };
-use openclaw_sessions::{AssistantMessage, Queued, RunStatus, Usage};
+use openclaw_sessions::{AssistantMessage, Dropped, QueueMode, Queued, RunStatus, Usage};
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
@@ -193,6 +193,8 @@ pub(crate) fn create(name: &str) -> CreateSession {
 
 pub(crate) fn accept(run: &str, session: &str, precedence: Precedence) -> AcceptRun {
     AcceptRun {
+        queue: QueueMode::Followup,
+        dropped: Dropped::default(),
         run: run_id(run),
         request_digest: [7; 32],
         session: key(session),

@@ -104,6 +104,8 @@ async fn fill(store: &Store, number: u64) -> anyhow::Result<()> {
         timeout: None,
         precedence: Precedence::Start,
         reply_to: String::new(),
+        queue: openclaw_sessions::QueueMode::Followup,
+        dropped: openclaw_sessions::Dropped::default(),
     };
     let accepted = store.act(&owner(), accept, now()).await.map_err(|it| anyhow!("{it:?}"))?;
     let Accepted::Started(started) = accepted else { anyhow::bail!("a run did not start") };

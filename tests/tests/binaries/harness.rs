@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use openclaw_client::v1::StatusRequest;
 use openclaw_client::{Client, Identity, Options, Target};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -264,7 +265,11 @@ impl Daemon<'_> {
             if let Some(status) = self.child.try_wait().unwrap() {
                 panic!("the gateway ended: {status}\n{}", home.log());
             }
-            Client::connect(&target, Identity::Local, &Options::default()).await.ok()
+            let client =
+                Client::connect(&target, Identity::Local, &Options::default()).await.ok()?;
+            // Where one was just killed, a child that it was about to start may hold its socket a moment longer.
+            let answered = client.gateway().status(StatusRequest {}).await;
+            answered.is_ok().then_some(client)
         })
         .await
     }

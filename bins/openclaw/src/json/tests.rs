@@ -162,7 +162,7 @@ fn of_a_choice_only_what_is_set() {
         serde_json::to_string(&described).unwrap()
     };
     expect![[r#"{"text":{"text":"Hi\n"}}"#]].assert_eq(&line(Some(text)));
-    expect![[r#"{"final":{"runId":"r","sessionKey":"","agentId":"","status":"ok","text":"","error":"","usage":null,"acceptedAt":null,"startedAt":null,"endedAt":null,"onBehalfOf":"","replyTo":null}}"#]]
+    expect![[r#"{"final":{"runId":"r","sessionKey":"","agentId":"","status":"ok","text":"","error":"","usage":null,"acceptedAt":null,"startedAt":null,"endedAt":null,"onBehalfOf":"","replyTo":null,"mergedInto":""}}"#]]
         .assert_eq(&line(Some(Event::Final(run))));
     expect!["{}"].assert_eq(&line(None));
 }

@@ -1,13 +1,13 @@
 //! `agent` and `chat`: asking an agent.
 
 use openclaw_client::fresh_key;
-use openclaw_client::v1::{MessageOrigin, StartRunRequest};
+use openclaw_client::v1::{MessageOrigin, QueueMode, StartRunRequest};
 use openclaw_proto::to_duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::text;
-use crate::cli::{AgentArgs, ChatArgs, OriginArgs, With};
+use crate::cli::{AgentArgs, ChatArgs, OriginArgs, QueueName, With};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Format, Output, Sink};
@@ -48,8 +48,19 @@ pub(super) async fn agent(
         agent_id: text(args.with.agent),
         timeout: args.timeout.map(to_duration),
         origin: origin(args.origin),
+        queue_mode: queue_mode(args.queue).into(),
     };
     turn::run(&client, request, view, &mut interrupts, output).await
+}
+
+const fn queue_mode(queue: Option<QueueName>) -> QueueMode {
+    match queue {
+        None => QueueMode::Unspecified,
+        Some(QueueName::Steer) => QueueMode::Steer,
+        Some(QueueName::Followup) => QueueMode::Followup,
+        Some(QueueName::Collect) => QueueMode::Collect,
+        Some(QueueName::Interrupt) => QueueMode::Interrupt,
+    }
 }
 
 fn origin(args: OriginArgs) -> Option<MessageOrigin> {
@@ -134,7 +145,6 @@ fn question(with: &With, message: String) -> Result<StartRunRequest, Failure> {
         message,
         session_key: text(with.session.as_ref()),
         agent_id: text(with.agent.as_ref()),
-        timeout: None,
-        origin: None,
+        ..StartRunRequest::default()
     })
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use openclaw_sessions::{
-    AssistantMessage, Message, Notice, Record, ToolCall, ToolOutcome, ToolResult, Usage,
+    AssistantMessage, Message, Notice, Record, SKIPPED, STEERED, ToolCall, ToolOutcome, ToolResult,
+    Usage,
 };
 
 use super::{JournalError, Ports, Turn, TurnEvent, TurnOutcome};
@@ -116,8 +117,17 @@ impl Running<'_> {
         let records = self.ports.journal.notices().await;
         let records = records.map_err(|error| TurnOutcome::Storage { error, usage: self.usage })?;
         for record in records {
-            let Record::Notices { notices } = record else { continue };
-            tell(&mut self.turn.history, &Notice::told(&notices));
+            match record {
+                Record::Notices { notices } => {
+                    tell(&mut self.turn.history, &Notice::told(&notices));
+                }
+                Record::Steered { run: _, text } => steer(&mut self.turn.history, text),
+                Record::AssistantMessage(_)
+                | Record::Final { .. }
+                | Record::Summary { .. }
+                | Record::ToolResult(_)
+                | Record::UserMessage { .. } => {}
+            }
         }
         Ok(())
     }
@@ -130,6 +140,18 @@ impl Running<'_> {
         for (position, call) in tool_calls.iter().enumerate() {
             if self.turn.cancel.is_cancelled() {
                 return Err(self.cancelled());
+            }
+            // What the user said since may make the rest pointless, or wrong.
+            if self.ports.journal.is_steered() {
+                let result = ToolResult {
+                    call_id: call.id.clone(),
+                    content: SKIPPED.to_owned(),
+                    name: call.name.clone(),
+                    outcome: ToolOutcome::Skipped,
+                };
+                self.append(Record::ToolResult(result.clone())).await?;
+                results.push(result);
+                continue;
             }
             self.ports
                 .sink
@@ -216,6 +238,23 @@ fn tell(history: &mut Vec<Arc<Message>>, told: &str) {
     };
     text.push_str("\n\n");
     text.push_str(told);
+}
+
+/// Adds what the user said, as the journal's projection does.
+fn steer(history: &mut Vec<Arc<Message>>, said: String) {
+    match history.last_mut().map(Arc::make_mut) {
+        Some(Message::User { text }) => {
+            text.push_str("\n\n");
+            text.push_str(&said);
+            return;
+        }
+        Some(Message::Tool { .. }) => {
+            let text = STEERED.to_owned();
+            history.push(Arc::new(Message::Assistant { text, tool_calls: Vec::new() }));
+        }
+        Some(Message::Assistant { .. }) | None => {}
+    }
+    history.push(Arc::new(Message::User { text: said }));
 }
 
 async fn after_cancel(cancel: &tokio_util::sync::CancellationToken) {

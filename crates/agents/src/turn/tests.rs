@@ -63,6 +63,20 @@ impl Journal for World {
         all.extend(told.iter().cloned());
         std::future::ready(Ok(told)).boxed()
     }
+
+    fn is_steered(&self) -> bool {
+        // Not before something was done.
+        let all = self.records.lock().unwrap();
+        all.iter().any(|record| matches!(record, Record::ToolResult(_))) && self.has_message()
+    }
+}
+
+impl World {
+    /// Whether a message waits that the user said.
+    fn has_message(&self) -> bool {
+        let waiting = self.waiting.lock().unwrap();
+        waiting.iter().any(|record| matches!(record, Record::Steered { .. }))
+    }
 }
 
 impl ToolGate for World {
@@ -300,6 +314,28 @@ async fn a_failed_model_keeps_what_it_said() {
     let outcome = world.play("[[reply]]\ntext = \"half\"\nfailure = \"network\"\n").await;
     let TurnOutcome::Failed { error, text, .. } = outcome else { panic!() };
     assert_eq!((error.name(), text.as_str()), ("network", "half"));
+}
+
+/// A message that comes in while a tool runs: that one finishes, the others are not begun, and the model
+/// reads the message as one of the user.
+#[tokio::test]
+async fn a_turn_is_steered_between_its_tools() {
+    let world = World::default();
+    let steered = Record::Steered { run: "s".into(), text: "Stop, use the red one.".into() };
+    *world.waiting.lock().unwrap() = vec![steered];
+    let then = "[[reply]]\nmatch = \"red one\"\ntext = \"Red it is.\"\n";
+    let outcome = world.play(&format!("{then}{}", calls(&["echo", "echo", "echo"]))).await;
+    assert_eq!(answer(&outcome), "Red it is.");
+    let records = world.records.lock().unwrap();
+    let outcomes: Vec<_> = records
+        .iter()
+        .filter_map(|record| match record {
+            Record::ToolResult(result) => Some(result.outcome),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(outcomes, [ToolOutcome::Ok, ToolOutcome::Skipped, ToolOutcome::Skipped]);
+    assert!(matches!(records.last(), Some(Record::Steered { .. })), "{records:?}");
 }
 
 #[test]

@@ -1,14 +1,15 @@
 //! Reads `[session]` and `[[bindings]]`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use openclaw_scopes::AgentId;
 
 use crate::key::nearest;
 use crate::read::{Faults, Field, Section};
 use crate::{
-    Agent, Binding, BindingMatch, BoundPeer, DmScope, GroupScope, PeerKind, Problem,
-    SessionSettings,
+    Agent, Binding, BindingMatch, BoundPeer, DmScope, GroupScope, PeerKind, Problem, QueueDrop,
+    QueueMode, QueueSettings, SessionSettings,
 };
 
 use super::models::missing;
@@ -32,6 +33,39 @@ fn dm_scope(section: &Section<'_>, faults: &mut Faults<'_>) -> Option<DmScope> {
 
 fn group_scope(section: &Section<'_>, faults: &mut Faults<'_>) -> Option<GroupScope> {
     section.field("groupScope")?.choice(&GroupScope::ALL, GroupScope::name, faults)
+}
+
+/// Reads what becomes of messages that come in while their conversation is busy.
+pub(super) fn queue(root: &Section<'_>, faults: &mut Faults<'_>) -> QueueSettings {
+    let section = root.section("messages", faults).section("queue", faults);
+    let mode = |field: &Field<'_>, faults: &mut Faults<'_>| {
+        field.choice(&QueueMode::ALL, QueueMode::name, faults)
+    };
+    let mut by_channel = BTreeMap::new();
+    let channels = section.section("byChannel", faults);
+    for field in channels.fields() {
+        let name = field.name.to_lowercase();
+        if !is_id(&name, Colons::Refuse) {
+            let key = format!("{}.{}", channels.path, shortened(field.name));
+            faults.report(field.key_at, Problem::Text { key, expected: NAME });
+            continue;
+        }
+        if by_channel.insert(name, mode(&field, faults).unwrap_or_default()).is_some() {
+            faults.report(field.key_at, Problem::DuplicateKey { key: field.name.to_owned() });
+        }
+    }
+    let debounce = section.field("debounceMs").and_then(|field| field.number(0, 60_000, faults));
+    let cap = section.field("cap").and_then(|field| field.number(1, 1_000, faults));
+    QueueSettings {
+        mode: section.field("mode").and_then(|field| mode(&field, faults)).unwrap_or_default(),
+        by_channel,
+        debounce: Duration::from_millis(debounce.unwrap_or(500)),
+        cap: cap.and_then(|cap| usize::try_from(cap).ok()).unwrap_or(20),
+        drop: section
+            .field("drop")
+            .and_then(|field| field.choice(&QueueDrop::ALL, QueueDrop::name, faults))
+            .unwrap_or_default(),
+    }
 }
 
 /// Reads who is one person. Nobody is two: that would leave it to chance whose session it is.

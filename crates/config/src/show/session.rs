@@ -4,7 +4,7 @@ use std::fmt;
 
 use toml_edit::Key;
 
-use crate::{Binding, BindingMatch, BoundPeer, SessionSettings};
+use crate::{Binding, BindingMatch, BoundPeer, QueueSettings, SessionSettings};
 
 use super::{list, quoted};
 
@@ -17,6 +17,17 @@ pub(super) fn write_session(
     let links = session.identity_links.iter();
     let links = links.map(|(name, linked)| format!("{} = {}", Key::new(name), list(linked)));
     writeln!(out, "identityLinks = {}", table(links))
+}
+
+pub(super) fn write_queue(out: &mut fmt::Formatter<'_>, queue: &QueueSettings) -> fmt::Result {
+    writeln!(out, "mode = {}", quoted(queue.mode.name()))?;
+    let channels = queue.by_channel.iter();
+    let channels =
+        channels.map(|(name, mode)| format!("{} = {}", Key::new(name), quoted(mode.name())));
+    writeln!(out, "byChannel = {}", table(channels))?;
+    writeln!(out, "debounceMs = {}", queue.debounce.as_millis())?;
+    writeln!(out, "cap = {}", queue.cap)?;
+    writeln!(out, "drop = {}", quoted(queue.drop.name()))
 }
 
 pub(super) fn write_binding(out: &mut fmt::Formatter<'_>, binding: &Binding) -> fmt::Result {

@@ -8,8 +8,10 @@ use openclaw_agents::{Journal, JournalError, Refusal, ToolGate};
 use openclaw_scopes::method::InvokeTool;
 use openclaw_scopes::{Authorized, Caller, Capability, Denial, ToolTarget};
 use openclaw_sessions::{Record, Usage};
-use openclaw_store::{ActError, Note, Peek, RunFence, Store};
+use openclaw_store::{ActError, FenceError, Note, Peek, RunFence, Store};
 
+use super::Engine;
+use super::live::Live;
 use crate::clock;
 
 /// The journal of a run's session, behind the run's fence.
@@ -21,6 +23,8 @@ pub(super) struct FencedJournal<'a> {
     pub(super) usage: Arc<Mutex<Usage>>,
     /// What was written, for the history in memory.
     pub(super) written: Mutex<Vec<Record>>,
+    pub(super) engine: &'a Engine,
+    pub(super) live: &'a Arc<Live>,
 }
 
 /// The status of a run as its tools are told it: what does not change, and what it has cost so far.
@@ -66,16 +70,35 @@ impl Journal for FencedJournal<'_> {
 
     fn notices(&self) -> BoxFuture<'_, Result<Vec<Record>, JournalError>> {
         Box::pin(async move {
-            match self.store.take_notices(self.fence, clock::now()).await {
+            let told = async {
+                let mut told = self.store.take_notices(self.fence, clock::now()).await?;
+                let (said, runs) = self.store.take_steered(self.fence, clock::now()).await?;
+                self.engine.merge(&runs, self.live);
+                told.extend(said);
+                Ok(told)
+            };
+            match told.await {
                 Ok(told) => {
                     let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
                     written.extend(told.iter().cloned());
                     Ok(told)
                 }
-                Err(ActError::Failed(_) | ActError::Denied(_)) => Err(JournalError::Fenced),
+                Err(ActError::Failed(FenceError) | ActError::Denied(_)) => {
+                    Err(JournalError::Fenced)
+                }
                 Err(ActError::Store(error)) => Err(JournalError::Storage(error.to_string())),
             }
         })
+    }
+
+    fn is_steered(&self) -> bool {
+        match self.store.is_steered(self.fence) {
+            Ok(steered) => steered,
+            Err(error) => {
+                tracing::error!(run.id = %self.live.run(), %error, "whether a message came is unknown");
+                false
+            }
+        }
     }
 }
 

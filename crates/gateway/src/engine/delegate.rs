@@ -10,7 +10,7 @@ use openclaw_config::ModelName;
 use openclaw_scopes::method::SpawnChild as SpawnMethod;
 use openclaw_scopes::target::SpawnTarget;
 use openclaw_scopes::{AgentId, Caller, CapabilitySet, Cause, Component, Epoch, RunId, SessionKey};
-use openclaw_sessions::{EnqueueError, LaneClass};
+use openclaw_sessions::{Dropped, EnqueueError, LaneClass, QueueMode};
 use openclaw_store::{
     AcceptRun, Accepted, ActError, Assignment, CancelChild, ChildError, Cleanup, ContinueSession,
     Continued, DeleteSession, Due, EndedRun, Peek, Precedence, RunView, SpawnChild, SpawnLimits,
@@ -117,6 +117,8 @@ impl Engine {
                             precedence,
                             // Whoever delegates says what came of it.
                             reply_to: String::new(),
+                            queue: QueueMode::Followup,
+                            dropped: Dropped::default(),
                         },
                         parent: order.parent.clone(),
                         assignment: Assignment {
@@ -305,6 +307,8 @@ impl Engine {
             timeout: worker.agent.timeout,
             precedence,
             reply_to: String::new(),
+            queue: QueueMode::Followup,
+            dropped: Dropped::default(),
         };
         let ask = ContinueSession { accept, source: due.source.clone() };
         let accepted = match self.0.store.act(&caller, ask, clock::now()).await {

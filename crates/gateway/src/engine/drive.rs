@@ -69,16 +69,22 @@ impl Engine {
         ticket: Ticket,
     ) -> Option<RunView> {
         tokio::select! {
+            biased;
+            into = live.until_merged() => return self.merged(live, into?).await,
             () = live.until_turn() => {}
             () = live.cancel().cancelled() => {}
         }
+        self.until_quiet(live).await;
         // Its turn may have come while the gateway stops: it stays accepted all the same.
         if matches!(live.stopped(), Some(Stop::Aside | Stop::Leave | Stop::Drain)) {
             return None;
         }
         let run = ticket.run.clone();
         match self.0.store.start_run(ticket, now()).await {
-            Ok(Some(started)) => self.work(live, worker, started).await,
+            Ok(Some(started)) => {
+                self.merge(&started.merged, live);
+                self.work(live, worker, started).await
+            }
             // It was ended while it waited.
             Ok(None) => self.stored(live),
             Err(ActError::Failed(error @ RunError::GrantEnded(_))) => {
@@ -95,7 +101,7 @@ impl Engine {
         }
     }
 
-    fn stored(&self, live: &Live) -> Option<RunView> {
+    pub(super) fn stored(&self, live: &Live) -> Option<RunView> {
         match self.0.store.run(live.run()) {
             Ok(view) => view,
             Err(error) => {
@@ -124,6 +130,8 @@ impl Engine {
             store: &self.0.store,
             usage: Arc::default(),
             written: Mutex::new(Vec::new()),
+            engine: self,
+            live,
         };
         let mut context = started.context;
         let model = self.model_of(worker, &started);

@@ -1,7 +1,7 @@
 //! A run that has not ended: its turn, its watchers, and how it is stopped.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use openclaw_agents::{TurnEvent, TurnSink};
@@ -32,7 +32,7 @@ pub(super) enum Stop {
 #[derive(Clone, Debug)]
 enum Acceptance {
     Asked,
-    Done(RunView),
+    Done(Box<RunView>),
     Failed,
 }
 
@@ -53,6 +53,11 @@ pub(super) struct Live {
     asked: ([u8; 32], GrantHolder),
     cancel: CancellationToken,
     ended: watch::Sender<End>,
+    /// Runs whose messages this one has taken in: whoever watches them is told what it does.
+    followers: Mutex<Vec<Arc<Self>>>,
+    /// The run that has taken its message in, once one has.
+    merged: OnceLock<Arc<Self>>,
+    is_merged: CancellationToken,
     run: RunId,
     stop: Mutex<Option<Stop>>,
     turn: CancellationToken,
@@ -86,6 +91,9 @@ impl Live {
             acceptance: watch::Sender::new(Acceptance::Asked),
             asked: (digest, holder),
             cancel: CancellationToken::new(),
+            followers: Mutex::default(),
+            merged: OnceLock::new(),
+            is_merged: CancellationToken::new(),
             ended: watch::Sender::new(End::Ahead),
             run,
             stop: Mutex::new(None),
@@ -121,7 +129,7 @@ impl Live {
     }
 
     pub(super) fn accepted(&self, view: &RunView) {
-        self.acceptance.send_replace(Acceptance::Done(view.clone()));
+        self.acceptance.send_replace(Acceptance::Done(Box::new(view.clone())));
     }
 
     pub(super) fn accept_failed(&self) {
@@ -135,7 +143,7 @@ impl Live {
         let mut acceptance = self.acceptance.subscribe();
         let done = acceptance.wait_for(|state| !matches!(state, Acceptance::Asked)).await;
         match &*done.ok()? {
-            Acceptance::Done(view) => Some(view.clone()),
+            Acceptance::Done(view) => Some((**view).clone()),
             Acceptance::Asked | Acceptance::Failed => None,
         }
     }
@@ -171,6 +179,20 @@ impl Live {
     pub(super) fn end(&self, view: Option<RunView>) {
         self.ended.send_replace(view.map_or(End::Left, |view| End::Reached(Box::new(view))));
         self.watchers.lock().unwrap_or_else(PoisonError::into_inner).close();
+        self.followers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Gives the run no turn of its own: another has taken its message in, and it ends with that one.
+    pub(super) fn merge(self: &Arc<Self>, into: &Arc<Self>) {
+        into.followers.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(self));
+        drop(self.merged.set(Arc::clone(into)));
+        self.is_merged.cancel();
+    }
+
+    /// Waits until another run has taken its message in; returns that one.
+    pub(super) async fn until_merged(&self) -> Option<Arc<Self>> {
+        self.is_merged.cancelled().await;
+        self.merged.get().map(Arc::clone)
     }
 
     /// Waits for the end; `None` when this process does not see it.
@@ -187,6 +209,9 @@ impl Live {
 impl TurnSink for Live {
     fn emit(&self, event: TurnEvent) {
         self.watchers.lock().unwrap_or_else(PoisonError::into_inner).emit(&event);
+        for follower in &*self.followers.lock().unwrap_or_else(PoisonError::into_inner) {
+            follower.emit(event.clone());
+        }
     }
 }
 

@@ -168,7 +168,7 @@ impl RunDelegation {
             let (role, text) = match entry.record {
                 Record::AssistantMessage(message) => ("assistant", message.text),
                 Record::Notices { notices } => ("notice", Notice::told(&notices)),
-                Record::UserMessage { text } => ("user", text),
+                Record::Steered { run: _, text } | Record::UserMessage { text } => ("user", text),
                 // What tools returned is not shown (`runtime.md` §3.5 of the reference).
                 // Nor a summary, for what it stands for is in the journal too.
                 Record::Final { .. } | Record::Summary { .. } | Record::ToolResult(_) => {

@@ -5,19 +5,21 @@ use std::time::Duration;
 
 use futures_util::{Stream, stream};
 use openclaw_agents::TurnEvent;
+use openclaw_config::QueueSettings;
 use openclaw_proto::v1::run_event::Event as WireEvent;
 use openclaw_proto::v1::runs_server::Runs;
 use openclaw_proto::{to_duration, v1};
 use openclaw_scopes::RunId;
 use openclaw_scopes::method::{AbortRun, ListRuns, Method as _, StartRun, WaitRun};
 use openclaw_scopes::target::SessionTarget;
-use openclaw_sessions::Routes;
+use openclaw_sessions::{Dropped, QueueMode};
 use openclaw_store::{Peek, RunCursor, RunFilter};
 use tonic::{Request, Response, Status};
 
 use crate::core::Core;
 use crate::engine::{self, Event, Limit, Novelty, StartError, Watch};
 use crate::respond::{self, Reply};
+use crate::roster::Roster;
 use crate::{clock, convert, digest, gate, route};
 
 /// How long `agent.wait` waits when nobody says how long (`runtime.md` §2.2 of the reference).
@@ -34,7 +36,7 @@ impl Runs for Core {
         request: Request<v1::StartRunRequest>,
     ) -> Result<Response<Self::StartStream>, Status> {
         let (caller, message) = gate::admit(request)?;
-        let ask = parse_start(message, &self.engine.roster().routes)?;
+        let ask = parse_start(message, &self.engine.roster())?;
         let target = SessionTarget::unowned(ask.session.clone());
         let error = match self.engine.start(&caller, ask).await {
             Ok(watch) => return Ok(Response::new(Box::pin(events(watch)))),
@@ -89,7 +91,8 @@ impl Runs for Core {
     }
 }
 
-fn parse_start(message: v1::StartRunRequest, routes: &Routes) -> Result<engine::Request, Reply> {
+fn parse_start(message: v1::StartRunRequest, roster: &Roster) -> Result<engine::Request, Reply> {
+    let routes = &roster.routes;
     let key = convert::idempotency_key(&message.idempotency_key)?;
     let (session, agent, reply_to) = match &message.origin {
         None => {
@@ -120,7 +123,10 @@ fn parse_start(message: v1::StartRunRequest, routes: &Routes) -> Result<engine::
     if !reply_to.is_empty() {
         asked.push(&reply_to);
     }
+    let channel = message.origin.as_ref().map(|origin| origin.channel.as_str());
     Ok(engine::Request {
+        queue: queue_mode(message.queue_mode, channel, roster.config.queue())?,
+        dropped: Dropped::default(),
         digest: digest::of(&asked),
         run: RunId::from(key),
         session,
@@ -133,6 +139,26 @@ fn parse_start(message: v1::StartRunRequest, routes: &Routes) -> Result<engine::
             Some(timeout) => Limit::Within(timeout),
         },
     })
+}
+
+/// Decides what becomes of a message when its conversation is busy.
+fn queue_mode(
+    asked: i32,
+    channel: Option<&str>,
+    settings: &QueueSettings,
+) -> Result<QueueMode, Reply> {
+    match v1::QueueMode::try_from(asked) {
+        Ok(v1::QueueMode::Collect) => Ok(QueueMode::Collect),
+        Ok(v1::QueueMode::Followup) => Ok(QueueMode::Followup),
+        Ok(v1::QueueMode::Interrupt) => Ok(QueueMode::Interrupt),
+        Ok(v1::QueueMode::Steer) => Ok(QueueMode::Steer),
+        // Who names a conversation is a program as often as a person, and waits for an answer of its own.
+        Ok(v1::QueueMode::Unspecified) => Ok(channel.map_or(QueueMode::Followup, |channel| {
+            let of_channel = settings.by_channel.get(&channel.to_lowercase());
+            route::queue_mode(of_channel.copied().unwrap_or(settings.mode))
+        })),
+        Err(unknown) => Err(Reply::invalid(unknown.to_string())),
+    }
 }
 
 /// Whether the message is one of the commands that would reset the conversation: a model must not

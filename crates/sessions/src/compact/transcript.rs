@@ -68,11 +68,12 @@ fn parts_of(record: &Record) -> Vec<String> {
                 ToolOutcome::Error => "failed",
                 ToolOutcome::Interrupted => "was interrupted",
                 ToolOutcome::Ok => "returned",
+                ToolOutcome::Skipped => "was not run",
             };
             let who = format!("tool {} {outcome}", name(&result.name));
             vec![part(&who, &shortened(&result.content))]
         }
-        Record::UserMessage { text } => vec![part("user", text)],
+        Record::Steered { run: _, text } | Record::UserMessage { text } => vec![part("user", text)],
     }
 }
 

@@ -52,6 +52,10 @@ pub(crate) fn notices(text: &str) -> Record {
     }
 }
 
+pub(crate) fn steered(text: &str) -> Record {
+    Record::Steered { run: "s".into(), text: text.into() }
+}
+
 pub(crate) fn end(status: RunStatus) -> Record {
     Record::Final { status, error: None }
 }

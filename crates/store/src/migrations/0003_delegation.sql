@@ -177,3 +177,12 @@ ALTER TABLE runs ADD COLUMN resumed INTEGER NOT NULL DEFAULT 0 CHECK (resumed >=
 -- The newest summary of what was said before, and the first entry that it does not stand for.
 ALTER TABLE sessions ADD COLUMN summary_entry INTEGER;
 ALTER TABLE sessions ADD COLUMN first_kept INTEGER;
+
+-- What becomes of a message that comes in while its conversation is busy; the run that took it in, and ends
+-- it with itself; and what is left of messages that gave way to it, a line each.
+ALTER TABLE runs ADD COLUMN queue_mode TEXT NOT NULL DEFAULT 'followup'
+    CHECK (queue_mode IN ('collect', 'followup', 'interrupt', 'steer'));
+ALTER TABLE runs ADD COLUMN merged_into TEXT NOT NULL DEFAULT '';
+ALTER TABLE runs ADD COLUMN dropped TEXT NOT NULL DEFAULT '';
+
+CREATE INDEX runs_merged ON runs (merged_into) WHERE merged_into <> '';

@@ -5,7 +5,7 @@ use std::time::Duration;
 use openclaw_scopes::method::StartRun;
 use openclaw_scopes::target::SessionTarget;
 use openclaw_scopes::{Authorized, Caller, RunId, SessionKey, Timestamp};
-use openclaw_sessions::{LaneClass, RunStatus};
+use openclaw_sessions::{Dropped, LaneClass, QueueMode, RunStatus};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::start::{Counts, Place, Question, enter, lease};
@@ -42,6 +42,10 @@ pub struct AcceptRun {
     pub precedence: Precedence,
     /// Where its answer goes, as whoever delivers it reads it; empty when nobody does.
     pub reply_to: String,
+    /// What becomes of it when its conversation is busy.
+    pub queue: QueueMode,
+    /// What is left of messages that gave way to it.
+    pub dropped: Dropped,
 }
 
 /// What came of accepting a run.
@@ -113,7 +117,8 @@ impl AcceptRun {
         let place = Place { row, session, run: &self.run, key, grant, reply_to: &self.reply_to };
         match self.precedence {
             Precedence::Start => {
-                let question = Question { text: self.message.clone(), accepted_at: now };
+                let text = self.dropped.tell(self.message.clone());
+                let question = Question { text, accepted_at: now };
                 let started = enter(connection, &place, question, Counts::Anew, self.timeout, now)?;
                 Ok(Accepted::Started(Box::new(started)))
             }
@@ -165,8 +170,8 @@ impl AcceptRun {
         // One statement: a run that starts at once is never a queued row.
         let sql = "INSERT INTO runs (run_id, session, on_behalf_of, grant_epoch, grant_scopes,
                        request_digest, status, message, timeout_ms, fence, lease_until,
-                       started_at, accepted_at, reply_to)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+                       started_at, accepted_at, reply_to, queue_mode, dropped)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
                    ON CONFLICT (run_id) DO NOTHING";
         let starts = match self.precedence {
             Precedence::Start => Some(now),
@@ -188,6 +193,8 @@ impl AcceptRun {
             starts.map(Timestamp::as_millis),
             now.as_millis(),
             self.reply_to,
+            self.queue.name(),
+            if starts.is_some() { String::new() } else { self.dropped.to_lines() },
         ];
         let inserted = connection.prepare_cached(sql)?.execute(values)?;
         Ok((inserted > 0).then(|| (connection.last_insert_rowid(), session)))

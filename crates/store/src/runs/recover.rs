@@ -6,7 +6,7 @@ use openclaw_scopes::method::{AbortRun as AbortMethod, RecoverRuns as RecoverMet
 use openclaw_scopes::target::{RunTarget, Whole};
 use openclaw_scopes::{Authorized, RunId, SessionKey, Timestamp};
 use openclaw_sessions::{Fence, Queued, RunStatus, Terminal, Usage};
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::write::{Closing, Ending, FenceError, end, suspend};
 use super::{RunError, RunFence, RunView, Ticket, view};
@@ -116,7 +116,7 @@ pub(crate) const RUNNING: &str = "SELECT id, session, fence FROM runs
     WHERE status IN ('queued', 'running') AND status = 'running' ORDER BY id";
 pub(crate) const WAITING: &str = "SELECT r.id, r.run_id, s.key FROM runs r
     JOIN sessions s ON s.id = r.session
-    WHERE r.status IN ('queued', 'running') AND r.status = 'queued'
+    WHERE r.status IN ('queued', 'running') AND r.status = 'queued' AND r.merged_into = ''
     ORDER BY r.resumed = 0, r.id";
 
 /// How often a run is begun again. One that twice took the gateway down with it would do so for ever.
@@ -218,6 +218,8 @@ pub struct Recovered {
     pub resumed: u64,
     /// Runs that wait, the oldest first: those that go on, and those that never started.
     pub waiting: Vec<Ticket>,
+    /// Runs that another has taken in that goes on, and which that is.
+    pub merged: Vec<(Ticket, RunId)>,
 }
 
 impl Ask for RecoverRuns {
@@ -262,8 +264,8 @@ impl Ask for RecoverRuns {
         }
         processes::lost(tx, now)?;
         children::settle_all(tx, now)?;
-        let waiting = waiting(tx)?;
-        let recovered = Recovered { interrupted, resumed, waiting };
+        let (waiting, merged) = (waiting(tx)?, merged(tx)?);
+        let recovered = Recovered { interrupted, resumed, waiting, merged };
         let is_same = tx.total_changes() == before;
         Ok(if is_same { Applied::Unchanged(recovered) } else { Applied::Changed(recovered) })
     }
@@ -271,13 +273,26 @@ impl Ask for RecoverRuns {
 
 fn waiting(connection: &Connection) -> rusqlite::Result<Vec<Ticket>> {
     let mut statement = connection.prepare(WAITING)?;
+    let rows = statement.query_map([], ticket)?;
+    rows.collect()
+}
+
+fn merged(connection: &Connection) -> rusqlite::Result<Vec<(Ticket, RunId)>> {
+    let sql = "SELECT r.id, r.run_id, s.key, r.merged_into FROM runs r JOIN sessions s ON s.id = r.session
+               WHERE r.merged_into <> '' AND r.status = 'queued' ORDER BY r.id";
+    let mut statement = connection.prepare(sql)?;
     let rows = statement.query_map([], |row| {
-        let (run, session): (String, String) = (row.get(1)?, row.get(2)?);
-        Ok(Ticket {
-            row: row.get(0)?,
-            run: RunId::parse(&run).map_err(|error| damaged(1, error))?,
-            session: SessionKey::parse(&session).map_err(|error| damaged(2, error))?,
-        })
+        let into: String = row.get(3)?;
+        Ok((ticket(row)?, into.parse().map_err(|error| damaged(3, error))?))
     })?;
     rows.collect()
+}
+
+fn ticket(row: &Row<'_>) -> rusqlite::Result<Ticket> {
+    let (run, session): (String, String) = (row.get(1)?, row.get(2)?);
+    Ok(Ticket {
+        row: row.get(0)?,
+        run: RunId::parse(&run).map_err(|error| damaged(1, error))?,
+        session: SessionKey::parse(&session).map_err(|error| damaged(2, error))?,
+    })
 }

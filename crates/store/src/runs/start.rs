@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use openclaw_scopes::{Epoch, Grant, GrantHolder, RunId, ScopeSet, SessionKey, Timestamp};
-use openclaw_sessions::{Fence, Queued, Record, RunStatus, Usage};
+use openclaw_sessions::{Dropped, Fence, Queued, Record, RunStatus, Usage};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::queue;
 use super::write::{append_text, as_text};
 use super::{Context, RunError, RunFence, RunView, Started, Ticket};
 use crate::act::ActError;
@@ -51,6 +52,7 @@ impl Place<'_> {
             ended_at: None,
             on_behalf_of: self.grant.holder().clone(),
             reply_to: self.reply_to.to_owned(),
+            merged_into: None,
         }
     }
 }
@@ -118,6 +120,7 @@ pub(super) fn enter(
         generation: place.session,
         model,
         delegated,
+        merged: Vec::new(),
         view,
     })
 }
@@ -153,16 +156,19 @@ fn start_waiting(
     ticket: &Ticket,
     now: Timestamp,
 ) -> Result<Option<Started>, Fault<RunError>> {
-    let sql = "SELECT session, message, timeout_ms, accepted_at, reply_to FROM runs
-               WHERE id = ?1 AND run_id = ?2 AND status = 'queued'";
-    type Waiting = (i64, String, u64, i64, String);
+    let sql = "SELECT session, message, timeout_ms, accepted_at, reply_to, dropped,
+                   queue_mode = 'collect' FROM runs
+               WHERE id = ?1 AND run_id = ?2 AND status = 'queued' AND merged_into = ''";
+    type Waiting = (i64, String, u64, i64, String, String, bool);
     let waiting: Option<Waiting> = connection
         .prepare_cached(sql)?
         .query_row(params![ticket.row, ticket.run.as_str()], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+            let (session, message) = (row.get(0)?, row.get(1)?);
+            let (timeout, accepted_at, reply_to) = (row.get(2)?, row.get(3)?, row.get(4)?);
+            Ok((session, message, timeout, accepted_at, reply_to, row.get(5)?, row.get(6)?))
         })
         .optional()?;
-    let Some((session, text, timeout, accepted_at, reply_to)) = waiting else {
+    let Some((session, text, timeout, accepted_at, reply_to, dropped, collects)) = waiting else {
         return Ok(None);
     };
     let grant = grant_of_run(connection, &ticket.run)?
@@ -175,11 +181,15 @@ fn start_waiting(
         grant: &grant,
         reply_to: &reply_to,
     };
+    let mut text = Dropped::from_lines(&dropped).tell(text);
+    let merged =
+        if collects { queue::collect(connection, ticket.row, &mut text)? } else { Vec::new() };
     let limit = (timeout > 0).then(|| Duration::from_millis(timeout));
     let question = Question { text, accepted_at: Timestamp::from_millis(accepted_at) };
     let started = enter(connection, &place, question, Counts::Already, limit, now)?;
+    let started = Started { merged, ..started };
     let sql = "UPDATE runs SET status = 'running', fence = ?2, lease_until = ?3, started_at = ?4,
-                   message = '' WHERE id = ?1";
+                   message = '', dropped = '' WHERE id = ?1";
     let fence = started.fence.fence.as_number();
     let values = params![ticket.row, fence, lease(limit, now), now.as_millis()];
     connection.prepare_cached(sql)?.execute(values)?;

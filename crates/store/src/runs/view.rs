@@ -37,12 +37,14 @@ pub struct RunView {
     pub on_behalf_of: GrantHolder,
     /// Where its answer goes, as whoever delivers it reads it; empty when nobody does.
     pub reply_to: String,
+    /// The run that took its message in, and with which it ends.
+    pub merged_into: Option<RunId>,
 }
 
 const SELECT: &str = "SELECT r.id, r.run_id,
     CASE WHEN s.deleted_at IS NULL THEN s.key ELSE s.former_key END, r.status, j.record, r.error, r.input_tokens,
     r.output_tokens, r.cached_tokens, r.accepted_at, r.started_at, r.ended_at, r.on_behalf_of,
-    r.reply_to FROM runs r JOIN sessions s ON s.id = r.session
+    r.reply_to, r.merged_into FROM runs r JOIN sessions s ON s.id = r.session
     LEFT JOIN journal j ON j.session = r.session AND j.entry = r.answer_entry";
 
 impl RunView {
@@ -84,6 +86,10 @@ impl RunView {
             ended_at: time(11)?,
             on_behalf_of: text(12)?.parse().map_err(|error| damaged(12, error))?,
             reply_to: text(13)?,
+            merged_into: match text(14)?.as_str() {
+                "" => None,
+                run => Some(run.parse().map_err(|error| damaged(14, error))?),
+            },
         })
     }
 }
@@ -93,6 +99,7 @@ fn answer(record: &str) -> rusqlite::Result<String> {
         Record::AssistantMessage(message) => Ok(message.text),
         Record::Final { .. }
         | Record::Notices { .. }
+        | Record::Steered { .. }
         | Record::Summary { .. }
         | Record::ToolResult(_)
         | Record::UserMessage { .. } => Err(damaged(4, NotAnAnswer)),

@@ -4,8 +4,8 @@ use openclaw_scopes::Timestamp;
 use openclaw_sessions::{AssistantMessage, RESUMED, Record, RunStatus, Terminal, Usage};
 use rusqlite::{Connection, params};
 
-use super::RunFence;
 use super::start::written;
+use super::{RunFence, queue};
 use crate::act::ActError;
 use crate::approvals;
 use crate::children;
@@ -217,7 +217,7 @@ pub(super) fn suspend(
 ) -> Result<u64, Fault<FenceError>> {
     let last = release(connection, fence, closing, now)?;
     let sql = "UPDATE runs SET status = 'queued', message = ?2, fence = NULL, lease_until = NULL,
-                   resumed = resumed + ?7, input_tokens = min(input_tokens + ?3, ?6),
+                   resumed = resumed + ?7, queue_mode = 'followup', input_tokens = min(input_tokens + ?3, ?6),
                    output_tokens = min(output_tokens + ?4, ?6),
                    cached_tokens = min(cached_tokens + ?5, ?6)
                WHERE id = ?1";
@@ -259,6 +259,7 @@ pub(super) fn end(
         usage.cached_tokens,
         MAX_TOKENS,
     ])?;
+    queue::end_merged(connection, fence.run)?;
     approvals::withdraw_of(connection, fence.run)?;
     children::child_ended(connection, fence.session, closing.status, &closing.told, now)?;
     Ok(last)

@@ -20,6 +20,7 @@ fn kinds(entries: &[JournalEntry]) -> Vec<&'static str> {
         Record::AssistantMessage(_) => "answer",
         Record::Final { .. } => "final",
         Record::Notices { .. } => "notices",
+        Record::Steered { .. } => "steered",
         Record::Summary { .. } => "summary",
         Record::ToolResult(_) => "result",
         Record::UserMessage { .. } => "question",

@@ -54,6 +54,13 @@ peer = { kind = 'channel', id = 'C:1' }
         agentId = "main"
         match = { channel = "discord", accountId = "*", peer = { kind = "channel", id = "C:1" }, guildId = "1", roles = ["r", "s"], teamId = "t" }
         session = { dmScope = "per-peer", groupScope = "per-group" }
+
+        [messages.queue]
+        mode = "steer"
+        byChannel = {}
+        debounceMs = 500
+        cap = 20
+        drop = "new"
     "#]].assert_eq(shown);
 }
 

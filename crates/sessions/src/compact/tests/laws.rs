@@ -23,7 +23,9 @@ fn large_journal() -> impl Strategy<Value = Vec<Record>> {
             let text = match record {
                 Record::AssistantMessage(message) => &mut message.text,
                 Record::ToolResult(result) => &mut result.content,
-                Record::Summary { text, .. } | Record::UserMessage { text } => text,
+                Record::Steered { text, .. }
+                | Record::Summary { text, .. }
+                | Record::UserMessage { text } => text,
                 Record::Final { .. } | Record::Notices { .. } => continue,
             };
             text.push_str(&"é".repeat(size));

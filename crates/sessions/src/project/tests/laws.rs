@@ -7,9 +7,10 @@ use proptest::prelude::{
 };
 
 use super::summary::summary;
-use super::{ask, call, check_both, end, notices, result, say};
+use super::{ask, call, check_both, end, notices, result, say, steered};
 use crate::{
-    Message, Notice, Projection, Record, RunStatus, ToolOutcome, WindowLimits, project, window,
+    Message, Notice, Projection, Record, RunStatus, STEERED, ToolOutcome, WindowLimits, project,
+    window,
 };
 
 #[test]
@@ -55,6 +56,7 @@ fn chaos() -> impl Strategy<Value = Record> {
         4 => (text(), calls).prop_map(|(text, calls)| say(text, &calls)),
         6 => (id(), text()).prop_map(|(id, text)| result(id, text)),
         1 => text().prop_map(notices),
+        1 => text().prop_map(steered),
         1 => (text(), 0..40_u64).prop_map(|(text, first_kept)| summary(text, first_kept)),
         2 => prop::sample::select(RunStatus::ALL.to_vec()).prop_map(end),
     ]
@@ -72,6 +74,9 @@ pub(crate) fn whole_run() -> impl Strategy<Value = Vec<Record>> {
             records.extend(ids.iter().rev().map(|id| result(id, &text)));
             if count == 3 {
                 records.push(notices(&text));
+            }
+            if count == 2 {
+                records.push(steered(&text));
             }
         }
         records.push(say(&text, &[]));
@@ -155,6 +160,12 @@ proptest! {
                 }
                 Record::Notices { notices } => {
                     prop_assert!(told.ends_with(&Notice::told(notices)), "{}", told);
+                }
+                Record::Steered { text, .. } => {
+                    let before = messages.next().unwrap();
+                    prop_assert_eq!(&*before, &Message::Assistant { text: STEERED.into(), tool_calls: vec![] });
+                    let message = messages.next().unwrap();
+                    prop_assert_eq!(&*message, &Message::User { text: text.clone() });
                 }
                 Record::Final { .. } | Record::Summary { .. } | Record::ToolResult(_) => {}
             }

@@ -1,0 +1,72 @@
+//! What becomes of a message that comes in while its conversation is busy.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// What becomes of messages that come in while their conversation is busy.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct QueueSettings {
+    /// How they are taken.
+    pub mode: QueueMode,
+    /// The same for single channels, by their names in lower case.
+    pub by_channel: BTreeMap<String, QueueMode>,
+    /// How long it has to be quiet before messages that were collected are answered.
+    pub debounce: Duration,
+    /// How many may wait in one conversation.
+    pub cap: usize,
+    /// What gives way when more come.
+    pub drop: QueueDrop,
+}
+
+/// How a message is taken that comes in while its conversation is busy.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum QueueMode {
+    /// All that wait are answered in one turn.
+    Collect,
+    /// Each has a turn of its own, one after the other.
+    Followup,
+    /// The turn at work is ended, and the newest message is answered.
+    Interrupt,
+    /// The turn at work takes it in before its next step.
+    #[default]
+    Steer,
+}
+
+impl QueueMode {
+    pub(crate) const ALL: [Self; 4] = [Self::Steer, Self::Followup, Self::Collect, Self::Interrupt];
+
+    /// Returns the value of `messages.queue.mode`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Collect => "collect",
+            Self::Followup => "followup",
+            Self::Interrupt => "interrupt",
+            Self::Steer => "steer",
+        }
+    }
+}
+
+/// What gives way when more messages wait in a conversation than may.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum QueueDrop {
+    /// The one that comes: whoever sends it is told.
+    #[default]
+    New,
+    /// The oldest one of whoever sends it.
+    Old,
+    /// The same, and the beginning of what it said is told with the one that comes.
+    Summarize,
+}
+
+impl QueueDrop {
+    pub(crate) const ALL: [Self; 3] = [Self::New, Self::Old, Self::Summarize];
+
+    /// Returns the value of `messages.queue.drop`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Old => "old",
+            Self::Summarize => "summarize",
+        }
+    }
+}

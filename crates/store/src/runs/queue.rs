@@ -1,0 +1,200 @@
+//! Messages that come in while their conversation is busy: which run takes them in, and which give way.
+
+use openclaw_scopes::{RunId, SessionKey, Timestamp};
+use openclaw_sessions::{Dropped, QueueMode, Queued, Record, collected};
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::recover::end_waiting;
+use super::write::append_records;
+use super::{FenceError, RunError, RunFence};
+use crate::act::ActError;
+use crate::error::{StoreError, damaged};
+use crate::handle::Store;
+
+/// Messages that a run takes in at once.
+const MAX_TAKEN: u32 = 20;
+
+/// Those that wait in the conversation of a run, in a mode, and may be taken in by it: on behalf of the same
+/// grant with the same scopes, answered at the same place. What another says is never merged into a run, and
+/// what was said with less authority gains none.
+//= docs/threat-model.md#T36
+const TAKEN: &str = "FROM runs me JOIN runs r ON r.session = me.session
+    WHERE me.id = ?1 AND r.status IN ('queued', 'running') AND r.status = 'queued'
+        AND r.queue_mode = ?2 AND r.merged_into = '' AND r.id <> me.id
+        AND (r.on_behalf_of, r.grant_epoch, r.grant_scopes, r.reply_to)
+            = (me.on_behalf_of, me.grant_epoch, me.grant_scopes, me.reply_to)";
+
+/// A message that a run takes in.
+struct Taken {
+    row: i64,
+    run: RunId,
+    text: String,
+}
+
+fn waiting(connection: &Connection, by: i64, mode: QueueMode) -> rusqlite::Result<Vec<Taken>> {
+    let sql = format!("SELECT r.id, r.run_id, r.message, r.dropped {TAKEN} ORDER BY r.id LIMIT ?3");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map(params![by, mode.name(), MAX_TAKEN], |row| {
+        let (run, message, dropped): (String, String, String) =
+            (row.get(1)?, row.get(2)?, row.get(3)?);
+        Ok(Taken {
+            row: row.get(0)?,
+            run: run.parse().map_err(|error| damaged(1, error))?,
+            text: Dropped::from_lines(&dropped).tell(message),
+        })
+    })?;
+    rows.collect()
+}
+
+/// They have no turn of their own any more, and end as the run does that took them in.
+fn merge(connection: &Connection, taken: &[Taken], into: i64) -> rusqlite::Result<()> {
+    let sql = "UPDATE runs SET message = '', dropped = '',
+                   merged_into = (SELECT run_id FROM runs WHERE id = ?2) WHERE id = ?1";
+    let mut statement = connection.prepare_cached(sql)?;
+    taken.iter().try_for_each(|taken| statement.execute(params![taken.row, into]).map(|_| ()))
+}
+
+/// Adds what was collected with a run that begins to its question; returns the runs that have no turn of
+/// their own therefore.
+pub(super) fn collect(
+    connection: &Connection,
+    run: i64,
+    question: &mut String,
+) -> rusqlite::Result<Vec<RunId>> {
+    let taken = waiting(connection, run, QueueMode::Collect)?;
+    if !taken.is_empty() {
+        merge(connection, &taken, run)?;
+        let first = std::mem::take(question);
+        let all = std::iter::once(first).chain(taken.iter().map(|taken| taken.text.clone()));
+        *question = collected(&all.collect::<Vec<_>>());
+    }
+    Ok(taken.into_iter().map(|taken| taken.run).collect())
+}
+
+/// Ends those that a run took in, as it ends.
+pub(super) fn end_merged(connection: &Connection, run: i64) -> rusqlite::Result<()> {
+    let sql = "UPDATE runs SET (status, ended_at, error, answer_entry) =
+                   (SELECT status, ended_at, error, answer_entry FROM runs WHERE id = ?1)
+               WHERE merged_into <> '' AND status = 'queued'
+                   AND merged_into = (SELECT run_id FROM runs WHERE id = ?1)";
+    connection.prepare_cached(sql)?.execute([run]).map(|_| ())
+}
+
+impl Store {
+    /// Whether something waits that a run at work is to take in before its next step.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn is_steered(&self, fence: &RunFence) -> Result<bool, StoreError> {
+        self.snapshot(|connection| {
+            let sql = format!("SELECT EXISTS (SELECT 1 {TAKEN})");
+            let values = params![fence.run, QueueMode::Steer.name()];
+            Ok(connection.prepare_cached(&sql)?.query_row(values, |row| row.get(0))?)
+        })
+    }
+
+    /// Has a run at work take in what waits for it: it is in its journal when this returns. Returns the records,
+    /// and the runs that were asked for with them.
+    ///
+    /// # Errors
+    /// When the run holds its session no longer, or the storage fails; then nothing was taken.
+    pub async fn take_steered(
+        &self,
+        fence: &RunFence,
+        now: Timestamp,
+    ) -> Result<(Vec<Record>, Vec<RunId>), ActError<FenceError>> {
+        // Most turns have nothing to take in, and a look costs nobody anything.
+        if !self.is_steered(fence).map_err(ActError::Store)? {
+            return Ok((Vec::new(), Vec::new()));
+        }
+        let fence = RunFence { ..*fence };
+        self.step(move |connection| {
+            let taken = waiting(connection, fence.run, QueueMode::Steer)?;
+            merge(connection, &taken, fence.run)?;
+            let (runs, records): (Vec<_>, Vec<_>) = taken
+                .into_iter()
+                .map(|Taken { run, text, .. }| {
+                    let record = Record::Steered { run: run.to_string(), text };
+                    (run, record)
+                })
+                .unzip();
+            append_records(connection, &fence, &records, now)?;
+            Ok((records, runs))
+        })
+        .await
+    }
+
+    /// Returns when the newest of the messages came that a run would be begun with, if they are collected.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn collected_until(&self, run: &RunId) -> Result<Option<Timestamp>, StoreError> {
+        self.snapshot(|connection| {
+            let sql =
+                "SELECT id FROM runs WHERE run_id = ?1 AND status = 'queued' AND queue_mode = ?2";
+            let row: Option<i64> = connection
+                .prepare_cached(sql)?
+                .query_row(params![run.as_str(), QueueMode::Collect.name()], |row| row.get(0))
+                .optional()?;
+            let Some(row) = row else { return Ok(None) };
+            let sql = format!(
+                "SELECT max((SELECT accepted_at FROM runs WHERE id = ?1),
+                     coalesce((SELECT max(r.accepted_at) {TAKEN}), 0))"
+            );
+            let values = params![row, QueueMode::Collect.name()];
+            let at = connection.prepare_cached(&sql)?.query_row(values, |row| row.get(0))?;
+            Ok(Some(Timestamp::from_millis(at)))
+        })
+    }
+
+    /// Returns the runs that a run ends which interrupts: the one at work in its conversation, and older ones
+    /// that wait there to do the same on behalf of the same holder.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn interrupted_by(&self, run: &RunId) -> Result<Vec<RunId>, StoreError> {
+        self.snapshot(|connection| {
+            let sql = "SELECT r.run_id FROM runs me JOIN runs r ON r.session = me.session
+                       WHERE me.run_id = ?1 AND me.status = 'queued' AND r.id < me.id
+                           AND r.status IN ('queued', 'running')
+                           AND (r.status = 'running' OR (r.queue_mode = ?2 AND r.merged_into = ''
+                               AND r.on_behalf_of = me.on_behalf_of))
+                       ORDER BY r.status = 'running', r.id";
+            let mut statement = connection.prepare_cached(sql)?;
+            let rows = statement
+                .query_map(params![run.as_str(), QueueMode::Interrupt.name()], |row| {
+                    row.get::<_, String>(0)?.parse().map_err(|error| damaged(0, error))
+                })?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// Has a run give way that waits, because too many do; returns what is left of it and of those that gave
+    /// way to it. `None` when it waits no longer.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn give_way(
+        &self,
+        run: RunId,
+        session: SessionKey,
+        now: Timestamp,
+    ) -> Result<Option<Dropped>, ActError<RunError>> {
+        self.step(move |connection| {
+            let sql = "SELECT r.message, r.dropped FROM runs r JOIN sessions s ON s.id = r.session
+                       WHERE r.run_id = ?1 AND r.status = 'queued' AND r.merged_into = ''
+                           AND s.key = ?2";
+            let found: Option<(String, String)> = connection
+                .prepare_cached(sql)?
+                .query_row(params![run.as_str(), session.as_str()], |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })
+                .optional()?;
+            let Some((message, dropped)) = found else { return Ok(None) };
+            let error = "it gave way to a newer message: too many waited";
+            end_waiting(connection, &run, Queued.abort(), error, now)?;
+            Ok(Some(Dropped::from_lines(&dropped).with(&message)))
+        })
+        .await
+    }
+}
