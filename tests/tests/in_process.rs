@@ -27,4 +27,5 @@ mod stage;
 mod storage;
 mod tools;
 mod turns;
+mod usage;
 mod world;

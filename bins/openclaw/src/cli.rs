@@ -130,6 +130,14 @@ gateway's machine.")]
     Gateway(GatewayVerb),
     /// Show what the gateway is and how it is doing.
     Status,
+    /// Show how many tokens models have used, and what they cost.
+    #[command(after_help = "\
+Examples:
+  openclaw usage --since 7d --by day
+  openclaw usage --by model --json
+
+The cost is by the prices of `models.prices` in openclaw.toml, as they are now.")]
+    Usage(UsageArgs),
     /// Ask whether the gateway takes work: exit code 0, or 75 when not, or 69 when it is not there.
     Health(HealthArgs),
     /// Print a completion script for a shell.
@@ -216,6 +224,31 @@ pub(crate) struct OriginArgs {
 pub(crate) struct ChatArgs {
     #[command(flatten)]
     pub(crate) with: With,
+}
+
+/// What of it, and how.
+#[derive(Args, Debug)]
+pub(crate) struct UsageArgs {
+    /// What makes a row.
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
+    pub(crate) by: UsageByName,
+    /// Only of the last days, for example 7d: from the beginning of a day in UTC on. Not by session.
+    #[arg(long, value_name = "TIME", value_parser = length::parse)]
+    pub(crate) since: Option<Duration>,
+}
+
+/// What makes a row.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub(crate) enum UsageByName {
+    /// The agent.
+    #[default]
+    Agent,
+    /// The session; of those that were deleted nothing is known.
+    Session,
+    /// The model.
+    Model,
+    /// The day, in UTC.
+    Day,
 }
 
 /// How to ask for the gateway's health.

@@ -82,6 +82,7 @@ fn of_group(verb: Verb, place: &Place, output: &mut Output) -> Result<Exit, Fail
         Verb::Approvals(verb) => block_on(approvals::run(verb, place, output)),
         Verb::Subagents(verb) => block_on(subagents::run(verb, place, output)),
         Verb::Tokens(verb) => block_on(tokens::run(verb, place, output)),
+        Verb::Usage(args) => block_on(gateway::usage(&args, place, output)),
     }
 }
 

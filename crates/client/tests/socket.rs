@@ -7,6 +7,7 @@ use std::time::Duration;
 use openclaw_client::v1::gateway_server::{Gateway, GatewayServer};
 use openclaw_client::v1::{
     GetConfigRequest, GetConfigResponse, ListModelsRequest, StatusRequest, StatusResponse,
+    UsageRequest, UsageResponse,
 };
 use openclaw_client::{CallError, Client, Code, ConnectError, Identity, Options, Origin, Target};
 use tokio::net::UnixListener;
@@ -22,6 +23,10 @@ struct Fake;
 impl Gateway for Fake {
     async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
         Ok(Response::new(StatusResponse { version: "1.2.3".into(), ..Default::default() }))
+    }
+
+    async fn usage(&self, _: Request<UsageRequest>) -> Result<Response<UsageResponse>, Status> {
+        Err(Status::unimplemented(""))
     }
 
     async fn get_config(

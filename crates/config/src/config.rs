@@ -7,8 +7,8 @@ use std::time::Duration;
 use openclaw_scopes::AgentId;
 
 use crate::{
-    Agent, AgentDefaults, Binding, ExecSettings, ListenSettings, Provider, ProviderId,
-    QueueSettings, SessionSettings, WebFetchSettings,
+    Agent, AgentDefaults, Binding, ExecSettings, ListenSettings, ModelName, Price, Provider,
+    ProviderId, QueueSettings, SessionSettings, WebFetchSettings,
 };
 
 /// The effective configuration: what the text says, and the embedded defaults where it is silent.
@@ -24,6 +24,7 @@ pub struct Config {
     pub(crate) exec: ExecSettings,
     pub(crate) gateway: GatewaySettings,
     pub(crate) listen: Option<ListenSettings>,
+    pub(crate) prices: BTreeMap<ModelName, Price>,
     pub(crate) providers: BTreeMap<ProviderId, Provider>,
     pub(crate) queue: QueueSettings,
     pub(crate) session: SessionSettings,
@@ -69,6 +70,16 @@ impl Config {
     /// Returns the listener for other machines, if there is to be one.
     pub fn listen(&self) -> Option<&ListenSettings> {
         self.listen.as_ref()
+    }
+
+    /// Returns what a model costs, if that is configured.
+    pub fn price(&self, model: &ModelName) -> Option<&Price> {
+        self.prices.get(model)
+    }
+
+    /// Iterates over what models cost, in the order of their names.
+    pub fn prices(&self) -> impl Iterator<Item = (&ModelName, &Price)> {
+        self.prices.iter()
     }
 
     /// Returns what becomes of messages that come in while their conversation is busy.

@@ -29,6 +29,7 @@ const DM_SCOPES: &str =
     "`\"main\"`, `\"per-peer\"`, `\"per-channel-peer\"` or `\"per-account-channel-peer\"`";
 const GROUP_SCOPES: &str = "`\"per-group\"` or `\"main\"`";
 
+const PRICE: &str = "dollars for a million tokens, with six decimals at most";
 const QUEUE_MODES: &str = "`\"steer\"`, `\"followup\"`, `\"collect\"` or `\"interrupt\"`";
 
 /// Every key there is, in the order of the reference. A key that is not here is refused.
@@ -58,6 +59,12 @@ pub(crate) const KEYS: &[KeyDoc] = &[
         "How long a response may be silent before it counts as lost. Not with `offline`."),
     key("models.providers.<id>.script", "path", "an echo",
         "The file of replies that the offline model answers from. Only with `offline`."),
+    key("models.prices.<id>.input", PRICE, "`0`",
+        "What input tokens of this model cost, which is named as `\"provider/model\"`. A model without an entry has no known price."),
+    key("models.prices.<id>.output", PRICE, "`0`",
+        "What its output tokens cost."),
+    key("models.prices.<id>.cacheRead", PRICE, "`0`",
+        "What input tokens cost that were read from the provider's cache."),
     key("agents.defaults.model.primary", "`\"provider/model\"`", "`\"offline/offline\"`; required once a provider is configured",
         "The model that agents ask first."),
     key("agents.defaults.model.fallbacks", "list of `\"provider/model\"`", "`[]`",

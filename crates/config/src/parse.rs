@@ -81,6 +81,7 @@ fn build(root: &Section<'_>, faults: &mut Faults<'_>) -> Config {
         exec: settings::exec(root, &models.secrets, faults),
         gateway: settings::gateway(root, faults),
         listen: listen::listen(root, faults),
+        prices: models::prices(root, &models.declared, faults),
         providers: models.providers,
         queue: session::queue(root, faults),
         session: session::session(root, faults),

@@ -25,7 +25,7 @@ pub enum QueueMode {
     Collect,
     /// Each has a turn of its own, one after the other.
     Followup,
-    /// The turn at work is ended, and the newest message is answered.
+    /// The turn at work is ended, and the newest message has the next one.
     Interrupt,
     /// The turn at work takes it in before its next step.
     #[default]

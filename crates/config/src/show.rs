@@ -46,6 +46,13 @@ fn write_config(out: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
         write_provider(out, provider)?;
     }
 
+    for (model, price) in config.prices() {
+        writeln!(out, "\n[models.prices.{}]", quoted(&model.to_string()))?;
+        writeln!(out, "input = {}", price.input)?;
+        writeln!(out, "output = {}", price.output)?;
+        writeln!(out, "cacheRead = {}", price.cache_read)?;
+    }
+
     writeln!(out, "\n[agents.defaults]")?;
     write_defaults(out, config.agent_defaults())?;
     for agent in config.agents() {

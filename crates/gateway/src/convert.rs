@@ -244,7 +244,7 @@ pub(crate) fn history_entry(entry: JournalEntry) -> v1::HistoryEntry {
         Record::Notices { notices } => {
             v1::HistoryEntry { kind: Kind::Notice.into(), text: Notice::told(&notices), ..blank }
         }
-        Record::Summary { text, first_kept: _, tokens_before: _ } => {
+        Record::Summary { text, .. } => {
             v1::HistoryEntry { kind: Kind::Summary.into(), text, ..blank }
         }
         Record::ToolResult(result) => v1::HistoryEntry {

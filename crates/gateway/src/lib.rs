@@ -41,6 +41,7 @@ mod settings;
 mod state_dir;
 mod task;
 mod upgrade;
+mod usage;
 
 pub use accept::BindError;
 pub use certificate::CertificateError;

@@ -336,6 +336,16 @@ impl Lanes {
         }
     }
 
+    /// Lets a waiting run have the next turn of its session. A run that goes on is left alone.
+    pub fn hurry(&mut self, run: &RunId) {
+        let Some((_, lane)) = self.lane_of(run) else { return };
+        if let Some(at) = lane.waiting.iter().position(|waiting| waiting == run)
+            && let Some(run) = lane.waiting.remove(at)
+        {
+            lane.waiting.push_front(run);
+        }
+    }
+
     /// Takes a waiting run out of its queue. A run that goes on is left alone.
     pub fn remove(&mut self, run: &RunId) -> Removed {
         let Some((session, lane)) = self.lane_of(run) else { return Removed::Unknown };

@@ -89,7 +89,7 @@ impl Projection {
             Record::AssistantMessage(message) => self.push_assistant(message),
             Record::Final { status, error: _ } => self.end_run(*status),
             Record::Notices { notices } => self.notice(notices),
-            Record::Summary { text, first_kept: _, tokens_before: _ } => {
+            Record::Summary { text, .. } => {
                 if first {
                     self.add(Message::User { text: summarized(text) });
                     self.state = State::Summarized;

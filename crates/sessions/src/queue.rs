@@ -16,7 +16,7 @@ pub enum QueueMode {
     /// Each is a run of its own, in its turn.
     #[default]
     Followup,
-    /// The run at work is ended, and so are older ones that wait to interrupt; this one is next.
+    /// The run at work is ended, and so are older ones that wait to interrupt; this one has the next turn.
     Interrupt,
     /// The run at work takes it in before its next step; when there is none, it is a run of its own.
     Steer,

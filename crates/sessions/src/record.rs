@@ -46,6 +46,12 @@ pub enum Record {
         first_kept: u64,
         /// How many tokens the history had before, see [`crate::estimate_tokens`].
         tokens_before: u64,
+        /// What the model used that wrote it.
+        #[serde(default)]
+        usage: Usage,
+        /// Which model that was, as `provider/model`.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        model: String,
     },
     /// What came of one tool call.
     ToolResult(ToolResult),
@@ -300,8 +306,16 @@ mod tests {
             check(&Record::ToolResult(ToolResult { call_id, name, outcome, content }), &json);
         }
         check(
-            &Record::Summary { text: "so far".into(), first_kept: 7, tokens_before: 9 },
-            &expect![[r#"{"type":"summary","text":"so far","firstKept":7,"tokensBefore":9}"#]],
+            &Record::Summary {
+                text: "so far".into(),
+                first_kept: 7,
+                tokens_before: 9,
+                usage,
+                model: "local/llama".into(),
+            },
+            &expect![[
+                r#"{"type":"summary","text":"so far","firstKept":7,"tokensBefore":9,"usage":{"inputTokens":3,"outputTokens":2,"cachedTokens":1},"model":"local/llama"}"#
+            ]],
         );
         check(
             &Record::UserMessage { text: "hello".into() },

@@ -343,3 +343,24 @@ CREATE INDEX tool_approvals_by_session ON tool_approvals (session, digest);
 
 CREATE INDEX tool_approvals_open ON tool_approvals (run) WHERE state IN ('approved', 'pending');
 
+CREATE TABLE usage_by_day (
+    day           INTEGER NOT NULL,
+    agent         TEXT    NOT NULL,
+    model         TEXT    NOT NULL,
+    answers       INTEGER NOT NULL,
+    input_tokens  INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    cached_tokens INTEGER NOT NULL,
+    PRIMARY KEY (day, agent, model)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE usage_by_session (
+    session       INTEGER NOT NULL REFERENCES sessions (id),
+    model         TEXT    NOT NULL,
+    answers       INTEGER NOT NULL,
+    input_tokens  INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    cached_tokens INTEGER NOT NULL,
+    PRIMARY KEY (session, model)
+) STRICT, WITHOUT ROWID;
+

@@ -136,6 +136,8 @@ pub struct Resting {
     pub entries: Vec<JournalEntry>,
     /// The last entry of its journal; 0 when nothing was said.
     pub last: u64,
+    /// Whether a run works or waits in it after all.
+    pub is_busy: bool,
     /// The model that was chosen for it, as `provider/model`; empty for its agent's.
     pub model: String,
 }
@@ -174,11 +176,14 @@ impl Store {
     pub fn resting(&self, session: &SessionKey, limit: u32) -> Result<Option<Resting>, StoreError> {
         self.snapshot(|connection| {
             let Some(row) = sessions::row_of(connection, session)? else { return Ok(None) };
-            let sql = "SELECT s.entries, coalesce(nullif(c.model, ''), s.model)
+            let sql = "SELECT s.entries, coalesce(nullif(c.model, ''), s.model),
+                           EXISTS (SELECT 1 FROM runs
+                               WHERE status IN ('queued', 'running') AND session = s.id)
                        FROM sessions s LEFT JOIN children c ON c.session = s.id WHERE s.id = ?1";
-            let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
-            let (last, model) = connection.prepare_cached(sql)?.query_row([row], read)?;
-            Ok(Some(Resting { entries: shown(connection, row, u64::MAX, limit)?, last, model }))
+            let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+            let (last, model, is_busy) = connection.prepare_cached(sql)?.query_row([row], read)?;
+            let entries = shown(connection, row, u64::MAX, limit)?;
+            Ok(Some(Resting { entries, last, is_busy, model }))
         })
     }
 }

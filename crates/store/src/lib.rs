@@ -32,6 +32,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod usage;
 mod writer;
 
 pub use access::{AccessFacts, Held, ReadFacts, ShowAccess, Whose};
@@ -81,4 +82,5 @@ pub use status::{GetStatus, StoreStatus};
 pub use tokens::{
     ApiToken, CreateToken, ListTokens, Note as TokenNote, RevokeToken, TokenError, TokenGrant,
 };
+pub use usage::{GetUsage, UsageBy, UsageOf};
 pub use writer::Clock;

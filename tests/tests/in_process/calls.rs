@@ -43,6 +43,7 @@ pub(super) async fn call(
             first(client.reflection().server_reflection_info(requests).await).await
         }
         ("status", "") => client.gateway().status(v1::StatusRequest {}).await.map(drop),
+        ("usage", "") => client.gateway().usage(v1::UsageRequest::default()).await.map(drop),
         ("config.get", "") => client.gateway().get_config(v1::GetConfigRequest {}).await.map(drop),
         ("access.explain", "own access" | "access of others") => {
             let principal = if when == "own access" { "" } else { "system:recovery" };

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use openclaw_client::health::HealthCheckRequest;
 use openclaw_client::health::health_check_response::ServingStatus;
-use openclaw_client::v1::{StatusRequest, StatusResponse};
+use openclaw_client::v1::usage_request::By;
+use openclaw_client::v1::{StatusRequest, StatusResponse, UsageRequest, UsageResponse};
 use openclaw_client::{ConnectError, Origin};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::cli::HealthArgs;
+use crate::cli::{HealthArgs, UsageArgs, UsageByName};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Format, Output};
@@ -155,4 +156,49 @@ async fn ask(place: &Place) -> Result<ServingStatus, Failure> {
     let mut health = place.connect_for(&["health"]).await?.health();
     let answer = health.check(HealthCheckRequest { service: String::new() }).await?.into_inner();
     Ok(answer.status())
+}
+
+pub(super) async fn usage(
+    args: &UsageArgs,
+    place: &Place,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let by = match args.by {
+        UsageByName::Agent => By::Agent,
+        UsageByName::Session => By::Session,
+        UsageByName::Model => By::Model,
+        UsageByName::Day => By::Day,
+    };
+    let since = args.since.map(|since| {
+        let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
+        let seconds = jiff::Timestamp::now().as_second().saturating_sub(seconds).max(0);
+        prost_types::Timestamp { seconds, nanos: 0 }
+    });
+    let mut gateway = place.connect_for(&["usage"]).await?.gateway();
+    let request = UsageRequest { by: by.into(), since };
+    let used = gateway.usage(request).await?.into_inner();
+    match output.format() {
+        Format::Human if used.rows.is_empty() => output.note("nothing was used")?,
+        Format::Human => output.block(&usage_rows(&used))?,
+        Format::Json => output.message(&used)?,
+    }
+    Ok(Exit::Ok)
+}
+
+fn usage_rows(used: &UsageResponse) -> String {
+    let rows = used.rows.iter().chain(&used.total).map(|row| {
+        let name = if row.name.is_empty() { "unknown" } else { &row.name };
+        vec![
+            name.to_owned(),
+            row.answers.to_string(),
+            row.input_tokens.to_string(),
+            row.cached_tokens.to_string(),
+            row.output_tokens.to_string(),
+            match row.cost.as_str() {
+                "unknown" => "unknown".to_owned(),
+                cost => format!("${cost}"),
+            },
+        ]
+    });
+    table::columns(&["NAME", "ANSWERS", "INPUT", "CACHED", "OUTPUT", "COST"], rows)
 }

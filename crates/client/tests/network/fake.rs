@@ -14,8 +14,8 @@ use openclaw_client::v1::{
     ListDevicesResponse, ListInvitationsRequest, ListInvitationsResponse, PairingRequest,
     RejectDeviceRequest, RemoveDeviceRequest, RenameDeviceRequest, RenewRequest,
     RequestUpgradeRequest, RevokeAllRequest, RevokeAllResponse, RevokeDeviceRequest,
-    RevokeInvitationRequest, RotateDeviceRequest, StatusRequest, StatusResponse,
-    WaitUpgradeRequest,
+    RevokeInvitationRequest, RotateDeviceRequest, StatusRequest, StatusResponse, UsageRequest,
+    UsageResponse, WaitUpgradeRequest,
 };
 use openclaw_client::{Fingerprint, Target};
 use openclaw_pairing::{Asks, Expected, Nonce, verify};
@@ -150,6 +150,10 @@ impl Gateway for Fake {
         state.asked_for_access.push(asks);
         state.calls += 1;
         Ok(Response::new(StatusResponse { version: "1.2.3".into(), ..Default::default() }))
+    }
+
+    async fn usage(&self, _: Request<UsageRequest>) -> Result<Response<UsageResponse>, Status> {
+        Err(Status::unimplemented(""))
     }
 
     async fn get_config(

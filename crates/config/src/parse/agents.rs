@@ -15,7 +15,7 @@ use crate::{
     ToolPattern, ToolPolicy,
 };
 
-use super::models::Models;
+use super::models::{self, Models};
 use super::settings::path;
 
 /// What `[agents]` says.
@@ -177,20 +177,7 @@ fn model_name(
     declared: &BTreeSet<String>,
     faults: &mut Faults<'_>,
 ) -> Option<ModelName> {
-    field.parsed(faults, |text| {
-        let key = || field.path.clone();
-        let name =
-            ModelName::parse(text).map_err(|problem| Problem::ModelName { key: key(), problem })?;
-        let provider = name.provider().as_str();
-        if declared.contains(provider) {
-            return Ok(name);
-        }
-        Err(Problem::UnknownProvider {
-            key: key(),
-            provider: provider.to_owned(),
-            suggestion: nearest(provider, declared.iter().map(String::as_str)).map(str::to_owned),
-        })
-    })
+    field.parsed(faults, |text| models::known(text, &field.path, declared))
 }
 
 fn display_name(field: &Field<'_>, faults: &mut Faults<'_>) -> Option<String> {

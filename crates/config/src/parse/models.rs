@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
+use crate::key::nearest;
 use crate::read::{Faults, Field, Section};
 use crate::{
-    Api, BaseUrl, Endpoint, ParseSecretRefError, Problem, Provider, ProviderId, SecretRef,
+    Api, BaseUrl, Dollars, Endpoint, ModelName, ParseSecretRefError, Price, Problem, Provider,
+    ProviderId, SecretRef,
 };
 
 use super::settings::path;
@@ -61,6 +63,66 @@ pub(super) fn read(root: &Section<'_>, faults: &mut Faults<'_>) -> Models {
     let built_in = Provider::Offline { script: None };
     models.providers.entry(ProviderId::offline()).or_insert(built_in);
     models
+}
+
+/// Reads what models cost.
+pub(super) fn prices(
+    root: &Section<'_>,
+    declared: &BTreeSet<String>,
+    faults: &mut Faults<'_>,
+) -> BTreeMap<ModelName, Price> {
+    let section = root.section("models", faults).section("prices", faults);
+    let mut prices = BTreeMap::new();
+    for field in section.fields() {
+        let name = known(field.name, &field.path, declared)
+            .map_err(|problem| faults.report(field.key_at, problem));
+        let Some(of) = field.section(faults) else { continue };
+        let mut amount = |name: &'static str| {
+            of.field(name).and_then(|field| dollars(&field, faults)).unwrap_or_default()
+        };
+        let price = Price {
+            input: amount("input"),
+            output: amount("output"),
+            cache_read: amount("cacheRead"),
+        };
+        if let Ok(name) = name {
+            prices.insert(name, price);
+        }
+    }
+    prices
+}
+
+/// Reads the name of a model whose provider is configured.
+pub(super) fn known(
+    text: &str,
+    key: &str,
+    declared: &BTreeSet<String>,
+) -> Result<ModelName, Problem> {
+    let key = || key.to_owned();
+    let name =
+        ModelName::parse(text).map_err(|problem| Problem::ModelName { key: key(), problem })?;
+    let provider = name.provider().as_str();
+    if declared.contains(provider) {
+        return Ok(name);
+    }
+    Err(Problem::UnknownProvider {
+        key: key(),
+        provider: provider.to_owned(),
+        suggestion: nearest(provider, declared.iter().map(String::as_str)).map(str::to_owned),
+    })
+}
+
+fn dollars(field: &Field<'_>, faults: &mut Faults<'_>) -> Option<Dollars> {
+    const EXPECTED: &str = "an amount of dollars such as `3` or `0.25`, with six decimals at most";
+    let amount = match field.value {
+        DeValue::Integer(integer) if integer.radix() == 10 => Dollars::parse(integer.as_str()),
+        DeValue::Float(float) => Dollars::parse(float.as_str()),
+        _ => return field.wrong("a number", faults),
+    };
+    if amount.is_none() {
+        faults.report(field.at, Problem::Text { key: field.path.clone(), expected: EXPECTED });
+    }
+    amount
 }
 
 fn provider(section: &Section<'_>, faults: &mut Faults<'_>) -> Option<Provider> {

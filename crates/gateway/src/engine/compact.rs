@@ -7,8 +7,8 @@ use futures_util::StreamExt as _;
 use openclaw_agents::{Model, ModelEvent, ModelRequest};
 use openclaw_scopes::{Caller, SessionKey};
 use openclaw_sessions::{
-    CompactError, CompactLimits, CompactPlan, CompactTrigger, Message, Projection, Record,
-    accept_summary, estimate_tokens, plan_compaction,
+    AssistantMessage, CompactError, CompactLimits, CompactPlan, CompactTrigger, Message,
+    Projection, Record, accept_summary, estimate_tokens, plan_compaction,
 };
 use openclaw_store::{
     ActError, CompactSession, Context, JournalEntry, Peek, Resting, SessionError, Started,
@@ -100,7 +100,7 @@ async fn summary(
     let finished = async {
         while let Some(event) = answer.next().await {
             match event {
-                Ok(ModelEvent::Finished(message)) => return Ok(message.text),
+                Ok(ModelEvent::Finished(message)) => return Ok(message),
                 Ok(
                     ModelEvent::Retrying(_)
                     | ModelEvent::Text(_)
@@ -111,16 +111,17 @@ async fn summary(
         }
         Err("its answer ended too early".to_owned())
     };
-    let text = tokio::select! {
+    let message = tokio::select! {
         biased;
         () = cancel.cancelled() => Err("it was stopped".to_owned()),
-        text = tokio::time::timeout(PATIENCE, finished) => {
-            text.unwrap_or_else(|_elapsed| Err("it took too long".to_owned()))
+        message = tokio::time::timeout(PATIENCE, finished) => {
+            message.unwrap_or_else(|_elapsed| Err("it took too long".to_owned()))
         }
     };
-    let text = text.map_err(Failed::Summary)?;
+    let AssistantMessage { text, usage, model, .. } = message.map_err(Failed::Summary)?;
     let text = accept_summary(&text, plan).map_err(|error| Failed::Summary(error.to_string()))?;
-    Ok(Record::Summary { text, first_kept: plan.first_kept, tokens_before: plan.tokens_before })
+    let CompactPlan { first_kept, tokens_before, .. } = *plan;
+    Ok(Record::Summary { text, first_kept, tokens_before, usage, model })
 }
 
 /// What a model is shown once a summary stands for what was before `first_kept`.
@@ -204,7 +205,7 @@ impl Engine {
             Err(ActError::Failed(never)) => match never {},
         }
         let resting = self.0.store.resting(session, RECORDS_READ).map_err(Failed::Storage)?;
-        let Some(Resting { entries, last, model }) = resting else {
+        let Some(Resting { entries, last, is_busy, model }) = resting else {
             let unknown = SessionError::Unknown(session.clone());
             return Err(Refused::Act(ActError::Failed(unknown)));
         };
@@ -212,6 +213,11 @@ impl Engine {
         let compacted = Compacted::of(&plan);
         if purpose == Purpose::Show {
             return Ok(compacted);
+        }
+        if is_busy {
+            // Before a model is paid for a summary that cannot be written.
+            let busy = SessionError::Busy(session.clone());
+            return Err(Refused::Act(ActError::Failed(busy)));
         }
         let model = self.chosen_model(worker, &model);
         let summary = summary(&*model, &plan, &CancellationToken::new()).await?;

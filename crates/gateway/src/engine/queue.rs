@@ -60,8 +60,10 @@ impl Engine {
         }
     }
 
-    /// Ends what a message interrupts that has been accepted, as far as whoever sent it may end it.
+    /// Ends what a message interrupts that has been accepted, as far as whoever sent it may end it, and lets it
+    /// have the next turn.
     pub(super) async fn interrupt(self, caller: Caller, live: Arc<Live>) {
+        self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner).hurry(live.run());
         let runs = match self.0.store.interrupted_by(live.run()) {
             Ok(runs) => runs,
             Err(error) => {

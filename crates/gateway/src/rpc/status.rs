@@ -1,15 +1,16 @@
 //! The daemon's own status and configuration over the wire.
 
 use openclaw_proto::v1::gateway_server::Gateway;
-use openclaw_proto::{to_duration, to_timestamp, v1};
+use openclaw_proto::{from_timestamp, to_duration, to_timestamp, v1};
 use openclaw_scopes::AgentId;
-use openclaw_scopes::method::{Method as _, ReadConfig, ReadStatus};
+use openclaw_scopes::method::{Method as _, ReadConfig, ReadStatus, ReadUsage};
 use openclaw_scopes::target::Whole;
-use openclaw_store::GetStatus;
+use openclaw_store::{GetStatus, GetUsage, UsageBy};
 use tonic::{Request, Response, Status};
 
 use crate::core::Core;
-use crate::{clock, convert, gate, respond};
+use crate::respond::Reply;
+use crate::{clock, convert, gate, respond, usage};
 
 #[tonic::async_trait]
 impl Gateway for Core {
@@ -52,6 +53,29 @@ impl Gateway for Core {
                 .map(|it| it.fingerprint.to_string())
                 .unwrap_or_default(),
         }))
+    }
+
+    async fn usage(
+        &self,
+        request: Request<v1::UsageRequest>,
+    ) -> Result<Response<v1::UsageResponse>, Status> {
+        let (caller, message) = gate::admit(request)?;
+        let by = match v1::usage_request::By::try_from(message.by) {
+            Ok(v1::usage_request::By::Unspecified | v1::usage_request::By::Agent) => UsageBy::Agent,
+            Ok(v1::usage_request::By::Day) => UsageBy::Day,
+            Ok(v1::usage_request::By::Model) => UsageBy::Model,
+            Ok(v1::usage_request::By::Session) => UsageBy::Session,
+            Err(unknown) => return Err(Reply::invalid(unknown.to_string()).into()),
+        };
+        let since = message.since.as_ref().map(from_timestamp);
+        if since.is_some() && by == UsageBy::Session {
+            let text = "of a session only all that it has used is known";
+            return Err(Reply::invalid(text).next("openclaw usage --by session").into());
+        }
+        let used = self.store.view(&caller, &GetUsage { by, since }, clock::now()).await;
+        let used =
+            used.map_err(|error| respond::act(error, ReadUsage::ROW, |never| match *never {}))?;
+        Ok(Response::new(usage::summed(&used, by, &self.engine.roster().config)))
     }
 
     async fn get_config(

@@ -82,6 +82,8 @@ methods! {
     Reflect(Whole) = "reflection", "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo": [OPEN] by open;
     /// Reports version, load and storage.
     ReadStatus(Whole) = "status", "/openclaw.v1.Gateway/Status": [READ] by read;
+    /// What models have cost.
+    ReadUsage(Whole) = "usage", "/openclaw.v1.Gateway/Usage": [READ] by read;
     /// Returns the effective configuration without secrets.
     ReadConfig(Whole) = "config.get", "/openclaw.v1.Gateway/GetConfig": [READ] by read;
     /// Explains what a method requires and what the caller or another principal holds.

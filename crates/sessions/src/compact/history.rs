@@ -68,7 +68,7 @@ impl<'a> History<'a> {
 /// Returns the summary of the highest entry, and the first entry that it does not stand for.
 fn newest_summary<'a>(entries: &[(u64, &'a Record)]) -> Option<(&'a str, u64)> {
     let summaries = entries.iter().filter_map(|(entry, record)| {
-        let Record::Summary { text, first_kept, tokens_before: _ } = record else { return None };
+        let Record::Summary { text, first_kept, .. } = record else { return None };
         Some((entry, text.as_str(), *first_kept))
     });
     summaries.max_by_key(|(entry, ..)| *entry).map(|(_, text, first_kept)| (text, first_kept))

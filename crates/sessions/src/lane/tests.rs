@@ -70,6 +70,21 @@ fn concurrency_grows_with_the_machine() {
 }
 
 #[test]
+fn who_is_in_a_hurry_is_next() {
+    let mut lanes = lanes(8);
+    for number in [1, 2, 3] {
+        lanes.enqueue(session(0), run(number)).unwrap();
+    }
+    assert_eq!(lanes.start_next().unwrap().run, run(1));
+    lanes.hurry(&run(3));
+    lanes.hurry(&run(1));
+    lanes.hurry(&run(9));
+    assert_eq!(lanes.waiting_in(&session(0)).collect::<Vec<_>>(), [&run(3), &run(2)]);
+    assert!(lanes.finish(&run(1)));
+    assert_eq!(drain(&mut lanes), format!("{} {}", run(3), run(2)));
+}
+
+#[test]
 fn a_session_runs_one_at_a_time_and_in_order() {
     let mut lanes = lanes(8);
     for number in [1, 2, 3] {

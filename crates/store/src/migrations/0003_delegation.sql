@@ -186,3 +186,25 @@ ALTER TABLE runs ADD COLUMN merged_into TEXT NOT NULL DEFAULT '';
 ALTER TABLE runs ADD COLUMN dropped TEXT NOT NULL DEFAULT '';
 
 CREATE INDEX runs_merged ON runs (merged_into) WHERE merged_into <> '';
+
+-- What models have used, by day in UTC, agent and model; and by conversation and model, as long as it is there.
+CREATE TABLE usage_by_day (
+    day           INTEGER NOT NULL,
+    agent         TEXT    NOT NULL,
+    model         TEXT    NOT NULL,
+    answers       INTEGER NOT NULL,
+    input_tokens  INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    cached_tokens INTEGER NOT NULL,
+    PRIMARY KEY (day, agent, model)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE usage_by_session (
+    session       INTEGER NOT NULL REFERENCES sessions (id),
+    model         TEXT    NOT NULL,
+    answers       INTEGER NOT NULL,
+    input_tokens  INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    cached_tokens INTEGER NOT NULL,
+    PRIMARY KEY (session, model)
+) STRICT, WITHOUT ROWID;

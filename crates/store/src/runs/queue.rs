@@ -170,7 +170,7 @@ impl Store {
     }
 
     /// Has a run give way that waits, because too many do; returns what is left of it and of those that gave
-    /// way to it. `None` when it waits no longer.
+    /// way to it. `None` when it waits no longer, or has begun before and only goes on.
     ///
     /// # Errors
     /// When the storage fails.
@@ -183,7 +183,7 @@ impl Store {
         self.step(move |connection| {
             let sql = "SELECT r.message, r.dropped FROM runs r JOIN sessions s ON s.id = r.session
                        WHERE r.run_id = ?1 AND r.status = 'queued' AND r.merged_into = ''
-                           AND s.key = ?2";
+                           AND s.key = ?2 AND r.started_at IS NULL";
             let found: Option<(String, String)> = connection
                 .prepare_cached(sql)?
                 .query_row(params![run.as_str(), session.as_str()], |row| {

@@ -9,7 +9,7 @@ use openclaw_sessions::{Fence, Queued, RunStatus, Terminal, Usage};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::write::{Closing, Ending, FenceError, end, suspend};
-use super::{RunError, RunFence, RunView, Ticket, view};
+use super::{RunError, RunFence, RunView, Ticket, queue, view};
 use crate::act::{ActError, Applied, Ask, Transaction};
 use crate::approvals;
 use crate::children;
@@ -85,6 +85,9 @@ pub(crate) fn end_waiting(
     let values = params![run.as_str(), status.name(), error, now.as_millis()];
     let ended = connection.prepare_cached(sql)?.execute(values)?;
     if ended > 0 {
+        let sql = "SELECT id FROM runs WHERE run_id = ?1";
+        let row = connection.prepare_cached(sql)?.query_row([run.as_str()], |row| row.get(0))?;
+        queue::end_merged(connection, row)?;
         approvals::withdraw(connection, run)?;
         children::unread(connection, run, now)?;
         children::child_ended_waiting(connection, run, status, error, now)?;

@@ -11,6 +11,7 @@ use crate::approvals;
 use crate::children;
 use crate::error::{Fault, damaged};
 use crate::handle::Store;
+use crate::usage::{self, MAX_TOKENS};
 
 /// The run no longer writes its session: it has ended, or another has taken its place.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -41,10 +42,10 @@ impl Store {
         records: Vec<Record>,
         now: Timestamp,
     ) -> Result<u64, ActError<FenceError>> {
-        let texts = records.iter().map(as_text).collect::<Result<Vec<_>, _>>();
-        let texts = texts.map_err(|error| ActError::Store(error.into()))?;
+        let written = records.iter().map(Written::of).collect::<Result<Vec<_>, _>>();
+        let written = written.map_err(|error| ActError::Store(error.into()))?;
         let fence = RunFence { ..*fence };
-        self.step(move |connection| append(connection, &fence, &texts, now)).await
+        self.step(move |connection| append(connection, &fence, &written, now)).await
     }
 
     /// Ends a run: its answer, its end and the release of its session are one change.
@@ -71,6 +72,28 @@ pub(super) fn as_text(record: &Record) -> rusqlite::Result<String> {
     serde_json::to_string(record).map_err(|error| damaged(0, error))
 }
 
+/// A record as it is stored, and what it cost.
+#[derive(Debug)]
+struct Written {
+    text: String,
+    cost: Option<(String, Usage)>,
+}
+
+impl Written {
+    fn of(record: &Record) -> rusqlite::Result<Self> {
+        let cost = match record {
+            Record::AssistantMessage(AssistantMessage { model, usage, .. })
+            | Record::Summary { model, usage, .. } => Some((model.clone(), *usage)),
+            Record::Final { .. }
+            | Record::Notices { .. }
+            | Record::Steered { .. }
+            | Record::ToolResult(_)
+            | Record::UserMessage { .. } => None,
+        };
+        Ok(Self { text: as_text(record)?, cost })
+    }
+}
+
 /// Appends records as part of a larger change.
 pub(crate) fn append_records(
     connection: &Connection,
@@ -78,8 +101,8 @@ pub(crate) fn append_records(
     records: &[Record],
     now: Timestamp,
 ) -> Result<u64, Fault<FenceError>> {
-    let texts = records.iter().map(as_text).collect::<rusqlite::Result<Vec<_>>>()?;
-    append(connection, fence, &texts, now)
+    let written = records.iter().map(Written::of).collect::<rusqlite::Result<Vec<_>>>()?;
+    append(connection, fence, &written, now)
 }
 
 /// Ends a run that works, for a reason that came from outside: whoever drives it finds its fence gone.
@@ -101,7 +124,7 @@ pub(crate) fn end_from_outside(
 fn append(
     connection: &Connection,
     fence: &RunFence,
-    records: &[String],
+    records: &[Written],
     now: Timestamp,
 ) -> Result<u64, Fault<FenceError>> {
     let sql = "UPDATE sessions SET entries = entries + ?4
@@ -113,7 +136,10 @@ fn append(
     }
     let (_, last) = written(connection, fence.session)?;
     for (record, entry) in records.iter().zip(last.saturating_sub(count).saturating_add(1)..) {
-        append_text(connection, fence, entry, record, now)?;
+        append_text(connection, fence, entry, &record.text, now)?;
+        if let Some((model, cost)) = &record.cost {
+            usage::count(connection, fence.session, model, *cost, now)?;
+        }
     }
     Ok(last)
 }
@@ -133,7 +159,7 @@ pub(super) fn append_text(
 /// An [`Ending`] as it is stored.
 #[derive(Debug)]
 pub(super) struct Closing {
-    answer: Option<String>,
+    answer: Option<Written>,
     error: String,
     last: String,
     status: RunStatus,
@@ -141,10 +167,6 @@ pub(super) struct Closing {
     told: String,
     usage: Usage,
 }
-
-/// Tokens that a run or a conversation counts at most: what a float can hold exactly. A provider
-/// that claims more must not make the end of a run impossible.
-const MAX_TOKENS: u64 = (1 << 53) - 1;
 
 impl Closing {
     pub(super) fn of(ending: Ending) -> rusqlite::Result<Self> {
@@ -157,7 +179,9 @@ impl Closing {
         };
         Ok(Self {
             told,
-            answer: answer.map(|answer| as_text(&Record::AssistantMessage(answer))).transpose()?,
+            answer: answer
+                .map(|answer| Written::of(&Record::AssistantMessage(answer)))
+                .transpose()?,
             error,
             last: as_text(&Record::Final { status, error: shown })?,
             status,
@@ -183,16 +207,16 @@ fn release(
                    output_tokens = min(output_tokens + ?7, ?9),
                    cached_tokens = min(cached_tokens + ?8, ?9)
                WHERE id = ?1 AND active_run = ?2 AND fence = ?3";
-    let usage = closing.usage;
+    let tokens = closing.usage;
     let values = params![
         fence.session,
         fence.run,
         fence.fence.as_number(),
         if closing.answer.is_some() { 2 } else { 1 },
         now.as_millis(),
-        usage.input_tokens,
-        usage.output_tokens,
-        usage.cached_tokens,
+        tokens.input_tokens,
+        tokens.output_tokens,
+        tokens.cached_tokens,
         MAX_TOKENS,
     ];
     if connection.prepare_cached(sql)?.execute(values)? == 0 {
@@ -200,7 +224,10 @@ fn release(
     }
     let (_, last) = written(connection, fence.session)?;
     if let Some(answer) = &closing.answer {
-        append_text(connection, fence, last.saturating_sub(1), answer, now)?;
+        append_text(connection, fence, last.saturating_sub(1), &answer.text, now)?;
+        if let Some((model, cost)) = &answer.cost {
+            usage::count(connection, fence.session, model, *cost, now)?;
+        }
     }
     append_text(connection, fence, last, &closing.last, now)?;
     Ok(last)

@@ -11,6 +11,7 @@ use crate::act::{ActError, Applied, Ask, Transaction};
 use crate::error::{Fault, damaged};
 use crate::handle::Store;
 use crate::runs::{FenceError, RunFence, append_records};
+use crate::usage::{self, MAX_TOKENS};
 
 /// Writes a summary into a conversation in which nobody works, if nothing was said there since.
 #[derive(Clone, Debug)]
@@ -59,6 +60,9 @@ impl Ask for CompactSession {
         let text = serde_json::to_string(&self.summary).map_err(|error| damaged(0, error))?;
         let sql = "INSERT INTO journal VALUES (?1, ?2, ?3, ?4, ?5)";
         tx.prepare_cached(sql)?.execute(params![row, entry, run, now.as_millis(), text])?;
+        if let Record::Summary { model, usage, .. } = &self.summary {
+            usage::count(tx, row, model, *usage, now)?;
+        }
         note(tx, row, entry, &self.summary)?;
         Ok(Applied::Changed(entry))
     }
@@ -70,9 +74,16 @@ fn note(
     entry: u64,
     summary: &Record,
 ) -> rusqlite::Result<()> {
-    let Record::Summary { first_kept, .. } = summary else { return Ok(()) };
-    let sql = "UPDATE sessions SET summary_entry = ?2, first_kept = ?3 WHERE id = ?1";
-    connection.prepare_cached(sql)?.execute(params![session, entry, first_kept]).map(|_| ())
+    let Record::Summary { first_kept, usage, .. } = summary else { return Ok(()) };
+    // What the run that it was made in used is counted with its answers, and this is none.
+    let sql = "UPDATE sessions SET summary_entry = ?2, first_kept = ?3,
+                   input_tokens = min(input_tokens + ?4, ?7),
+                   output_tokens = min(output_tokens + ?5, ?7),
+                   cached_tokens = min(cached_tokens + ?6, ?7) WHERE id = ?1";
+    let [input, output, cached] = [usage.input_tokens, usage.output_tokens, usage.cached_tokens]
+        .map(|tokens| tokens.min(MAX_TOKENS));
+    let values = params![session, entry, first_kept, input, output, cached, MAX_TOKENS];
+    connection.prepare_cached(sql)?.execute(values).map(|_| ())
 }
 
 impl Store {

@@ -144,6 +144,7 @@ fn remove(connection: &Connection, row: i64) -> rusqlite::Result<()> {
              WHERE parent_run IN (SELECT id FROM runs WHERE session = ?1)",
         "UPDATE children SET parent = NULL WHERE parent = ?1",
         "DELETE FROM resets WHERE session = ?1",
+        "DELETE FROM usage_by_session WHERE session = ?1",
         "DELETE FROM tool_approvals WHERE session = ?1",
         "DELETE FROM runs WHERE session = ?1",
         "DELETE FROM sessions WHERE id = ?1",

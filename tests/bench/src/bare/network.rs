@@ -144,6 +144,13 @@ impl Gateway for Network {
         }))
     }
 
+    async fn usage(
+        &self,
+        _: Request<v1::UsageRequest>,
+    ) -> Result<Response<v1::UsageResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
     async fn get_config(
         &self,
         _: Request<v1::GetConfigRequest>,

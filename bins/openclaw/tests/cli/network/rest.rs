@@ -56,6 +56,10 @@ impl Gateway for Fake {
         Ok(Response::new(StatusResponse { fingerprint, ..Default::default() }))
     }
 
+    async fn usage(&self, _: Request<UsageRequest>) -> Result<Response<UsageResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
     async fn get_config(
         &self,
         _: Request<GetConfigRequest>,

@@ -11,7 +11,13 @@ use crate::project::summarized;
 use crate::{Message, Record, RunStatus, project};
 
 pub(crate) fn summary(text: &str, first_kept: u64) -> Record {
-    Record::Summary { text: text.into(), first_kept, tokens_before: 0 }
+    Record::Summary {
+        text: text.into(),
+        first_kept,
+        tokens_before: 0,
+        usage: crate::Usage::default(),
+        model: String::new(),
+    }
 }
 
 #[test]

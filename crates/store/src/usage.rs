@@ -1,0 +1,128 @@
+//! What models have used: by day, agent and model, and by conversation.
+
+use std::convert::Infallible;
+
+use openclaw_scopes::method::ReadUsage;
+use openclaw_scopes::target::Whole;
+use openclaw_scopes::{Authorized, Timestamp};
+use openclaw_sessions::Usage;
+use rusqlite::{Connection, Row, params};
+
+use crate::act::Query;
+use crate::error::Fault;
+
+/// Milliseconds of a day.
+const DAY: i64 = 86_400_000;
+
+/// Tokens that are counted at most: what a float can hold exactly. A provider that claims more must not make
+/// the end of a run impossible.
+pub(crate) const MAX_TOKENS: u64 = (1 << 53) - 1;
+
+/// Counts what an answer used. It is part of the change that stores the answer, so none is counted twice or
+/// not at all.
+pub(crate) fn count(
+    connection: &Connection,
+    session: i64,
+    model: &str,
+    usage: Usage,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let set = "answers = answers + 1, input_tokens = min(input_tokens + ?4, ?7),
+               output_tokens = min(output_tokens + ?5, ?7),
+               cached_tokens = min(cached_tokens + ?6, ?7)";
+    let [input, output, cached] = [usage.input_tokens, usage.output_tokens, usage.cached_tokens]
+        .map(|tokens| tokens.min(MAX_TOKENS));
+    let day = now.as_millis().div_euclid(DAY);
+    let by_day = format!(
+        "INSERT INTO usage_by_day SELECT ?1, agent, ?3, 1, ?4, ?5, ?6 FROM sessions WHERE id = ?2
+         ON CONFLICT DO UPDATE SET {set}"
+    );
+    let values = params![day, session, model, input, output, cached, MAX_TOKENS];
+    connection.prepare_cached(&by_day)?.execute(values)?;
+    let by_session = format!(
+        "INSERT INTO usage_by_session SELECT ?2, ?3, 1, ?4, ?5, ?6 WHERE ?1 IS NOT NULL
+         ON CONFLICT DO UPDATE SET {set}"
+    );
+    connection.prepare_cached(&by_session)?.execute(values).map(|_| ())
+}
+
+/// What makes a row of what models have used.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum UsageBy {
+    /// The agent.
+    Agent,
+    /// The day in UTC.
+    Day,
+    /// The model.
+    Model,
+    /// The conversation, of those that are there.
+    Session,
+}
+
+/// Asks what models have used.
+#[derive(Clone, Copy, Debug)]
+pub struct GetUsage {
+    /// What makes a row.
+    pub by: UsageBy,
+    /// From the day of this instant on; not by conversation.
+    pub since: Option<Timestamp>,
+}
+
+/// What one model has used for something.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct UsageOf {
+    /// The agent, the day as `2026-11-27`, the model or the key of the conversation.
+    pub name: String,
+    /// The model, as `provider/model`; empty when it is not known.
+    pub model: String,
+    /// How many answers and summaries were counted.
+    pub answers: u64,
+    /// Their tokens.
+    pub usage: Usage,
+}
+
+impl Query for GetUsage {
+    type Method = ReadUsage;
+    type Output = Vec<UsageOf>;
+    type Error = Infallible;
+
+    fn target(&self, _: &Connection) -> Result<Whole, Fault<Infallible>> {
+        Ok(Whole)
+    }
+
+    /// Returns a row for each model of each name; those of one name stand together.
+    fn read(
+        &self,
+        connection: &Connection,
+        authorized: Authorized<ReadUsage>,
+    ) -> Result<Vec<UsageOf>, Fault<Infallible>> {
+        let (_, Whole) = authorized.into_parts();
+        let (name, from) = match self.by {
+            UsageBy::Agent => ("u.agent", "usage_by_day u WHERE u.day >= ?1"),
+            UsageBy::Day => {
+                ("date(u.day * 86400, 'unixepoch')", "usage_by_day u WHERE u.day >= ?1")
+            }
+            UsageBy::Model => ("u.model", "usage_by_day u WHERE u.day >= ?1"),
+            UsageBy::Session => (
+                "s.key",
+                "usage_by_session u JOIN sessions s ON s.id = u.session
+                     WHERE s.deleted_at IS NULL AND ?1 IS NOT NULL",
+            ),
+        };
+        let sql = format!(
+            "SELECT {name} AS name, u.model, sum(u.answers), sum(u.input_tokens),
+                 sum(u.output_tokens), sum(u.cached_tokens) FROM {from}
+             GROUP BY name, u.model ORDER BY name, u.model"
+        );
+        let since = self.since.map_or(0, |since| since.as_millis().div_euclid(DAY));
+        let mut statement = connection.prepare_cached(&sql)?;
+        let rows = statement.query_map([since], read)?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<UsageOf> {
+    let usage =
+        Usage { input_tokens: row.get(3)?, output_tokens: row.get(4)?, cached_tokens: row.get(5)? };
+    Ok(UsageOf { name: row.get(0)?, model: row.get(1)?, answers: row.get(2)?, usage })
+}
