@@ -3,6 +3,7 @@
 mod access;
 mod agents;
 mod audit;
+mod budget;
 mod calls;
 mod compaction;
 mod delegation;

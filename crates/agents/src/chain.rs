@@ -249,6 +249,7 @@ impl Failures {
             ModelError::ContextOverflow { .. } => return Step::GiveUp,
             ModelError::Auth { .. }
             | ModelError::Billing { .. }
+            | ModelError::Budget { .. }
             | ModelError::CoolingDown { .. }
             | ModelError::InvalidRequest { .. }
             | ModelError::ModelNotFound { .. }

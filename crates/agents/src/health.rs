@@ -126,6 +126,7 @@ const fn fault(error: &ModelError) -> Fault {
         ModelError::Auth { .. } | ModelError::Billing { .. } => Fault::Provider,
         ModelError::Overloaded { .. } | ModelError::RateLimited { .. } => Fault::Model,
         ModelError::ContextOverflow { .. }
+        | ModelError::Budget { .. }
         | ModelError::CoolingDown { .. }
         | ModelError::InvalidRequest { .. }
         | ModelError::ModelNotFound { .. }

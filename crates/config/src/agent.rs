@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use openclaw_scopes::AgentId;
 
-use crate::{ModelRoute, ToolPolicy};
+use crate::{Budget, ModelRoute, ToolPolicy};
 
 /// The id of the agent that exists without being configured.
 pub(crate) const MAIN: &str = "main";
@@ -28,6 +28,8 @@ pub struct Agent {
     pub timeout: Option<Duration>,
     /// The tokens of its model's context window.
     pub context_tokens: u64,
+    /// How much its work may cost.
+    pub budget: Budget,
 }
 
 /// Who an agent says it is.
@@ -50,6 +52,8 @@ pub struct AgentDefaults {
     pub timeout: Option<Duration>,
     /// The tokens of their models' context windows.
     pub context_tokens: u64,
+    /// How much their work may cost.
+    pub budget: Budget,
     /// Whether conversations are compacted before they fill the window.
     pub compaction: bool,
     /// How many runs may go on at once; absent, as many as the machine's processors suggest.

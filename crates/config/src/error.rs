@@ -243,6 +243,17 @@ pub enum Problem {
         /// The one that was probably meant.
         suggestion: Option<String>,
     },
+    /// The work of an agent may cost so much, and what a model of it costs is not known.
+    #[error(
+        "agent `{agent}` has a budget of money, but what its model `{model}` costs is not configured: add \
+         `models.prices.\"{model}\"`"
+    )]
+    NoPrice {
+        /// The agent.
+        agent: String,
+        /// The model.
+        model: String,
+    },
     /// There is no such tool.
     #[error("`{key}`: `{pattern}` matches no tool{}", hint(suggestion.as_deref()))]
     UnknownTool {

@@ -29,6 +29,7 @@ const DM_SCOPES: &str =
     "`\"main\"`, `\"per-peer\"`, `\"per-channel-peer\"` or `\"per-account-channel-peer\"`";
 const GROUP_SCOPES: &str = "`\"per-group\"` or `\"main\"`";
 
+const DOLLARS: &str = "dollars, with six decimals at most";
 const PRICE: &str = "dollars for a million tokens, with six decimals at most";
 const QUEUE_MODES: &str = "`\"steer\"`, `\"followup\"`, `\"collect\"` or `\"interrupt\"`";
 
@@ -77,6 +78,18 @@ pub(crate) const KEYS: &[KeyDoc] = &[
         "The tools that no agent may use. Denial wins, and no entry takes it back."),
     key("agents.defaults.timeoutSeconds", "0 to 31536000", "`172800`",
         "How long one run may take. `0` is without limit."),
+    key("agents.defaults.budget.run.tokens", "0 to 1000000000000", "`0`",
+        "How many tokens one run of an agent may use, those that are read and those that are written; `0` for any number."),
+    key("agents.defaults.budget.run.cost", DOLLARS, "`0`",
+        "How much one run of an agent may cost, by `models.prices`; `0` for any amount. Then each of its models needs a price."),
+    key("agents.defaults.budget.tree.tokens", "0 to 1000000000000", "`0`",
+        "How many tokens one run of an agent may use together with everything that it delegates, those that are read and those that are written; `0` for any number."),
+    key("agents.defaults.budget.tree.cost", DOLLARS, "`0`",
+        "How much one run of an agent may cost together with everything that it delegates, by `models.prices`; `0` for any amount. Then each of its models needs a price."),
+    key("agents.defaults.budget.day.tokens", "0 to 1000000000000", "`0`",
+        "How many tokens all runs of an agent may use on one day in UTC, those that are read and those that are written; `0` for any number."),
+    key("agents.defaults.budget.day.cost", DOLLARS, "`0`",
+        "How much all runs of an agent may cost on one day in UTC, by `models.prices`; `0` for any amount. Then each of its models needs a price."),
     key("agents.defaults.contextTokens", "8192 to 10000000", "`128000`",
         "How many tokens the context window of the models has. A conversation is compacted before it fills it."),
     key("agents.defaults.compaction.enabled", "`true` or `false`", "`true`",
@@ -103,6 +116,18 @@ pub(crate) const KEYS: &[KeyDoc] = &[
         "The tools that this agent may not use, beside those that the defaults deny."),
     key("agents.entries.<id>.timeoutSeconds", "0 to 31536000", INHERITED,
         "How long one run of this agent may take. `0` is without limit."),
+    key("agents.entries.<id>.budget.run.tokens", "0 to 1000000000000", INHERITED,
+        "How many tokens one run of it may use, those that are read and those that are written; `0` for any number."),
+    key("agents.entries.<id>.budget.run.cost", DOLLARS, INHERITED,
+        "How much one run of it may cost, by `models.prices`; `0` for any amount. Then each of its models needs a price."),
+    key("agents.entries.<id>.budget.tree.tokens", "0 to 1000000000000", INHERITED,
+        "How many tokens one run of it may use together with everything that it delegates, those that are read and those that are written; `0` for any number."),
+    key("agents.entries.<id>.budget.tree.cost", DOLLARS, INHERITED,
+        "How much one run of it may cost together with everything that it delegates, by `models.prices`; `0` for any amount. Then each of its models needs a price."),
+    key("agents.entries.<id>.budget.day.tokens", "0 to 1000000000000", INHERITED,
+        "How many tokens all runs of it may use on one day in UTC, those that are read and those that are written; `0` for any number."),
+    key("agents.entries.<id>.budget.day.cost", DOLLARS, INHERITED,
+        "How much all runs of it may cost on one day in UTC, by `models.prices`; `0` for any amount. Then each of its models needs a price."),
     key("agents.entries.<id>.contextTokens", "8192 to 10000000", INHERITED,
         "How many tokens the context window of this agent's models has."),
     key("session.dmScope", DM_SCOPES, "`\"main\"`",

@@ -109,11 +109,12 @@ fn valid_text() -> impl Strategy<Value = String> {
         some("agents.entries.x.model.primary = 'offline/z'\n"),
         some("agents.entries.main.workspace = \"/srv/\\\"'\"\n"),
         some("agents.entries.y.timeoutSeconds = 0\n"),
+        some("agents.entries.x.budget = { run.tokens = 5, day = { tokens = 0, cost = 0 } }\n"),
         some("models.prices.'p/m' = { input = 3, output = 0.25, cacheRead = 1.000001 }\n"),
     )
-        .prop_map(|(name, a, b, c, d, e, f, g)| {
+        .prop_map(|(name, a, b, c, d, e, f, g, h)| {
             let name = toml_edit::Value::from(name);
-            format!("agents.entries.y.identity.name = {name}\n{a}{b}{c}{d}{e}{f}{g}")
+            format!("agents.entries.y.identity.name = {name}\n{a}{b}{c}{d}{e}{f}{g}{h}")
         });
     let rest = (
         number("gateway.drainSeconds", 0, 3_600),

@@ -8,6 +8,7 @@
 
 mod agent;
 mod base_url;
+mod budget;
 mod config;
 mod duration;
 mod edit;
@@ -32,6 +33,7 @@ mod tools;
 
 pub use agent::{Agent, AgentDefaults, Identity, SubagentLimits};
 pub use base_url::{BaseUrl, ParseBaseUrlError};
+pub use budget::{Budget, Spending};
 pub use config::{AuditSettings, Config, GatewaySettings};
 pub use duration::{ParseDurationError, format_duration, parse_duration};
 pub use edit::{EditError, NewAgent, add_agent, remove_agent};

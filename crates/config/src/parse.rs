@@ -72,6 +72,8 @@ pub(crate) fn embedded_defaults() -> Config {
 fn build(root: &Section<'_>, faults: &mut Faults<'_>) -> Config {
     let models = models::read(root, faults);
     let agents = agents::read(root, &models, faults);
+    let prices = models::prices(root, &models.declared, faults);
+    agents::check_prices(root, &agents, &prices, faults);
     let bindings = session::bindings(root, &agents.entries, faults);
     Config {
         agents: agents.entries,
@@ -81,7 +83,7 @@ fn build(root: &Section<'_>, faults: &mut Faults<'_>) -> Config {
         exec: settings::exec(root, &models.secrets, faults),
         gateway: settings::gateway(root, faults),
         listen: listen::listen(root, faults),
-        prices: models::prices(root, &models.declared, faults),
+        prices,
         providers: models.providers,
         queue: session::queue(root, faults),
         session: session::session(root, faults),

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::{
-    Agent, AgentDefaults, Config, Endpoint, Identity, ListenSettings, ModelRoute, Provider,
-    TlsFiles, ToolPolicy, format_duration,
+    Agent, AgentDefaults, Budget, Config, Endpoint, Identity, ListenSettings, ModelRoute, Provider,
+    Spending, TlsFiles, ToolPolicy, format_duration,
 };
 
 /// Writes the configuration with all its defaults, always in the same order.
@@ -125,6 +125,14 @@ fn write_endpoint(out: &mut fmt::Formatter<'_>, endpoint: &Endpoint) -> fmt::Res
     writeln!(out, "timeoutSeconds = {}", endpoint.timeout.as_secs())
 }
 
+fn write_budget(out: &mut fmt::Formatter<'_>, budget: &Budget) -> fmt::Result {
+    for (part, Spending { tokens, cost }) in budget.parts() {
+        let (tokens, cost) = (tokens.unwrap_or(0), cost.unwrap_or_default());
+        writeln!(out, "budget.{part} = {{ tokens = {tokens}, cost = {cost} }}")?;
+    }
+    Ok(())
+}
+
 fn write_defaults(out: &mut fmt::Formatter<'_>, defaults: &AgentDefaults) -> fmt::Result {
     write_shared(out, &defaults.model, &defaults.identity, &defaults.tools, defaults.timeout)?;
     match defaults.max_concurrent {
@@ -133,6 +141,7 @@ fn write_defaults(out: &mut fmt::Formatter<'_>, defaults: &AgentDefaults) -> fmt
     }?;
     let limits = defaults.subagents;
     writeln!(out, "contextTokens = {}", defaults.context_tokens)?;
+    write_budget(out, &defaults.budget)?;
     writeln!(out, "compaction.enabled = {}", defaults.compaction)?;
     writeln!(out, "subagents.maxSpawnDepth = {}", limits.max_spawn_depth)?;
     writeln!(out, "subagents.maxChildrenPerAgent = {}", limits.max_children_per_agent)?;
@@ -145,7 +154,8 @@ fn write_agent(out: &mut fmt::Formatter<'_>, agent: &Agent) -> fmt::Result {
         None => writeln!(out, "# workspace: agents/{}/workspace in the state directory", agent.id)?,
     }
     write_shared(out, &agent.model, &agent.identity, &agent.tools, agent.timeout)?;
-    writeln!(out, "contextTokens = {}", agent.context_tokens)
+    writeln!(out, "contextTokens = {}", agent.context_tokens)?;
+    write_budget(out, &agent.budget)
 }
 
 fn write_shared(
@@ -209,6 +219,9 @@ mod tests {
             timeoutSeconds = 172800
             # maxConcurrent: four for each processor, at least 8
             contextTokens = 128000
+            budget.run = { tokens = 0, cost = 0.000000 }
+            budget.tree = { tokens = 0, cost = 0.000000 }
+            budget.day = { tokens = 0, cost = 0.000000 }
             compaction.enabled = true
             subagents.maxSpawnDepth = 5
             subagents.maxChildrenPerAgent = 5
@@ -220,6 +233,9 @@ mod tests {
             tools = { allow = ["*"], deny = [] }
             timeoutSeconds = 172800
             contextTokens = 128000
+            budget.run = { tokens = 0, cost = 0.000000 }
+            budget.tree = { tokens = 0, cost = 0.000000 }
+            budget.day = { tokens = 0, cost = 0.000000 }
 
             [session]
             dmScope = "main"
@@ -287,6 +303,9 @@ mod tests {
             timeoutSeconds = 3600
             maxConcurrent = 16
             contextTokens = 128000
+            budget.run = { tokens = 0, cost = 0.000000 }
+            budget.tree = { tokens = 0, cost = 0.000000 }
+            budget.day = { tokens = 0, cost = 0.000000 }
             compaction.enabled = true
             subagents.maxSpawnDepth = 5
             subagents.maxChildrenPerAgent = 5
@@ -298,6 +317,9 @@ mod tests {
             tools = { allow = ["*"], deny = ["web_fetch"] }
             timeoutSeconds = 3600
             contextTokens = 128000
+            budget.run = { tokens = 0, cost = 0.000000 }
+            budget.tree = { tokens = 0, cost = 0.000000 }
+            budget.day = { tokens = 0, cost = 0.000000 }
 
             [agents.entries.librarian]
             workspace = "~/library"
@@ -305,6 +327,9 @@ mod tests {
             tools = { allow = ["read_file", "list_dir"], deny = [] }
             timeoutSeconds = 3600
             contextTokens = 128000
+            budget.run = { tokens = 0, cost = 0.000000 }
+            budget.tree = { tokens = 0, cost = 0.000000 }
+            budget.day = { tokens = 0, cost = 0.000000 }
 
             [agents.entries.main]
             # workspace: agents/main/workspace in the state directory
@@ -313,6 +338,9 @@ mod tests {
             tools = { allow = ["*"], deny = [] }
             timeoutSeconds = 3600
             contextTokens = 128000
+            budget.run = { tokens = 0, cost = 0.000000 }
+            budget.tree = { tokens = 0, cost = 0.000000 }
+            budget.day = { tokens = 0, cost = 0.000000 }
 
             [session]
             dmScope = "per-channel-peer"

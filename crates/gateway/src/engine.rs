@@ -2,6 +2,7 @@
 
 mod adapters;
 mod approvals;
+mod budget;
 mod cache;
 mod compact;
 mod delegate;
@@ -104,6 +105,7 @@ struct Inner {
     /// Told whenever a run has ended.
     ends: Notify,
     helpers: Arc<HelperRegistry>,
+    ledger: budget::Ledger,
     lanes: Mutex<Lanes>,
     live: Mutex<BTreeMap<RunId, Arc<Live>>>,
     processes: processes::Registry,
@@ -127,6 +129,7 @@ impl Engine {
             drain,
             ends: Notify::new(),
             helpers,
+            ledger: budget::Ledger::default(),
             lanes: Mutex::new(Lanes::new(limits)),
             live: Mutex::new(BTreeMap::new()),
             processes: processes::Registry::default(),

@@ -55,6 +55,8 @@ CREATE TABLE children (
     -- The tools that it may use, with spaces between, and what it is capable of.
     tools        TEXT    NOT NULL,
     capabilities TEXT    NOT NULL,
+    -- How many tokens one run of it may use; absent, as many as its agent's.
+    max_tokens   INTEGER CHECK (max_tokens > 0),
     -- Whether its parent has yielded, and goes on only when all such have been heard.
     held         INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1)),
     created_at   INTEGER NOT NULL,

@@ -73,6 +73,8 @@ pub struct Assignment {
     pub tools: Vec<String>,
     /// What it is capable of.
     pub capabilities: CapabilitySet,
+    /// How many tokens one of its runs may use; `None` for as many as its agent's.
+    pub max_tokens: Option<u64>,
     /// The agent that does the work.
     pub agent: AgentId,
     /// How long it may take; `None` for as long as it needs.

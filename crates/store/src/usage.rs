@@ -4,12 +4,13 @@ use std::convert::Infallible;
 
 use openclaw_scopes::method::ReadUsage;
 use openclaw_scopes::target::Whole;
-use openclaw_scopes::{Authorized, Timestamp};
+use openclaw_scopes::{AgentId, Authorized, Timestamp};
 use openclaw_sessions::Usage;
 use rusqlite::{Connection, Row, params};
 
 use crate::act::Query;
-use crate::error::Fault;
+use crate::error::{Fault, StoreError};
+use crate::handle::Store;
 
 /// Milliseconds of a day.
 const DAY: i64 = 86_400_000;
@@ -118,6 +119,28 @@ impl Query for GetUsage {
         let mut statement = connection.prepare_cached(&sql)?;
         let rows = statement.query_map([since], read)?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+}
+
+impl Store {
+    /// Returns what an agent's models have used on the day of an instant, each by its name.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn used_today(
+        &self,
+        agent: &AgentId,
+        now: Timestamp,
+    ) -> Result<Vec<(String, Usage)>, StoreError> {
+        self.snapshot(|connection| {
+            let sql = "SELECT '', model, answers, input_tokens, output_tokens, cached_tokens
+                       FROM usage_by_day WHERE day = ?1 AND agent = ?2";
+            let mut statement = connection.prepare_cached(sql)?;
+            let day = now.as_millis().div_euclid(DAY);
+            let rows = statement.query_map(params![day, agent.as_str()], read)?;
+            let used = rows.map(|row| row.map(|used| (used.model, used.usage)));
+            Ok(used.collect::<rusqlite::Result<_>>()?)
+        })
     }
 }
 

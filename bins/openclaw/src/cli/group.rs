@@ -291,6 +291,9 @@ Examples:
         /// What becomes of its conversation afterwards.
         #[arg(long, value_enum, default_value_t)]
         cleanup: CleanupName,
+        /// How many tokens one of its runs may use. Else as many as its agent's may.
+        #[arg(long, value_name = "TOKENS")]
+        budget: Option<u64>,
         /// Names the run, so that asking again finds it instead of starting another.
         #[arg(long, value_name = "KEY")]
         idempotency_key: Option<IdempotencyKey>,

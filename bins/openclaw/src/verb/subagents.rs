@@ -80,6 +80,7 @@ pub(super) async fn run(
             timeout,
             tools,
             cleanup,
+            budget,
             idempotency_key,
             wait,
         } => {
@@ -108,6 +109,7 @@ pub(super) async fn run(
                     CleanupName::Keep => "keep".into(),
                 },
                 tools,
+                budget: budget.unwrap_or_default(),
             };
             spawn(request, wait, place, output).await
         }

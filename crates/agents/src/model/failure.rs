@@ -72,6 +72,12 @@ pub enum ModelError {
         /// The provider's words.
         detail: Detail,
     },
+    /// The model was not asked, as there is not enough left of what the work may cost.
+    #[error("{detail}")]
+    Budget {
+        /// Which budget, and what is missing.
+        detail: Detail,
+    },
     /// The conversation is longer than the model can read.
     #[error("the conversation does not fit into the model's context: {detail}")]
     ContextOverflow {
@@ -159,6 +165,7 @@ impl ModelError {
             | Self::Timeout { .. } => true,
             Self::Auth { .. }
             | Self::Billing { .. }
+            | Self::Budget { .. }
             | Self::ContextOverflow { .. }
             | Self::CoolingDown { .. }
             | Self::InvalidRequest { .. }
@@ -175,6 +182,7 @@ impl ModelError {
             }
             Self::Auth { .. }
             | Self::Billing { .. }
+            | Self::Budget { .. }
             | Self::ContextOverflow { .. }
             | Self::CoolingDown { .. }
             | Self::InvalidRequest { .. }
@@ -190,6 +198,7 @@ impl ModelError {
         match self {
             Self::Auth { .. } => "auth",
             Self::Billing { .. } => "billing",
+            Self::Budget { .. } => "budget",
             Self::ContextOverflow { .. } => "context-overflow",
             Self::CoolingDown { .. } => "cooling-down",
             Self::InvalidRequest { .. } => "invalid-request",

@@ -56,6 +56,8 @@ pub struct SpawnOrder {
     pub cleanup: Option<String>,
     /// The tools that it may use; all that it could have if absent.
     pub tools: Option<Vec<String>>,
+    /// How many tokens one of its runs may use.
+    pub max_tokens: Option<u64>,
 }
 
 /// Set by `sessions_yield`: the turn ends after the calls of this message.
@@ -188,6 +190,7 @@ fn order(mut arguments: Arguments) -> Result<Result<SpawnOrder, Value>, ToolErro
     let older = arguments.optional_seconds("timeoutSeconds")?;
     let cleanup = arguments.optional_text("cleanup")?;
     let tools = arguments.optional_texts("toolsAllow")?;
+    let max_tokens = arguments.optional_count("budget")?.filter(|tokens| *tokens > 0);
     let fixed = [
         ("context", "isolated", arguments.optional_text("context")?),
         ("mode", "run", arguments.optional_text("mode")?),
@@ -214,7 +217,7 @@ fn order(mut arguments: Arguments) -> Result<Result<SpawnOrder, Value>, ToolErro
         return Ok(Err(error(text)));
     }
     let timeout = timeout.or(older).filter(|timeout| !timeout.is_zero());
-    Ok(Ok(SpawnOrder { task, label, agent, model, timeout, cleanup, tools }))
+    Ok(Ok(SpawnOrder { task, label, agent, model, timeout, cleanup, tools, max_tokens }))
 }
 
 async fn subagents(port: &dyn Delegation, mut arguments: Arguments) -> Result<Value, ToolError> {
@@ -256,6 +259,11 @@ fn describe(kind: Kind) -> ToolSpec {
                 "cleanup": { "type": "string", "enum": ["keep", "delete"] },
                 "context": { "type": "string", "enum": ["isolated"] },
                 "toolsAllow": { "type": "array", "items": { "type": "string" } },
+                "budget": {
+                    "type": "integer",
+                    "minimum": 1,
+                    "description": "how many tokens it may use; as many as you may if absent",
+                },
                 "runtime": { "type": "string", "enum": ["subagent"] },
                 "mode": { "type": "string", "enum": ["run"] },
                 "timeoutSeconds": { "type": "integer", "minimum": 0 },

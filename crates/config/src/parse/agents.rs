@@ -11,8 +11,8 @@ use crate::agent::MAIN;
 use crate::key::nearest;
 use crate::read::{Faults, Field, Section};
 use crate::{
-    Agent, AgentDefaults, Identity, ModelName, ModelRoute, Problem, SubagentLimits, TOOL_NAMES,
-    ToolPattern, ToolPolicy,
+    Agent, AgentDefaults, Budget, Dollars, Identity, ModelName, ModelRoute, Price, Problem,
+    Spending, SubagentLimits, TOOL_NAMES, ToolPattern, ToolPolicy,
 };
 
 use super::models::{self, Models};
@@ -62,6 +62,28 @@ pub(super) fn read(root: &Section<'_>, models: &Models, faults: &mut Faults<'_>)
     Agents { defaults, entries }
 }
 
+/// Reports each agent whose work may cost so much, and may be done by a model of unknown price: such a limit
+/// would never be reached.
+pub(super) fn check_prices(
+    root: &Section<'_>,
+    agents: &Agents,
+    prices: &BTreeMap<ModelName, Price>,
+    faults: &mut Faults<'_>,
+) {
+    let section = root.section("agents", faults);
+    let (defaults, entries) =
+        (section.section("defaults", faults), section.section("entries", faults));
+    for agent in agents.entries.values().filter(|agent| agent.budget.has_cost()) {
+        let mut models = std::iter::once(&agent.model.primary).chain(&agent.model.fallbacks);
+        let Some(model) = models.find(|model| !prices.contains_key(model)) else { continue };
+        let entry = entries.section(agent.id.as_str(), faults);
+        let of = if entry.field("budget").is_some() { entry } else { defaults.clone() };
+        let at = of.field("budget").map_or(of.at, |field| field.key_at);
+        let (agent, model) = (agent.id.to_string(), model.to_string());
+        faults.report(at, Problem::NoPrice { agent, model });
+    }
+}
+
 fn subagents(section: &Section<'_>, faults: &mut Faults<'_>) -> SubagentLimits {
     let mut number = |name: &str, least: u64, most: u64| {
         section
@@ -94,6 +116,8 @@ struct Said {
     /// Zero is without limit.
     timeout_seconds: Option<u64>,
     context_tokens: Option<u64>,
+    /// Of run, tree and day; zero is without limit.
+    budget: [(Option<u64>, Option<Dollars>); 3],
 }
 
 impl Said {
@@ -101,6 +125,7 @@ impl Said {
         let model = section.section("model", faults);
         let identity = section.section("identity", faults);
         let tools = section.section("tools", faults);
+        let budget = section.section("budget", faults);
         let name = |field: &Field<'_>, faults: &mut Faults<'_>| model_name(field, declared, faults);
         Self {
             primary: model.field("primary").and_then(|field| name(&field, faults)),
@@ -114,6 +139,13 @@ impl Said {
             context_tokens: section
                 .field("contextTokens")
                 .and_then(|field| field.number(8_192, 10_000_000, faults)),
+            budget: Budget::PARTS.map(|part| {
+                let part = budget.section(part, faults);
+                let tokens = part.field("tokens");
+                let tokens = tokens.and_then(|field| field.number(0, 1_000_000_000_000, faults));
+                let cost = part.field("cost");
+                (tokens, cost.and_then(|field| models::dollars(&field, faults)))
+            }),
         }
     }
 
@@ -123,6 +155,7 @@ impl Said {
         subagents: SubagentLimits,
         compaction: bool,
     ) -> AgentDefaults {
+        let budget = self.budget_over(Budget::default());
         AgentDefaults {
             model: ModelRoute {
                 primary: self.primary.unwrap_or_else(ModelName::offline),
@@ -135,9 +168,23 @@ impl Said {
             },
             timeout: limit(self.timeout_seconds.unwrap_or(172_800)),
             context_tokens: self.context_tokens.unwrap_or(128_000),
+            budget,
             compaction,
             max_concurrent,
             subagents,
+        }
+    }
+
+    fn budget_over(&self, inherited: Budget) -> Budget {
+        let over = |inherited: Spending, (tokens, cost): (Option<u64>, Option<Dollars>)| Spending {
+            tokens: tokens.map_or(inherited.tokens, |tokens| (tokens > 0).then_some(tokens)),
+            cost: cost.map_or(inherited.cost, |cost| (cost > Dollars(0)).then_some(cost)),
+        };
+        let [run, tree, day] = self.budget;
+        Budget {
+            run: over(inherited.run, run),
+            tree: over(inherited.tree, tree),
+            day: over(inherited.day, day),
         }
     }
 
@@ -147,6 +194,7 @@ impl Said {
             Some(_) => Vec::new(),
             None => defaults.model.fallbacks.clone(),
         };
+        let budget = self.budget_over(defaults.budget);
         let mut deny = defaults.tools.deny.clone();
         let own = self.deny.unwrap_or_default();
         deny.extend(own.into_iter().filter(|pattern| !defaults.tools.deny.contains(pattern)));
@@ -164,6 +212,7 @@ impl Said {
             },
             timeout: self.timeout_seconds.map_or(defaults.timeout, limit),
             context_tokens: self.context_tokens.unwrap_or(defaults.context_tokens),
+            budget,
         }
     }
 }

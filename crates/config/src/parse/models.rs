@@ -112,7 +112,8 @@ pub(super) fn known(
     })
 }
 
-fn dollars(field: &Field<'_>, faults: &mut Faults<'_>) -> Option<Dollars> {
+/// Reads an amount of money.
+pub(super) fn dollars(field: &Field<'_>, faults: &mut Faults<'_>) -> Option<Dollars> {
     const EXPECTED: &str = "an amount of dollars such as `3` or `0.25`, with six decimals at most";
     let amount = match field.value {
         DeValue::Integer(integer) if integer.radix() == 10 => Dollars::parse(integer.as_str()),

@@ -38,6 +38,8 @@ pub(crate) struct Order {
     pub(crate) agent: AgentId,
     pub(crate) task: String,
     pub(crate) label: String,
+    /// How many tokens one of its runs may use.
+    pub(crate) max_tokens: Option<u64>,
     pub(crate) model: Option<ModelName>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) cleanup: Cleanup,
@@ -131,6 +133,7 @@ impl Engine {
                             cleanup: order.cleanup,
                             tools,
                             capabilities,
+                            max_tokens: order.max_tokens,
                             agent: order.agent.clone(),
                             timeout: order.timeout,
                         },

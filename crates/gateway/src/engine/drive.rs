@@ -135,6 +135,7 @@ impl Engine {
         };
         let mut context = started.context;
         let model = self.model_of(worker, &started);
+        let model = self.metered(model, worker, &started);
         let (compaction, agent) = (self.roster().config.agent_defaults().compaction, &worker.agent);
         let is_large = || {
             let tokens = estimate_tokens(projection.bytes());
@@ -149,7 +150,7 @@ impl Engine {
             let compacted = self.compact(&*model, worker, &started, due, live.cancel()).await;
             (projection, context) = compacted.unwrap_or((projection, context));
         }
-        let mut outcome = self.turn(live, worker, &started, &projection, &journal).await;
+        let mut outcome = self.turn(worker, &*model, &started, &projection, &journal).await;
         // Refused as too long: once more with a summary of what is oldest.
         if let TurnOutcome::Failed { error: ModelError::ContextOverflow { .. }, usage, .. } =
             outcome
@@ -160,7 +161,7 @@ impl Engine {
                 (projection, context) = compacted;
                 // What the turn wrote before is in it.
                 journal.written.lock().unwrap_or_else(PoisonError::into_inner).clear();
-                outcome = self.turn(live, worker, &started, &projection, &journal).await;
+                outcome = self.turn(worker, &*model, &started, &projection, &journal).await;
                 outcome = outcome.after(usage);
             }
         }
@@ -243,13 +244,13 @@ impl Engine {
 
     async fn turn(
         &self,
-        live: &Arc<Live>,
         worker: &Worker,
+        model: &dyn Model,
         started: &Started,
         projection: &Projection,
         journal: &FencedJournal<'_>,
     ) -> TurnOutcome {
-        let model = self.model_of(worker, started);
+        let live = journal.live;
         let base = ToolStatus {
             agent: worker.agent.id.clone(),
             input_tokens: 0,
@@ -299,7 +300,7 @@ impl Engine {
         };
         let gate = RunGate { caller, store: &self.0.store };
         let turn = Turn {
-            model: &*model,
+            model,
             toolbox: &toolbox,
             system,
             history: window(&projection.messages(), &window_of(worker)),

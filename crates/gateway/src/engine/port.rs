@@ -142,6 +142,7 @@ impl RunDelegation {
             agent,
             task: order.task,
             label,
+            max_tokens: order.max_tokens,
             model,
             timeout: order.timeout,
             cleanup: order.cleanup.as_deref().and_then(Cleanup::parse).unwrap_or(Cleanup::Keep),

@@ -163,22 +163,28 @@ fn parse_order(message: v1::SpawnRequest, routes: &Routes) -> Result<Order, Repl
     };
     let timeout = convert::duration(message.timeout.as_ref(), "timeout")?;
     let timeout = timeout.filter(|timeout| !timeout.is_zero());
-    let told = [
+    let budget = message.budget.to_string();
+    let (timeout_text, tools) = (format!("{timeout:?}"), message.tools.join(" "));
+    let mut told = vec![
         parent.as_str(),
         agent.as_str(),
         &message.task,
         &message.label,
         &message.model,
         cleanup.name(),
-        &format!("{timeout:?}"),
-        &message.tools.join(" "),
+        &timeout_text,
+        &tools,
     ];
+    if message.budget > 0 {
+        told.push(&budget);
+    }
     Ok(Order {
         digest: digest::of(&told),
         run: RunId::from(key),
         parent,
         agent,
         label: message.label,
+        max_tokens: (message.budget > 0).then_some(message.budget),
         model,
         timeout,
         cleanup,

@@ -230,6 +230,31 @@ impl crate::handle::Store {
         })
     }
 
+    /// Returns the run from which everything came that led to a run: the highest above it that delegated, or
+    /// itself.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn root_of(&self, run: &RunId) -> Result<RunId, crate::error::StoreError> {
+        self.snapshot(|connection| {
+            // Delegations are few levels deep, and a person may have begun one in the middle.
+            let sql = "WITH RECURSIVE above (level, session, run) AS (
+                           SELECT 0, session, id FROM runs WHERE run_id = ?1
+                           UNION ALL
+                           SELECT a.level + 1, c.parent, c.parent_run FROM above a
+                               JOIN children c ON c.session = a.session
+                               WHERE a.level < 64 AND c.parent_run IS NOT NULL)
+                       SELECT r.run_id FROM above a JOIN runs r ON r.id = a.run
+                       ORDER BY a.level DESC LIMIT 1";
+            let root: Option<String> = connection
+                .prepare_cached(sql)?
+                .query_row([run.as_str()], |row| row.get(0))
+                .optional()?;
+            let root = root.map(|root| root.parse().map_err(|error| damaged(0, error)));
+            Ok(root.transpose()?.unwrap_or_else(|| run.clone()))
+        })
+    }
+
     /// Returns how many delegations lie above a conversation; none above one that does not exist.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use crate::act::{Applied, Ask, Transaction};
 use crate::error::{Fault, StoreError, damaged};
 use crate::runs::{AcceptRun, Accepted, RunError};
 use crate::sessions;
+use crate::usage::MAX_TOKENS;
 
 /// Delegates a task: opens a conversation for it, and accepts a run in it, on behalf of whoever the
 /// caller acts for. Counting, and what is counted, happen in the same step.
@@ -82,11 +83,12 @@ impl Ask for SpawnChild {
         tx.prepare_cached(sql)?.execute(params![session, depth.saturating_add(1)])?;
         let inserted = self.accept.insert(tx, &caller, now)?;
         let (row, _) = inserted.ok_or(Fault::Domain(ChildError::IdempotencyConflict))?;
-        let Assignment { label, model, cleanup, tools, capabilities, .. } = &self.assignment;
+        let Assignment { label, model, cleanup, tools, capabilities, max_tokens, .. } =
+            &self.assignment;
         let sql =
             "INSERT INTO children (run, session, parent, parent_run, label, task, model, cleanup,
-                       tools, capabilities, created_at)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+                       tools, capabilities, max_tokens, created_at)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
         tx.prepare_cached(sql)?.execute(params![
             row,
             session,
@@ -98,6 +100,7 @@ impl Ask for SpawnChild {
             cleanup.name(),
             tools.join(" "),
             capabilities.to_string(),
+            max_tokens.map(|tokens| tokens.clamp(1, MAX_TOKENS)),
             now.as_millis(),
         ])?;
         let accepted = self.accept.enter(tx, (row, session), &caller, now).map_err(refused)?;
@@ -142,13 +145,15 @@ pub struct Delegated {
     pub tools: Vec<String>,
     /// What it is capable of.
     pub capabilities: CapabilitySet,
+    /// How many tokens one of its runs may use.
+    pub max_tokens: Option<u64>,
 }
 
 /// Returns what was given to the sub-agent whose conversation this is. Nothing is known of one is nothing
 /// given: never what its agent has.
 //= docs/threat-model.md#T16
 pub(crate) fn delegated(connection: &Connection, session: i64) -> rusqlite::Result<Delegated> {
-    let sql = "SELECT model, tools, capabilities FROM children WHERE session = ?1";
+    let sql = "SELECT model, tools, capabilities, max_tokens FROM children WHERE session = ?1";
     let found = connection
         .prepare_cached(sql)?
         .query_row([session], |row| {
@@ -156,7 +161,7 @@ pub(crate) fn delegated(connection: &Connection, session: i64) -> rusqlite::Resu
             let capabilities = CapabilitySet::parse(&capabilities)
                 .ok_or_else(|| damaged(2, UnknownCapability(capabilities)))?;
             let tools = tools.split_whitespace().map(str::to_owned).collect();
-            Ok(Delegated { model: row.get(0)?, tools, capabilities })
+            Ok(Delegated { model: row.get(0)?, tools, capabilities, max_tokens: row.get(3)? })
         })
         .optional()?;
     Ok(found.unwrap_or_default())

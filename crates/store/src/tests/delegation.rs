@@ -102,6 +102,7 @@ async fn delegation_is_told_once_whatever_happens() {
 fn order(name: &str, parent: &SessionKey, precedence: Precedence) -> SpawnChild {
     let accept = accept(name, &format!("subagent:{name}"), precedence);
     let assignment = Assignment {
+        max_tokens: None,
         label: String::new(),
         model: String::new(),
         cleanup: Cleanup::Keep,

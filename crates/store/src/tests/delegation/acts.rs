@@ -148,16 +148,18 @@ impl World {
         let spawns = !self.once_in(6);
         let capabilities =
             if spawns { capabilities.with(Capability::SessionsSpawn) } else { capabilities };
+        let max_tokens = self.once_in(2).then_some(7);
         let model = if self.once_in(2) { String::new() } else { "local/x".into() };
-        Delegated { model, tools, capabilities }
+        Delegated { model, tools, capabilities, max_tokens }
     }
 
     fn order(&mut self, parent: &SessionKey) -> SpawnChild {
         let precedence = if self.once_in(2) { Precedence::Start } else { Precedence::Wait };
         let mut ask = order(&self.name("sub"), parent, precedence);
-        let Delegated { model, tools, capabilities } = self.given();
+        let Delegated { model, tools, capabilities, max_tokens } = self.given();
         let cleanup = if self.once_in(2) { Cleanup::Delete } else { Cleanup::Keep };
-        ask.assignment = Assignment { model, cleanup, tools, capabilities, ..ask.assignment };
+        ask.assignment =
+            Assignment { model, cleanup, tools, capabilities, max_tokens, ..ask.assignment };
         ask
     }
 
@@ -175,8 +177,11 @@ impl World {
         match came {
             Ok(accepted) => {
                 assert!(!is_archived && depth < LIMITS.depth && children < LIMITS.children);
-                let Assignment { model, tools, capabilities, .. } = ask.assignment.clone();
-                self.model.given.insert(session, Delegated { model, tools, capabilities });
+                let Assignment { model, tools, capabilities, max_tokens, .. } =
+                    ask.assignment.clone();
+                self.model
+                    .given
+                    .insert(session, Delegated { model, tools, capabilities, max_tokens });
                 self.took(accepted);
                 self.came(if by == owner() { "delegated by the owner" } else { "delegated" });
                 if self.once_in(8) {

@@ -164,7 +164,8 @@ async fn what_was_given_binds_every_turn_and_the_first_end_is_told() {
     let files = CapabilitySet::EMPTY.with(openclaw_scopes::Capability::FilesRead);
     ask.assignment.capabilities = files;
     let tools = ask.assignment.tools.clone();
-    let given = Some(Delegated { model: "local/x".into(), tools, capabilities: files });
+    let given =
+        Some(Delegated { model: "local/x".into(), tools, capabilities: files, max_tokens: None });
     let accepted = family.store.act(&owner(), ask, family.bed.now()).await.unwrap();
     let Accepted::Started(first) = accepted else { panic!("{accepted:?}") };
     assert_eq!(first.delegated, given);
