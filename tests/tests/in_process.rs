@@ -28,5 +28,6 @@ mod stage;
 mod storage;
 mod tools;
 mod turns;
+mod upkeep;
 mod usage;
 mod world;

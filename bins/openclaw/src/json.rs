@@ -34,7 +34,7 @@ named! {
     ListInvitationsResponse ListModelsResponse ListRunsResponse ListSessionsResponse
     ListSubagentsResponse ListTokensResponse PairingRequest
     ProbeModelResponse ResetSessionResponse RevokeAllResponse Run RunEvent SecurityAuditResponse Session
-    SessionHistoryResponse ShowAccessResponse SpawnResponse StandingApproval StatusResponse Subagent Token UsageResponse VerifyAuditResponse
+    SessionHistoryResponse CleanupResponse ShowAccessResponse SpawnResponse StandingApproval StatusResponse Subagent Token UsageResponse VerifyAuditResponse
 }
 
 /// Why a message cannot be shown as JSON: the program and its descriptors do not fit.

@@ -126,10 +126,9 @@ impl Shown {
                 let ApprovalNeeded { id, operation, program, cwd } = needed;
                 // Told in every case: it stands still until somebody does something.
                 self.close(output)?;
-                output.note(&format!(
-                    "  waits for an approval: {operation}\n    program {program}, in {cwd}\n    \
-                     openclaw approvals approve {id}"
-                ))?;
+                output.note(&format!("  waits for an approval: {operation}"))?;
+                output.note(&format!("    program {program}, in {cwd}"))?;
+                output.note(&format!("    openclaw approvals approve {id}"))?;
             }
             Some(Event::Retry(retry)) => {
                 let void = if self.any { "; what it said so far is void" } else { "" };

@@ -82,15 +82,17 @@ fn split(path: &'static str) -> (&'static str, &'static str) {
 }
 
 /// The tables that the reference shows.
-const HEADERS: [&str; 10] = [
+const HEADERS: [&str; 12] = [
     "gateway",
     "listen",
     "audit",
     "models.providers.<id>",
+    "models.prices.<id>",
     "agents.defaults",
     "agents.entries.<id>",
     "session",
     "bindings[]",
+    "messages.queue",
     "tools.exec",
     "tools.webFetch",
 ];

@@ -1,6 +1,7 @@
 //! How conversations are kept apart, and which agents answer them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use openclaw_scopes::AgentId;
 
@@ -13,6 +14,27 @@ pub struct SessionSettings {
     pub group_scope: GroupScope,
     /// Who is one person: a name in lower case, and the `channel:peer` or `peer` it stands for.
     pub identity_links: BTreeMap<String, Vec<String>>,
+    /// What goes by itself.
+    pub maintenance: Maintenance,
+}
+
+/// What goes by itself. Conversations of people never do.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Maintenance {
+    /// After how long without use conversations of jobs, hooks and plugins are removed; absent, never.
+    pub prune_after: Option<Duration>,
+    /// What the database and the files of deleted conversations may take; absent, without limit. When it is
+    /// more, files go, the oldest first.
+    pub max_disk_bytes: Option<u64>,
+}
+
+impl Default for Maintenance {
+    fn default() -> Self {
+        Self {
+            prune_after: Some(Duration::from_secs(30 * 86_400)),
+            max_disk_bytes: Some(10 * (1 << 30)),
+        }
+    }
 }
 
 /// How direct messages are kept apart.

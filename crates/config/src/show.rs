@@ -241,6 +241,8 @@ mod tests {
             dmScope = "main"
             groupScope = "per-group"
             identityLinks = {}
+            maintenance.pruneAfter = "30d"
+            maintenance.maxDiskBytes = 10737418240
 
             [messages.queue]
             mode = "steer"
@@ -346,6 +348,8 @@ mod tests {
             dmScope = "per-channel-peer"
             groupScope = "per-group"
             identityLinks = { ada = ["telegram:1234", "discord:5678"] }
+            maintenance.pruneAfter = "30d"
+            maintenance.maxDiskBytes = 10737418240
 
             [[bindings]]
             agentId = "librarian"

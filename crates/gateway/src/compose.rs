@@ -26,7 +26,7 @@ use crate::running::Gateway;
 use crate::settings::{Environment, Presence, Settings, SettingsError};
 use crate::state_dir::{StateDir, StateDirError};
 use crate::task::Tasks;
-use crate::{clock, lapse, orphans, purge, retention, rpc};
+use crate::{clock, lapse, orphans, purge, retention, rpc, upkeep};
 
 /// Streams of one connection that may be open at once.
 const MAX_STREAMS: u32 = 256;
@@ -240,6 +240,7 @@ impl Builder {
             tasks.spawn(network::serve(bound, connections.clone(), tasks.clone(), stop.clone()));
         }
         retention::keep(&tasks, &store, settings.config.audit().retention, &stop);
+        upkeep::keep(&tasks, &engine, &store, state_dir.path(), &stop);
         lapse::watch(&tasks, &store, &registry, &stop);
         let core = Core::new(Parts {
             around,

@@ -21,9 +21,7 @@ use std::time::Duration;
 use openclaw_agents::exec::HelperRegistry;
 use openclaw_scopes::method::StartRun;
 use openclaw_scopes::target::SessionTarget;
-use openclaw_scopes::{
-    AgentId, Caller, Cause, Component, Epoch, GrantHolder, RunId, SessionKey, Timestamp,
-};
+use openclaw_scopes::{AgentId, Caller, Cause, Component, Epoch, RunId, SessionKey, Timestamp};
 use openclaw_sessions::{Dropped, EnqueueError, LaneLimits, Lanes, QueueMode};
 use openclaw_store::{
     AbortRun, AbortedRun, AcceptRun, Accepted, ActError, GetRun, Peek, Precedence, RecoverRuns,
@@ -43,6 +41,9 @@ use self::turns::{Enlisted, hand_out_turns};
 use crate::clock;
 use crate::roster::{Roster, Worker};
 use crate::task::Tasks;
+
+/// How long a look at a run takes that goes on, and that nobody here drives.
+const UNSEEN: Duration = Duration::from_secs(1);
 
 /// Why a run was not accepted.
 #[derive(Debug)]
@@ -176,7 +177,8 @@ impl Engine {
                     }
                     // It may be accepted, and there is no place for it.
                     let room = self.make_room(caller, &request.session, &full).await?;
-                    request.dropped = room.ok_or(StartError::Full(full))?;
+                    let room = room.ok_or(StartError::Full(full))?;
+                    request.dropped = std::mem::take(&mut request.dropped).and(room);
                 }
                 Enlisted::There(live) => {
                     if let Some(watch) = self.attach(caller, &request, &live).await? {
@@ -366,22 +368,18 @@ impl Engine {
         // Looked for first: a run that ends in between is then found ended in the store.
         let live = self.find(run);
         let view = self.stored_run(caller, run).await?;
-        let Some(live) = live.filter(|_| !view.status.is_terminal()) else {
+        if view.status.is_terminal() {
             return Ok(view);
+        }
+        let Some(live) = live else {
+            // It ends with another, or with the next start: whoever asks again at once learns nothing new.
+            tokio::time::sleep(limit.min(UNSEEN)).await;
+            return self.stored_run(caller, run).await;
         };
         match tokio::time::timeout(limit, live.until_ended()).await {
             Ok(Some(ended)) => Ok(ended),
             Ok(None) | Err(_) => self.stored_run(caller, run).await,
         }
-    }
-
-    /// Ends what works or waits on a grant that has just ended.
-    //= docs/threat-model.md#T32
-    pub(crate) fn grant_ended(&self, holder: &GrantHolder) {
-        for live in self.all_live().iter().filter(|live| live.is_of(holder)) {
-            live.stop(Stop::GrantEnded);
-        }
-        self.end_commands_for(holder);
     }
 
     fn find(&self, run: &RunId) -> Option<Arc<Live>> {

@@ -41,6 +41,7 @@ mod settings;
 mod state_dir;
 mod task;
 mod upgrade;
+mod upkeep;
 mod usage;
 
 pub use accept::BindError;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use openclaw_config::{ExecAsk, ExecSettings, Sandbox};
-use openclaw_scopes::{Scope, Timestamp};
+use openclaw_scopes::{Scope, Timestamp, command_words};
 use openclaw_store::{AccessFacts, ApiToken, Device, StoreError, Verification};
 
 use crate::upgrade;
@@ -137,11 +137,15 @@ fn about_commands(exec: &ExecSettings, findings: &mut Vec<Finding>) {
             found("exec.unsandboxed", Severity::Warn, message.into(), fix, "tools.exec.sandbox");
         }
     }
-    for entry in &exec.allow {
+    // Otherwise the list does not count.
+    let listed = if exec.ask == ExecAsk::Unlisted { exec.allow.as_slice() } else { &[] };
+    for entry in listed {
         let program = entry.first().map(String::as_str).unwrap_or_default();
         let name = program.rsplit('/').next().unwrap_or_default();
         if RUNNERS.split(' ').any(|runner| runner == name) {
-            let message = format!("`{name}` needs no approval, and runs whatever it is told to");
+            let words = command_words(entry);
+            let message =
+                format!("`{words} …` needs no approval, and `{name}` runs other programs");
             let fix = "take it out of tools.exec.allow in openclaw.toml";
             found("exec.allows_runner", Severity::Warn, message, fix, "tools.exec.allow");
         }

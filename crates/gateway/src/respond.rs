@@ -203,10 +203,11 @@ pub(crate) fn store(error: &StoreError) -> Reply {
 
 pub(crate) fn session(error: &SessionError) -> Reply {
     match error {
-        SessionError::Busy(_) => {
+        SessionError::Busy(key) => {
+            let list = format!("openclaw runs list --session {key} --status queued,running");
             Reply::new(Code::FailedPrecondition, "SESSION_BUSY", error.to_string())
                 .retry(Duration::from_secs(10))
-                .next("openclaw runs list --status running, then runs wait or runs abort")
+                .next(format!("{list}, then runs wait or runs abort"))
         }
         SessionError::Changed(_) => {
             Reply::new(Code::Aborted, "SESSION_CHANGED", error.to_string()).next("try it again")

@@ -65,13 +65,19 @@ impl Dropped {
 
     /// Adds a message that gives way, after those that gave way to it. Only the newest are kept.
     #[must_use]
-    pub fn with(mut self, message: &str) -> Self {
+    pub fn with(self, message: &str) -> Self {
         let words = message.split_whitespace().collect::<Vec<_>>().join(" ");
         let mut line: String = words.chars().take(MAX_LINE).collect();
         if line.len() < words.len() {
             line.push('…');
         }
-        self.0.push(line);
+        self.and(Self(vec![line]))
+    }
+
+    /// Adds others, after these. Only the newest are kept.
+    #[must_use]
+    pub fn and(mut self, others: Self) -> Self {
+        self.0.extend(others.0);
         let excess = self.0.len().saturating_sub(MAX_LINES);
         self.0.drain(..excess);
         self

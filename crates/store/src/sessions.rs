@@ -3,6 +3,7 @@
 mod change;
 mod compact;
 mod delete;
+mod idle;
 mod list;
 
 use openclaw_scopes::method::{CreateSession as CreateMethod, ReadSession};

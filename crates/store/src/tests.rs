@@ -10,6 +10,7 @@ mod groups;
 mod paging;
 mod random;
 mod runs;
+mod unused;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

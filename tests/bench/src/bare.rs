@@ -115,6 +115,13 @@ impl Sessions for Bare {
         Err(absent())
     }
 
+    async fn cleanup(
+        &self,
+        _: Request<v1::CleanupRequest>,
+    ) -> Result<Response<v1::CleanupResponse>, Status> {
+        Err(absent())
+    }
+
     async fn compact(
         &self,
         _: Request<v1::CompactSessionRequest>,

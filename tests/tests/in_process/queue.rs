@@ -5,7 +5,7 @@ use openclaw_proto::v1;
 use openclaw_proto::v1::{QueueMode, RunStatus};
 use openclaw_scopes::Scope;
 use openclaw_tests::{
-    Behavior, Client, Device, Events, Provider, Setup, TestGateway, ask, request, start,
+    Behavior, Client, Device, Events, Provider, Setup, TestGateway, ask, background, request, start,
 };
 use serde_json::{Value, json};
 use tonic::Code;
@@ -248,4 +248,56 @@ async fn what_was_taken_in_goes_on_after_a_start() {
     assert_eq!((second.merged_into.as_str(), second.status()), ("r1", RunStatus::Ok));
     assert_eq!(wait(&owner, "r3").await.status(), RunStatus::Aborted);
     assert_eq!(provider.received().len(), 3);
+}
+
+/// Who waits for silence holds up nobody, and no stop.
+#[tokio::test]
+async fn what_is_collected_holds_no_place() {
+    let config = "agents.defaults.maxConcurrent = 1\nmessages.queue.debounceMs = 60000";
+    let behaviors = [Behavior::held("One."), Behavior::text("Other."), Behavior::text("Late.")];
+    let (provider, gateway) = begin(behaviors, config).await;
+    let owner = gateway.owner().await;
+    let first = accepted(&owner, request("r1", "main", "First.")).await;
+    provider.requests(1).await;
+    let late = accepted(&owner, queued(QueueMode::Collect, "r2", "Second.")).await;
+    provider.release(1);
+    first.rest().await.unwrap();
+    let other = ask(&owner, request("r3", "explicit:other", "Hello.")).await.unwrap();
+    assert_eq!(other.text, "Other.");
+    // It has not begun, so it is neither waited for nor interrupted.
+    let gateway = gateway.restart().await;
+    drop(late);
+    let owner = gateway.owner().await;
+    let run = v1::WaitRunRequest { run_id: "r2".into(), timeout: Some(Default::default()) };
+    let run = owner.runs().wait(run).await.unwrap().into_inner();
+    assert_eq!((run.status(), provider.received().len()), (RunStatus::Queued, 2));
+}
+
+/// However many come at once: of those who give way to each other, none is refused.
+#[tokio::test]
+async fn many_at_once_give_way_to_each_other() {
+    let config = "messages.queue = { cap = 3, drop = \"old\" }";
+    let (provider, gateway) = begin([Behavior::held("Done.")], config).await;
+    let owner = gateway.owner().await;
+    let first = accepted(&owner, request("r", "main", "At work.")).await;
+    provider.requests(1).await;
+    let all = (0..20).map(|number| {
+        let asked = request(&format!("r{number}"), "main", &format!("m{number}"));
+        let owner = owner.clone();
+        background(async move { start(&owner, asked).await.unwrap() })
+    });
+    let mut events = Vec::new();
+    for started in all.collect::<Vec<_>>() {
+        events.push(started.await.unwrap());
+    }
+    provider.release(9);
+    assert_eq!(first.rest().await.unwrap().status(), RunStatus::Ok);
+    let mut ok = 0;
+    for events in events {
+        match events.rest().await.unwrap().status() {
+            RunStatus::Ok => ok += 1,
+            status => assert_eq!(status, RunStatus::Aborted),
+        }
+    }
+    assert!((1..=3).contains(&ok), "{ok}");
 }

@@ -111,6 +111,7 @@ pub(crate) enum SessionsVerb {
     /// Show one conversation.
     Show {
         /// Its full or short key.
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         key: String,
         /// The agent that a short key belongs to.
         #[arg(long, value_name = "ID")]
@@ -119,6 +120,7 @@ pub(crate) enum SessionsVerb {
     /// Print what was said in a conversation, the newest entries last.
     History {
         /// Its full or short key.
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         key: String,
         /// The agent that a short key belongs to.
         #[arg(long, value_name = "ID")]
@@ -129,6 +131,7 @@ pub(crate) enum SessionsVerb {
     /// Open a conversation, or find it.
     New {
         /// Its full or short key, for example explicit:notes.
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         key: String,
         /// The agent that a short key belongs to.
         #[arg(long, value_name = "ID")]
@@ -190,6 +193,12 @@ What it delegated is ended. `openclaw sessions undo-reset` takes the last reset 
         /// Only say what would begin anew.
         #[arg(long)]
         dry_run: bool,
+    },
+    /// Remove what goes by itself otherwise: sessions of jobs, hooks and plugins that nobody has used for long,
+    /// and files of deleted sessions beyond the disk budget.
+    Cleanup {
+        #[command(flatten)]
+        removal: Removal,
     },
     /// Let a summary stand for what was said long ago: what was said stays, and the model is shown less of it.
     Compact {

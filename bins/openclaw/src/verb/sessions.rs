@@ -30,6 +30,7 @@ pub(super) async fn run(
         SessionsVerb::Show { .. } => &["sessions.get"],
         SessionsVerb::Archive { .. }
         | SessionsVerb::Categorize { .. }
+        | SessionsVerb::Cleanup { .. }
         | SessionsVerb::Compact { .. }
         | SessionsVerb::Delete { .. }
         | SessionsVerb::Model { .. }
@@ -100,6 +101,7 @@ pub(super) async fn run(
         // Handled by `change`.
         SessionsVerb::Archive { .. }
         | SessionsVerb::Categorize { .. }
+        | SessionsVerb::Cleanup { .. }
         | SessionsVerb::Compact { .. }
         | SessionsVerb::Delete { .. }
         | SessionsVerb::Model { .. }

@@ -9,13 +9,14 @@ use openclaw_client::v1::run_event::Event;
 use openclaw_client::v1::runs_server::{Runs, RunsServer};
 use openclaw_client::v1::sessions_server::{Sessions, SessionsServer};
 use openclaw_client::v1::{
-    AbortRunRequest, AuditFinding, AuditRecord, CompactSessionRequest, CompactSessionResponse,
-    CreateSessionRequest, DeleteSessionRequest, DeleteSessionResponse, ExportAuditRequest,
-    GetSessionRequest, ListAuditRequest, ListAuditResponse, ListRunsRequest, ListRunsResponse,
-    ListSessionsRequest, ListSessionsResponse, PatchSessionRequest, ResetSessionRequest,
-    ResetSessionResponse, Run, RunAccepted, RunEvent, RunStatus, Session, SessionHistoryRequest,
-    SessionHistoryResponse, StartRunRequest, TextDelta, UndoResetRequest, Usage,
-    VerifyAuditRequest, VerifyAuditResponse, WaitRunRequest,
+    AbortRunRequest, AuditFinding, AuditRecord, CleanupRequest, CleanupResponse,
+    CompactSessionRequest, CompactSessionResponse, CreateSessionRequest, DeleteSessionRequest,
+    DeleteSessionResponse, ExportAuditRequest, GetSessionRequest, ListAuditRequest,
+    ListAuditResponse, ListRunsRequest, ListRunsResponse, ListSessionsRequest,
+    ListSessionsResponse, PatchSessionRequest, ResetSessionRequest, ResetSessionResponse, Run,
+    RunAccepted, RunEvent, RunStatus, Session, SessionHistoryRequest, SessionHistoryResponse,
+    StartRunRequest, TextDelta, UndoResetRequest, Usage, VerifyAuditRequest, VerifyAuditResponse,
+    WaitRunRequest,
 };
 use tokio::net::UnixListener;
 use tokio::sync::Notify;
@@ -201,6 +202,13 @@ impl Sessions for Fake {
         let (label, pinned) = (label.unwrap_or_default(), pinned.unwrap_or_default());
         let archived = archived.unwrap_or_default();
         Ok(Response::new(Session { key, label, pinned, archived, ..Session::default() }))
+    }
+
+    async fn cleanup(
+        &self,
+        _: Request<CleanupRequest>,
+    ) -> Result<Response<CleanupResponse>, Status> {
+        Err(Status::unimplemented(""))
     }
 
     async fn compact(

@@ -8,12 +8,15 @@ use openclaw_scopes::AgentId;
 use crate::key::nearest;
 use crate::read::{Faults, Field, Section};
 use crate::{
-    Agent, Binding, BindingMatch, BoundPeer, DmScope, GroupScope, PeerKind, Problem, QueueDrop,
-    QueueMode, QueueSettings, SessionSettings,
+    Agent, Binding, BindingMatch, BoundPeer, DmScope, GroupScope, Maintenance, PeerKind, Problem,
+    QueueDrop, QueueMode, QueueSettings, SessionSettings, parse_duration,
 };
 
 use super::models::missing;
 use super::shortened;
+
+/// The least that `session.maintenance.pruneAfter` may be: what was used just now is in use.
+const MIN_UNUSED: Duration = Duration::from_secs(3_600);
 
 /// The most characters that an id of a channel may have.
 const MAX_ID: usize = 128;
@@ -24,6 +27,31 @@ pub(super) fn session(root: &Section<'_>, faults: &mut Faults<'_>) -> SessionSet
         dm_scope: dm_scope(&section, faults).unwrap_or_default(),
         group_scope: group_scope(&section, faults).unwrap_or_default(),
         identity_links: identity_links(&section.section("identityLinks", faults), faults),
+        maintenance: maintenance(&section.section("maintenance", faults), faults),
+    }
+}
+
+fn maintenance(section: &Section<'_>, faults: &mut Faults<'_>) -> Maintenance {
+    let defaults = Maintenance::default();
+    let prune_after = section.field("pruneAfter").and_then(|field| {
+        field.parsed(faults, |text| {
+            let key = || field.path.clone();
+            if text == "never" {
+                return Ok(None);
+            }
+            let after = parse_duration(text)
+                .map_err(|problem| Problem::Duration { key: key(), problem })?;
+            if after < MIN_UNUSED {
+                return Err(Problem::Text { key: key(), expected: "at least `1h`, or `never`" });
+            }
+            Ok(Some(after))
+        })
+    });
+    let bytes = section.field("maxDiskBytes");
+    let bytes = bytes.and_then(|field| field.number(0, 1 << 50, faults));
+    Maintenance {
+        prune_after: prune_after.unwrap_or(defaults.prune_after),
+        max_disk_bytes: bytes.map_or(defaults.max_disk_bytes, |bytes| (bytes > 0).then_some(bytes)),
     }
 }
 

@@ -4,7 +4,9 @@ use std::fmt;
 
 use toml_edit::Key;
 
-use crate::{Binding, BindingMatch, BoundPeer, QueueSettings, SessionSettings};
+use crate::{
+    Binding, BindingMatch, BoundPeer, Maintenance, QueueSettings, SessionSettings, format_duration,
+};
 
 use super::{list, quoted};
 
@@ -16,7 +18,11 @@ pub(super) fn write_session(
     writeln!(out, "groupScope = {}", quoted(session.group_scope.name()))?;
     let links = session.identity_links.iter();
     let links = links.map(|(name, linked)| format!("{} = {}", Key::new(name), list(linked)));
-    writeln!(out, "identityLinks = {}", table(links))
+    writeln!(out, "identityLinks = {}", table(links))?;
+    let Maintenance { prune_after, max_disk_bytes } = session.maintenance;
+    let after = prune_after.map_or_else(|| "never".to_owned(), format_duration);
+    writeln!(out, "maintenance.pruneAfter = {}", quoted(&after))?;
+    writeln!(out, "maintenance.maxDiskBytes = {}", max_disk_bytes.unwrap_or(0))
 }
 
 pub(super) fn write_queue(out: &mut fmt::Formatter<'_>, queue: &QueueSettings) -> fmt::Result {

@@ -23,28 +23,31 @@ use crate::usage;
 /// Output tokens that an answer probably has for which nothing is configured.
 const LIKELY_OUTPUT: u64 = 1_000;
 
-/// Tokens and what they cost; no cost when a price is not known.
+/// Tokens and what they cost.
 #[derive(Clone, Copy, Debug)]
 struct Amount {
     tokens: u64,
-    cost: Option<Dollars>,
+    cost: Dollars,
+    /// How many of the amounts in it have a cost that is not known.
+    unknown: u32,
 }
 
 impl Amount {
-    const NOTHING: Self = Self { tokens: 0, cost: Some(Dollars(0)) };
+    const NOTHING: Self = Self { tokens: 0, cost: Dollars(0), unknown: 0 };
 
     fn plus(self, other: Self) -> Self {
         Self {
             tokens: self.tokens.saturating_add(other.tokens),
-            cost: self.cost.zip(other.cost).map(|(one, two)| one.plus(two)),
+            cost: self.cost.plus(other.cost),
+            unknown: self.unknown.saturating_add(other.unknown),
         }
     }
 
     fn minus(self, other: Self) -> Self {
-        let cost = self.cost.zip(other.cost);
         Self {
             tokens: self.tokens.saturating_sub(other.tokens),
-            cost: cost.map(|(one, two)| Dollars(one.0.saturating_sub(two.0))),
+            cost: Dollars(self.cost.0.saturating_sub(other.cost.0)),
+            unknown: self.unknown.saturating_sub(other.unknown),
         }
     }
 
@@ -54,11 +57,10 @@ impl Amount {
             return Some(format!("{tokens} tokens, and {} would be needed", self.tokens));
         }
         let limit = limit.cost?;
-        match self.cost {
-            Some(cost) if cost <= limit => None,
-            Some(cost) => Some(format!("${limit}, and ${cost} would be needed")),
-            None => Some(format!("${limit}, and the price of a model is not configured")),
+        if self.unknown > 0 {
+            return Some(format!("${limit}, and the price of a model is not configured"));
         }
+        (self.cost > limit).then(|| format!("${limit}, and ${} would be needed", self.cost))
     }
 }
 
@@ -124,7 +126,8 @@ struct Purse {
 impl Purse {
     fn price(&self, model: &str, usage: Usage) -> Amount {
         let tokens = usage.input_tokens.saturating_add(usage.output_tokens);
-        Amount { tokens, cost: usage::cost(&self.roster.config, model, usage) }
+        let cost = usage::cost(&self.roster.config, model, usage);
+        Amount { tokens, cost: cost.unwrap_or_default(), unknown: u32::from(cost.is_none()) }
     }
 
     /// Sets aside what an answer will probably use.
@@ -291,5 +294,23 @@ impl Engine {
             tree: self.0.ledger.tree(&root),
         };
         Arc::new(Metered { inner, purse: Arc::new(purse), newest: Arc::default() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_given_back_is_as_if_it_had_never_been_taken() {
+        let known = Amount { tokens: 5, cost: Dollars(7), unknown: 0 };
+        let unknown = Amount { tokens: 9, cost: Dollars(0), unknown: 1 };
+        let limit = Spending { tokens: None, cost: Some(Dollars(7)) };
+        let both = Amount::NOTHING.plus(known).plus(unknown);
+        assert!(both.exceeds(limit).unwrap().contains("price of a model is not configured"));
+        assert_eq!(both.minus(unknown).exceeds(limit), None);
+        assert!(both.minus(unknown).plus(known).exceeds(limit).is_some());
+        assert_eq!(both.exceeds(Spending { tokens: Some(14), cost: None }), None);
+        assert!(both.exceeds(Spending { tokens: Some(13), cost: None }).is_some());
     }
 }

@@ -13,8 +13,8 @@ use openclaw_scopes::{AgentId, Caller, CapabilitySet, Cause, Component, Epoch, R
 use openclaw_sessions::{Dropped, EnqueueError, LaneClass, QueueMode};
 use openclaw_store::{
     AcceptRun, Accepted, ActError, Assignment, CancelChild, ChildError, Cleanup, ContinueSession,
-    Continued, DeleteSession, Due, EndedRun, Peek, Precedence, RunView, SpawnChild, SpawnLimits,
-    TOLD,
+    Continued, DeleteSession, Due, EndedRun, Peek, Precedence, RunView, SessionError, SpawnChild,
+    SpawnLimits, TOLD,
 };
 
 use super::Engine;
@@ -415,14 +415,8 @@ impl Engine {
         let mut is_well = true;
         for key in sessions {
             let ask = DeleteSession { key: key.clone(), archive: openclaw_store::Archive::Drop };
-            match self.0.store.act(&caller, ask, clock::now()).await {
-                Ok(deleted) => {
-                    self.ended_outside(&deleted.ended).await;
-                    self.forget(&key);
-                    if let Some(left) = deleted.left {
-                        crate::purge::later(&self.0.tasks, self.0.store.clone(), left);
-                    }
-                }
+            match self.delete_session(&caller, ask).await {
+                Ok(()) => {}
                 Err(error) => {
                     tracing::error!(session = %key, ?error, "a session could not be removed");
                     is_well = false;
@@ -430,6 +424,21 @@ impl Engine {
             }
         }
         is_well
+    }
+
+    /// Deletes a conversation of which nothing is kept; its rows go in the background.
+    pub(crate) async fn delete_session(
+        &self,
+        caller: &Caller,
+        ask: DeleteSession,
+    ) -> Result<(), ActError<SessionError>> {
+        let deleted = self.0.store.act(caller, ask, clock::now()).await?;
+        self.ended_outside(&deleted.ended).await;
+        self.forget(&deleted.key);
+        if let Some(left) = deleted.left {
+            crate::purge::later(&self.0.tasks, self.0.store.clone(), left);
+        }
+        Ok(())
     }
 
     /// After a start: tells every conversation what came of what it delegated.

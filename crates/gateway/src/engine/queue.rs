@@ -8,9 +8,14 @@ use openclaw_scopes::{Caller, GrantHolder, RunId, SessionKey};
 use openclaw_sessions::{Dropped, EnqueueError};
 use openclaw_store::RunView;
 
+use tokio::time::Instant;
+
 use super::live::{Live, Stop};
 use super::{Engine, StartError};
 use crate::clock;
+
+/// How many times the quiet is waited for that collected messages need, at most.
+const MAX_DEBOUNCES: u32 = 10;
 
 impl Engine {
     /// Has runs follow another that has taken their messages in: they have no turn of their own.
@@ -41,6 +46,8 @@ impl Engine {
     /// Waits until no more messages come that are collected with the one that this run is for.
     pub(super) async fn until_quiet(&self, live: &Live) {
         let debounce = self.roster().config.queue().debounce;
+        let begun = Instant::now();
+        let mut aside = None;
         loop {
             let newest = match self.0.store.collected_until(live.run()) {
                 Ok(Some(newest)) => newest,
@@ -50,12 +57,19 @@ impl Engine {
                 }
             };
             let left = newest.saturating_add(debounce).since(clock::now());
+            // Who never falls silent is answered all the same.
+            let left =
+                left.min(debounce.saturating_mul(MAX_DEBOUNCES).saturating_sub(begun.elapsed()));
             if left.is_zero() {
                 return;
             }
+            // Nothing is done meanwhile, so others may have the place.
+            aside.get_or_insert_with(|| self.step_aside(live.run()));
             tokio::select! {
                 () = tokio::time::sleep(left) => {}
                 () = live.cancel().cancelled() => return,
+                // It has not begun: it stays accepted, and the next start sets it to work.
+                () = self.0.drain.cancelled() => return live.stop(Stop::Leave),
             }
         }
     }
@@ -89,20 +103,30 @@ impl Engine {
         if drops == QueueDrop::New || !matches!(full, EnqueueError::SessionFull { .. }) {
             return Ok(None);
         }
-        let Some(oldest) = self.oldest_of(session, caller.on_behalf_of()) else { return Ok(None) };
-        let run = oldest.run().clone();
-        let gone = self.0.store.give_way(run, session.clone(), clock::now()).await?;
-        let Some(dropped) = gone else { return Ok(None) };
-        oldest.stop(Stop::Abort);
-        oldest.until_ended().await;
-        Ok(Some(if drops == QueueDrop::Summarize { dropped } else { Dropped::default() }))
+        let mine = self.waiting_of(session, caller.on_behalf_of());
+        for oldest in mine {
+            let run = oldest.run().clone();
+            let gone = self.0.store.give_way(run, session.clone(), clock::now()).await?;
+            if let Some(dropped) = gone {
+                oldest.stop(Stop::Abort);
+                oldest.until_ended().await;
+                let told = drops == QueueDrop::Summarize;
+                return Ok(Some(if told { dropped } else { Dropped::default() }));
+            }
+            if oldest.stopped().is_some() {
+                // Another message has just taken its place: there may be room for this one, too.
+                oldest.until_ended().await;
+                return Ok(Some(Dropped::default()));
+            }
+        }
+        Ok(None)
     }
 
-    /// Returns the oldest run that waits in a conversation on behalf of a holder.
-    fn oldest_of(&self, session: &SessionKey, holder: &GrantHolder) -> Option<Arc<Live>> {
+    /// Returns the runs that wait in a conversation on behalf of a holder, the oldest first.
+    fn waiting_of(&self, session: &SessionKey, holder: &GrantHolder) -> Vec<Arc<Live>> {
         let runs = self.0.live.lock().unwrap_or_else(PoisonError::into_inner);
         let lanes = self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut waiting = lanes.waiting_in(session).filter_map(|run| runs.get(run));
-        waiting.find(|live| live.is_of(holder)).map(Arc::clone)
+        let waiting = lanes.waiting_in(session).filter_map(|run| runs.get(run));
+        waiting.filter(|live| live.is_of(holder)).map(Arc::clone).collect()
     }
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
-use openclaw_scopes::{Caller, RunId, SessionKey};
+use openclaw_scopes::{Caller, GrantHolder, RunId, SessionKey};
 use openclaw_sessions::{EnqueueError, Lanes};
 
 use super::Engine;
-use super::live::Live;
+use super::live::{Live, Stop};
 
 impl Engine {
     /// Enters a run into the lanes and the list of live runs, unless it is there.
@@ -31,6 +31,15 @@ impl Engine {
         runs.insert(run.clone(), Arc::clone(&live));
         hand_out_turns(&mut lanes, &runs);
         Enlisted::New(live)
+    }
+
+    /// Ends what works or waits on a grant that has just ended.
+    //= docs/threat-model.md#T32
+    pub(crate) fn grant_ended(&self, holder: &GrantHolder) {
+        for live in self.all_live().iter().filter(|live| live.is_of(holder)) {
+            live.stop(Stop::GrantEnded);
+        }
+        self.end_commands_for(holder);
     }
 
     /// Removes a run that has ended, or was never accepted; others may have their turn.

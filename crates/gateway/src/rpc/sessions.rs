@@ -4,10 +4,11 @@ use openclaw_config::ModelName;
 use openclaw_proto::v1;
 use openclaw_proto::v1::sessions_server::Sessions;
 use openclaw_scopes::method::{
-    CompactSession as CompactMethod, CreateSession, ListSessions, Method as _,
-    PatchSession as PatchMethod, ReadHistory, ReadSession,
+    CleanupSessions as CleanupMethod, CompactSession as CompactMethod, CreateSession,
+    DeleteSession as DeleteMethod, ListSessions, Method as _, PatchSession as PatchMethod,
+    ReadHistory, ReadSession,
 };
-use openclaw_scopes::target::SessionTarget;
+use openclaw_scopes::target::{SessionTarget, Whole};
 use openclaw_scopes::{AgentId, Timestamp};
 use openclaw_store::{
     Activity, Archive, Archived, CreateSession as Create, DeleteSession, GetSession, History,
@@ -18,7 +19,7 @@ use tonic::{Code, Request, Response, Status};
 use crate::core::Core;
 use crate::engine::{CompactFailed, CompactRefused, Compacted, Purpose};
 use crate::respond::{self, Reply};
-use crate::{clock, convert, digest, gate, purge};
+use crate::{clock, convert, digest, gate, purge, upkeep};
 
 /// Bytes of a label at most (`runtime.md` §1.8 of the reference).
 const MAX_LABEL: usize = 512;
@@ -174,6 +175,32 @@ impl Sessions for Core {
             tokens_folded,
             first_kept,
             done,
+        }))
+    }
+
+    async fn cleanup(
+        &self,
+        request: Request<v1::CleanupRequest>,
+    ) -> Result<Response<v1::CleanupResponse>, Status> {
+        let (caller, message) = gate::admit(request)?;
+        let authorized = self.peek::<CleanupMethod>(&caller, Whole).await?;
+        let (_, Whole) = authorized.into_parts();
+        let settings = self.engine.roster().config.session().maintenance;
+        let unneeded = upkeep::look(&self.store, &self.around.state_dir, &settings);
+        let mut gone = unneeded.map_err(|error| respond::store(&error))?;
+        if !message.dry_run {
+            let removed = upkeep::remove(&self.engine, &caller, gone).await;
+            gone = removed
+                .map_err(|error| respond::act(error, DeleteMethod::ROW, respond::session))?;
+        }
+        let file_bytes = gone.files.iter().fold(0_u64, |sum, (_, size)| sum.saturating_add(*size));
+        let files = gone.files.iter().map(|(path, _)| path.to_string_lossy().into_owned());
+        Ok(Response::new(v1::CleanupResponse {
+            keys: gone.sessions.iter().map(ToString::to_string).collect(),
+            files: files.collect(),
+            file_bytes,
+            disk_bytes: gone.bytes,
+            done: !message.dry_run,
         }))
     }
 

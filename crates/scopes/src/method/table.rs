@@ -162,6 +162,8 @@ methods! {
     UndoReset(SessionTarget) = "sessions.undoReset", "/openclaw.v1.Sessions/UndoReset": [OWN_SESSION, OTHERS_SESSION] by own_session;
     /// Ends what goes on in a conversation, and removes it.
     DeleteSession(SessionTarget) = "sessions.delete", "/openclaw.v1.Sessions/Delete": [OWN_SESSION, OTHERS_SESSION, REAP] by delete_session;
+    /// Removes conversations that were made for one piece of work and are not used any more.
+    CleanupSessions(Whole) = "sessions.cleanup", "/openclaw.v1.Sessions/Cleanup": [ADMIN] by admin;
     /// Lets a summary stand for what was said long ago.
     CompactSession(SessionTarget) = "sessions.compact", "/openclaw.v1.Sessions/Compact": [OWN_SESSION, OTHERS_SESSION] by own_session;
     /// Delegates a task to a sub-agent.

@@ -92,6 +92,10 @@ impl Ask for AcceptRun {
             sessions::insert(tx, &target.key, caller.on_behalf_of(), "", now)?;
         }
         if sessions::is_archived(tx, &target.key)? {
+            // What was asked before is found all the same.
+            if let Some(existing) = self.existing(tx, &caller)? {
+                return Ok(Applied::Unchanged(Accepted::Existing(existing)));
+            }
             return Err(Fault::Domain(RunError::Archived(target.key)));
         }
         let Some((row, session)) = self.insert(tx, &caller, now)? else {

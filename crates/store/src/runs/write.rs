@@ -83,7 +83,11 @@ impl Written {
     fn of(record: &Record) -> rusqlite::Result<Self> {
         let cost = match record {
             Record::AssistantMessage(AssistantMessage { model, usage, .. })
-            | Record::Summary { model, usage, .. } => Some((model.clone(), *usage)),
+            | Record::Summary { model, usage, .. } => {
+                // What no model said costs nothing and is no answer of one.
+                let is_own = model.is_empty() && *usage == Usage::default();
+                (!is_own).then(|| (model.clone(), *usage))
+            }
             Record::Final { .. }
             | Record::Notices { .. }
             | Record::Steered { .. }

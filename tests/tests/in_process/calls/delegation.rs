@@ -36,6 +36,9 @@ pub(super) async fn call(
             let request = v1::CompactSessionRequest { key, dry_run: true, ..Default::default() };
             sessions.compact(request).await.map(drop)
         }
+        ("sessions.cleanup", "") => {
+            sessions.cleanup(v1::CleanupRequest { dry_run: true }).await.map(drop)
+        }
         ("sessions.undoReset", "own session" | "session of others") => {
             let request = v1::UndoResetRequest { key, ..Default::default() };
             sessions.undo_reset(request).await.map(drop)

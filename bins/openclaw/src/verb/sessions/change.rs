@@ -2,8 +2,9 @@
 
 use openclaw_client::Client;
 use openclaw_client::v1::{
-    CompactSessionRequest, DeleteSessionRequest, DeleteSessionResponse, GetSessionRequest,
-    PatchSessionRequest, ResetSessionRequest, ResetSessionResponse, Session, UndoResetRequest,
+    CleanupRequest, CompactSessionRequest, DeleteSessionRequest, DeleteSessionResponse,
+    GetSessionRequest, PatchSessionRequest, ResetSessionRequest, ResetSessionResponse, Session,
+    UndoResetRequest,
 };
 
 use super::{facts, show, text};
@@ -30,6 +31,7 @@ pub(super) async fn run(
             let step = if dry_run { Step::Show } else { Step::Remove };
             return reset(&session, text(reason), step, place, output).await;
         }
+        SessionsVerb::Cleanup { removal } => return cleanup(&removal, place, output).await,
         SessionsVerb::Compact { session, dry_run } => {
             return compact(&session, dry_run, place, output).await;
         }
@@ -107,6 +109,29 @@ async fn delete(
     match output.format() {
         Format::Human => output.line(&gone(&deleted))?,
         Format::Json => output.message(&deleted)?,
+    }
+    Ok(Exit::Ok)
+}
+
+async fn cleanup(removal: &Removal, place: &Place, output: &mut Output) -> Result<Exit, Failure> {
+    let what = "what is not needed any more";
+    let step = confirmed(removal, what, &place.command("sessions cleanup"))?;
+    let client = place.connect_for(&["sessions.cleanup"]).await?;
+    let request = CleanupRequest { dry_run: step == Step::Show };
+    let told = client.sessions().cleanup(request).await?.into_inner();
+    match output.format() {
+        Format::Human => {
+            let (sessions, files) = (told.keys.len(), told.files.len());
+            let how = if told.done { "removed" } else { "would remove" };
+            let line = format!(
+                "{how} {sessions} sessions, and {files} files of {} bytes",
+                told.file_bytes
+            );
+            output.line(&line)?;
+            let all = told.keys.iter().chain(&told.files).map(|it| format!("  {it}\n"));
+            output.block(&all.collect::<String>())?;
+        }
+        Format::Json => output.message(&told)?,
     }
     Ok(Exit::Ok)
 }

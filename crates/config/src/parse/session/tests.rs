@@ -44,6 +44,8 @@ peer = { kind = 'channel', id = 'C:1' }
         dmScope = "per-channel-peer"
         groupScope = "main"
         identityLinks = { alice = ["telegram:42", "matrix:@al:ex.org"], "b o" = ["7"] }
+        maintenance.pruneAfter = "30d"
+        maintenance.maxDiskBytes = 10737418240
 
         [[bindings]]
         agentId = "ops"
