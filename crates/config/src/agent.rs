@@ -30,6 +30,16 @@ pub struct Agent {
     pub context_tokens: u64,
     /// How much its work may cost.
     pub budget: Budget,
+    /// Which other agents it may delegate to: their ids, or `*` for every one.
+    pub allow_agents: Vec<String>,
+}
+
+impl Agent {
+    /// Whether its conversations may delegate to an agent. To itself it always may.
+    pub fn may_delegate_to(&self, other: &AgentId) -> bool {
+        let is_meant = |name: &String| name == "*" || name == other.as_str();
+        self.id == *other || self.allow_agents.iter().any(is_meant)
+    }
 }
 
 /// Who an agent says it is.
@@ -54,6 +64,8 @@ pub struct AgentDefaults {
     pub context_tokens: u64,
     /// How much their work may cost.
     pub budget: Budget,
+    /// Which other agents they may delegate to: their ids, or `*` for every one.
+    pub allow_agents: Vec<String>,
     /// Whether conversations are compacted before they fill the window.
     pub compaction: bool,
     /// How many runs may go on at once; absent, as many as the machine's processors suggest.

@@ -73,6 +73,7 @@ fn build(root: &Section<'_>, faults: &mut Faults<'_>) -> Config {
     let models = models::read(root, faults);
     let agents = agents::read(root, &models, faults);
     let prices = models::prices(root, &models.declared, faults);
+    agents::check_delegation(root, &agents, faults);
     agents::check_prices(root, &agents, &prices, faults);
     let bindings = session::bindings(root, &agents.entries, faults);
     Config {

@@ -142,6 +142,7 @@ fn write_defaults(out: &mut fmt::Formatter<'_>, defaults: &AgentDefaults) -> fmt
     let limits = defaults.subagents;
     writeln!(out, "contextTokens = {}", defaults.context_tokens)?;
     write_budget(out, &defaults.budget)?;
+    writeln!(out, "subagents.allowAgents = {}", list(&defaults.allow_agents))?;
     writeln!(out, "compaction.enabled = {}", defaults.compaction)?;
     writeln!(out, "subagents.maxSpawnDepth = {}", limits.max_spawn_depth)?;
     writeln!(out, "subagents.maxChildrenPerAgent = {}", limits.max_children_per_agent)?;
@@ -155,7 +156,8 @@ fn write_agent(out: &mut fmt::Formatter<'_>, agent: &Agent) -> fmt::Result {
     }
     write_shared(out, &agent.model, &agent.identity, &agent.tools, agent.timeout)?;
     writeln!(out, "contextTokens = {}", agent.context_tokens)?;
-    write_budget(out, &agent.budget)
+    write_budget(out, &agent.budget)?;
+    writeln!(out, "subagents.allowAgents = {}", list(&agent.allow_agents))
 }
 
 fn write_shared(
@@ -222,6 +224,7 @@ mod tests {
             budget.run = { tokens = 0, cost = 0.000000 }
             budget.tree = { tokens = 0, cost = 0.000000 }
             budget.day = { tokens = 0, cost = 0.000000 }
+            subagents.allowAgents = []
             compaction.enabled = true
             subagents.maxSpawnDepth = 5
             subagents.maxChildrenPerAgent = 5
@@ -236,6 +239,7 @@ mod tests {
             budget.run = { tokens = 0, cost = 0.000000 }
             budget.tree = { tokens = 0, cost = 0.000000 }
             budget.day = { tokens = 0, cost = 0.000000 }
+            subagents.allowAgents = []
 
             [session]
             dmScope = "main"
@@ -308,6 +312,7 @@ mod tests {
             budget.run = { tokens = 0, cost = 0.000000 }
             budget.tree = { tokens = 0, cost = 0.000000 }
             budget.day = { tokens = 0, cost = 0.000000 }
+            subagents.allowAgents = []
             compaction.enabled = true
             subagents.maxSpawnDepth = 5
             subagents.maxChildrenPerAgent = 5
@@ -322,6 +327,7 @@ mod tests {
             budget.run = { tokens = 0, cost = 0.000000 }
             budget.tree = { tokens = 0, cost = 0.000000 }
             budget.day = { tokens = 0, cost = 0.000000 }
+            subagents.allowAgents = []
 
             [agents.entries.librarian]
             workspace = "~/library"
@@ -332,6 +338,7 @@ mod tests {
             budget.run = { tokens = 0, cost = 0.000000 }
             budget.tree = { tokens = 0, cost = 0.000000 }
             budget.day = { tokens = 0, cost = 0.000000 }
+            subagents.allowAgents = []
 
             [agents.entries.main]
             # workspace: agents/main/workspace in the state directory
@@ -343,6 +350,7 @@ mod tests {
             budget.run = { tokens = 0, cost = 0.000000 }
             budget.tree = { tokens = 0, cost = 0.000000 }
             budget.day = { tokens = 0, cost = 0.000000 }
+            subagents.allowAgents = []
 
             [session]
             dmScope = "per-channel-peer"

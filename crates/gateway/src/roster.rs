@@ -239,7 +239,7 @@ impl Worker {
     }
 
     /// Returns the tools of a sub-agent, and what it is capable of: of what its agent has, what a sub-agent
-    /// may have, what was asked for, and what whoever delegates is capable of.
+    /// may have, what was asked for, and what whoever delegates has itself and is capable of.
     ///
     /// # Errors
     /// With the name of a tool that was asked for and cannot be had.
@@ -247,6 +247,7 @@ impl Worker {
         &self,
         wanted: Option<&[String]>,
         ceiling: CapabilitySet,
+        held: &[String],
         is_leaf: bool,
     ) -> Result<(Vec<String>, CapabilitySet), String> {
         let ceiling = ceiling.delegated(self.capabilities);
@@ -259,7 +260,8 @@ impl Worker {
             .filter(|target| {
                 let name = target.tool.as_str();
                 let is_lost = is_leaf && NOT_OF_LEAVES.contains(&name);
-                !is_lost && !NEVER_DELEGATED.contains(&name)
+                let is_held = held.iter().any(|tool| tool == name);
+                is_held && !is_lost && !NEVER_DELEGATED.contains(&name)
             })
             .collect();
         if let Some(wanted) = wanted

@@ -1,5 +1,6 @@
 //! Delegation: sub-agents work unattended, and what they say reaches their parent once.
 
+mod agents;
 mod below;
 mod limits;
 
@@ -80,6 +81,11 @@ fn spawn(key: &str, session: &str, task: &str) -> v1::SpawnRequest {
         task: task.into(),
         ..v1::SpawnRequest::default()
     }
+}
+
+async fn sessions_of(client: &Client) -> usize {
+    let listed = client.sessions().list(v1::ListSessionsRequest::default()).await.unwrap();
+    listed.into_inner().sessions.len()
 }
 
 async fn gateway() -> TestGateway {

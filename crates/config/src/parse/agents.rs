@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use openclaw_scopes::AgentId;
+use toml::de::DeValue;
 
 use crate::agent::MAIN;
 use crate::key::nearest;
@@ -84,6 +85,37 @@ pub(super) fn check_prices(
     }
 }
 
+/// Reads the id of an agent, or `*` for every one.
+fn agent_name(field: &Field<'_>, faults: &mut Faults<'_>) -> Option<String> {
+    field.parsed(faults, |text| match text {
+        "*" => Ok(text.to_owned()),
+        id => {
+            AgentId::parse(id).map(|id| id.to_string()).map_err(|problem| Problem::Id { problem })
+        }
+    })
+}
+
+/// Reports each agent that is named for delegation and does not exist.
+pub(super) fn check_delegation(root: &Section<'_>, agents: &Agents, faults: &mut Faults<'_>) {
+    let section = root.section("agents", faults);
+    let entries = section.section("entries", faults);
+    let mut tables = vec![section.section("defaults", faults)];
+    tables.extend(agents.entries.keys().map(|id| entries.section(id.as_str(), faults)));
+    for table in tables {
+        let Some(field) = table.section("subagents", faults).field("allowAgents") else { continue };
+        for element in field.elements() {
+            let DeValue::String(name) = element.value else { continue };
+            let is_there = |name: &str| agents.entries.keys().any(|id| id.as_str() == name);
+            if name != "*" && !is_there(name) {
+                let known = agents.entries.keys().map(AgentId::as_str);
+                let suggestion = nearest(name, known).map(str::to_owned);
+                let (key, agent) = (element.path.clone(), name.to_string());
+                faults.report(element.at, Problem::UnknownAgent { key, agent, suggestion });
+            }
+        }
+    }
+}
+
 fn subagents(section: &Section<'_>, faults: &mut Faults<'_>) -> SubagentLimits {
     let mut number = |name: &str, least: u64, most: u64| {
         section
@@ -116,6 +148,7 @@ struct Said {
     /// Zero is without limit.
     timeout_seconds: Option<u64>,
     context_tokens: Option<u64>,
+    allow_agents: Option<Vec<String>>,
     /// Of run, tree and day; zero is without limit.
     budget: [(Option<u64>, Option<Dollars>); 3],
 }
@@ -139,6 +172,10 @@ impl Said {
             context_tokens: section
                 .field("contextTokens")
                 .and_then(|field| field.number(8_192, 10_000_000, faults)),
+            allow_agents: section
+                .section("subagents", faults)
+                .field("allowAgents")
+                .and_then(|field| field.list(faults, agent_name)),
             budget: Budget::PARTS.map(|part| {
                 let part = budget.section(part, faults);
                 let tokens = part.field("tokens");
@@ -169,6 +206,7 @@ impl Said {
             timeout: limit(self.timeout_seconds.unwrap_or(172_800)),
             context_tokens: self.context_tokens.unwrap_or(128_000),
             budget,
+            allow_agents: self.allow_agents.unwrap_or_default(),
             compaction,
             max_concurrent,
             subagents,
@@ -213,6 +251,7 @@ impl Said {
             timeout: self.timeout_seconds.map_or(defaults.timeout, limit),
             context_tokens: self.context_tokens.unwrap_or(defaults.context_tokens),
             budget,
+            allow_agents: self.allow_agents.unwrap_or_else(|| defaults.allow_agents.clone()),
         }
     }
 }

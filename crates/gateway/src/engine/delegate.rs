@@ -58,7 +58,7 @@ pub(crate) enum SpawnError {
     Draining,
     /// Too many runs wait.
     Full(EnqueueError),
-    /// Another agent than the own one was named.
+    /// An agent was named to which the conversation's own may not delegate.
     OtherAgent(AgentId),
     /// There is no such agent.
     UnknownAgent(AgentId),
@@ -83,7 +83,12 @@ impl Engine {
         let worker = self
             .worker(&order.agent)
             .ok_or_else(|| SpawnError::UnknownAgent(order.agent.clone()))?;
-        if openclaw_sessions::agent_of(&order.parent).ok().as_ref() != Some(&order.agent) {
+        let parent = openclaw_sessions::agent_of(&order.parent).ok();
+        let may = |parent: &AgentId| match self.worker(parent) {
+            Some(worker) => worker.agent.may_delegate_to(&order.agent),
+            None => *parent == order.agent,
+        };
+        if !parent.as_ref().is_some_and(may) {
             return Err(SpawnError::OtherAgent(order.agent));
         }
         if let Some(model) = &order.model
@@ -98,8 +103,9 @@ impl Engine {
         let depth = self.0.store.session_depth(&order.parent);
         let depth = depth.map_err(|error| SpawnError::Act(ActError::Store(error)))?;
         let is_leaf = depth.saturating_add(1) >= limits.depth;
+        let held = self.tools_of(&order.parent)?;
         let (tools, capabilities) = worker
-            .child_tools(order.tools.as_deref(), order.ceiling, is_leaf)
+            .child_tools(order.tools.as_deref(), order.ceiling, &held, is_leaf)
             .map_err(SpawnError::UnknownTool)?;
         let id = secrets::hex::<16>().map_err(|_told| SpawnError::Internal)?;
         let session = route::child(&order.agent, &id, &roster.routes)
@@ -170,6 +176,18 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// Returns the tools that turns of a conversation have: what was given to it, or what its agent has.
+    fn tools_of(&self, session: &SessionKey) -> Result<Vec<String>, SpawnError> {
+        let given = self.0.store.given(session);
+        if let Some(given) = given.map_err(|error| SpawnError::Act(ActError::Store(error)))? {
+            return Ok(given.tools);
+        }
+        let agent = openclaw_sessions::agent_of(session).ok();
+        let worker = agent.and_then(|agent| self.worker(&agent));
+        let specs = worker.map(|worker| worker.specs()).unwrap_or_default();
+        Ok(specs.iter().map(|spec| spec.name.clone()).collect())
     }
 
     /// Accepts a delegated run and drives it, in a task of its own: whoever asked may go away at any

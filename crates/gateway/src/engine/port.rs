@@ -57,7 +57,7 @@ fn refused(refusal: SpawnError) -> Value {
         SpawnError::Draining => error("the gateway is stopping"),
         SpawnError::Full(full) => error(full.to_string()),
         SpawnError::OtherAgent(agent) => {
-            forbidden(format!("a conversation delegates to its own agent only, not to `{agent}`"))
+            forbidden(format!("agent `{agent}` is not one that this conversation may delegate to"))
         }
         SpawnError::UnknownAgent(agent) => error(format!("no agent `{agent}` is configured")),
         SpawnError::UnknownModel(model) => error(format!("no model `{model}` is configured")),

@@ -207,9 +207,10 @@ fn refused(error: SpawnError) -> Reply {
                 .next("openclaw runs list --status queued")
         }
         SpawnError::OtherAgent(agent) => {
-            let text = format!("a conversation delegates to its own agent only, not to `{agent}`");
-            Reply::new(Code::PermissionDenied, "NOT_OWNER", text)
-                .next("name a conversation of that agent with --session")
+            let text = format!("agent `{agent}` is not one that this conversation may delegate to");
+            Reply::new(Code::PermissionDenied, "NOT_OWNER", text).next(
+                "add it to subagents.allowAgents of the conversation's agent in openclaw.toml",
+            )
         }
         SpawnError::UnknownAgent(agent) => Reply::unknown_agent(&agent),
         SpawnError::UnknownModel(model) => {
