@@ -129,7 +129,7 @@ fn valid_text() -> impl Strategy<Value = String> {
             "tools.exec = { sandbox = 'off', envAllow = ['A', 'B', 'A'], notifyOnExit = false, ask = 'always', unattended = 'wait', allow = [['a', 'b', 'b'], ['/c']] }\n",
         ),
         some("tools.webFetch.allowAddresses = ['[0::1]:80', '10.0.0.1:1']\n"),
-        some("session = { maintenance = { pruneAfter = 'never', maxDiskBytes = 0 }, groupScope = 'main', identityLinks = { 'Al B' = ['irc:\"', '2'] } }\n"),
+        some("session = { reset = { mode = 'daily', atHour = 5, idleMinutes = 60 }, maintenance = { pruneAfter = 'never', maxDiskBytes = 0 }, groupScope = 'main', identityLinks = { 'Al B' = ['irc:\"', '2'] } }\n"),
         some("messages.queue = { mode = 'collect', byChannel = { IRC = 'steer' }, cap = 7, drop = 'old', debounceMs = 0 }\n"),
         bindings(),
     )

@@ -50,7 +50,8 @@ pub use queue::{QueueDrop, QueueMode, QueueSettings};
 pub use reference::{EXAMPLES, Example, reference, render_reference};
 pub use secret::{ParseSecretRefError, Secret, SecretRef};
 pub use session::{
-    Binding, BindingMatch, BoundPeer, DmScope, GroupScope, Maintenance, PeerKind, SessionSettings,
+    Binding, BindingMatch, BoundPeer, DmScope, GroupScope, Maintenance, PeerKind, ResetPolicy,
+    SessionSettings,
 };
 pub use show::to_toml_redacted;
 pub use tools::{

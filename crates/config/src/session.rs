@@ -16,6 +16,17 @@ pub struct SessionSettings {
     pub identity_links: BTreeMap<String, Vec<String>>,
     /// What goes by itself.
     pub maintenance: Maintenance,
+    /// When conversations begin anew by themselves.
+    pub reset: ResetPolicy,
+}
+
+/// When conversations of people begin anew by themselves: with the next message, never before.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct ResetPolicy {
+    /// At this hour of each day, in the gateway's time zone; absent, at none.
+    pub at_hour: Option<i8>,
+    /// After nobody has asked anything for so long; absent, never.
+    pub idle: Option<Duration>,
 }
 
 /// What goes by itself. Conversations of people never do.

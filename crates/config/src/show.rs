@@ -245,6 +245,7 @@ mod tests {
             dmScope = "main"
             groupScope = "per-group"
             identityLinks = {}
+            reset = { mode = "none" }
             maintenance.pruneAfter = "30d"
             maintenance.maxDiskBytes = 10737418240
 
@@ -356,6 +357,7 @@ mod tests {
             dmScope = "per-channel-peer"
             groupScope = "per-group"
             identityLinks = { ada = ["telegram:1234", "discord:5678"] }
+            reset = { mode = "none" }
             maintenance.pruneAfter = "30d"
             maintenance.maxDiskBytes = 10737418240
 

@@ -245,6 +245,7 @@ impl Engine {
             reply_to: request.reply_to,
             queue: request.queue,
             dropped: request.dropped,
+            fresh_since: self.roster().fresh_since(clock::now()),
         };
         let accepted = self.0.store.act(caller, ask, clock::now()).await;
         let (view, begin) = self.begin(live, accepted)?;
@@ -272,6 +273,7 @@ impl Engine {
             reply_to: String::new(),
             queue: request.queue,
             dropped: Dropped::default(),
+            fresh_since: None,
         };
         match self.0.store.act(caller, ask, clock::now()).await {
             Ok(Accepted::Existing(view)) => Ok(Watch::ended(view)),

@@ -17,6 +17,7 @@ mod digest;
 mod door;
 mod durable;
 mod engine;
+mod freshness;
 mod gate;
 mod identity;
 mod lapse;

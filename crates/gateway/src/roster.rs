@@ -116,6 +116,13 @@ impl Roster {
         Some(Arc::new(chain))
     }
 
+    /// Returns since when somebody has to have asked something for a conversation to go on.
+    pub(crate) fn fresh_since(&self, now: Timestamp) -> Option<Timestamp> {
+        let policy = self.config.session().reset;
+        // The time zone is the machine's, which may change while the gateway runs.
+        crate::freshness::since(policy, now, &jiff::tz::TimeZone::system())
+    }
+
     /// Forgets how those providers did that are not what they were under `before`.
     pub(crate) fn succeed(&self, before: &Self) {
         self.health.retain(|id| {

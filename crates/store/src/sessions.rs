@@ -18,6 +18,7 @@ use crate::act::{Applied, Ask, Failure, Query, Transaction};
 use crate::error::{Fault, damaged};
 use crate::idempotency::{self, Recorded};
 
+pub(crate) use change::begin_anew_if_stale;
 pub use change::{Patch, PatchSession, Reset, ResetSession, UndoReset};
 pub use compact::CompactSession;
 pub use delete::{Archive, DeleteSession, Deleted, Purged, Tombstone};

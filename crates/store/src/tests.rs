@@ -5,6 +5,7 @@ mod asks;
 mod authority;
 mod damage;
 mod delegation;
+mod fresh;
 mod full;
 mod groups;
 mod paging;
@@ -196,6 +197,7 @@ pub(crate) fn accept(run: &str, session: &str, precedence: Precedence) -> Accept
     AcceptRun {
         queue: QueueMode::Followup,
         dropped: Dropped::default(),
+        fresh_since: None,
         run: run_id(run),
         request_digest: [7; 32],
         session: key(session),

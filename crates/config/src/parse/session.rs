@@ -9,7 +9,7 @@ use crate::key::nearest;
 use crate::read::{Faults, Field, Section};
 use crate::{
     Agent, Binding, BindingMatch, BoundPeer, DmScope, GroupScope, Maintenance, PeerKind, Problem,
-    QueueDrop, QueueMode, QueueSettings, SessionSettings, parse_duration,
+    QueueDrop, QueueMode, QueueSettings, ResetPolicy, SessionSettings, parse_duration,
 };
 
 use super::models::missing;
@@ -28,6 +28,42 @@ pub(super) fn session(root: &Section<'_>, faults: &mut Faults<'_>) -> SessionSet
         group_scope: group_scope(&section, faults).unwrap_or_default(),
         identity_links: identity_links(&section.section("identityLinks", faults), faults),
         maintenance: maintenance(&section.section("maintenance", faults), faults),
+        reset: reset(&section.section("reset", faults), faults),
+    }
+}
+
+/// Reads when conversations begin anew by themselves. What a mode does not look at may not be set: nobody
+/// means it.
+fn reset(section: &Section<'_>, faults: &mut Faults<'_>) -> ResetPolicy {
+    const MODES: [&str; 3] = ["none", "daily", "idle"];
+    let mode = section.field("mode").and_then(|field| field.choice(&MODES, |mode| mode, faults));
+    let hour = section.field("atHour");
+    let at_hour = hour.as_ref().and_then(|field| field.number(0, 23, faults));
+    let idle = section.field("idleMinutes");
+    let minutes = idle.as_ref().and_then(|field| field.number(1, 525_600, faults));
+    let mut unread = |field: Option<Field<'_>>, needs| {
+        if let Some(field) = field {
+            let key = field.path.clone();
+            faults.report(field.key_at, Problem::Text { key, expected: needs });
+        }
+    };
+    let mode = mode.unwrap_or("none");
+    match mode {
+        "daily" => {}
+        "idle" => unread(hour, "absent unless `session.reset.mode` is `daily`"),
+        _ => {
+            unread(hour, "absent unless `session.reset.mode` is `daily`");
+            unread(idle, "absent unless `session.reset.mode` is `idle` or `daily`");
+        }
+    }
+    let of = |minutes: u64| Duration::from_secs(minutes.saturating_mul(60));
+    match mode {
+        "daily" => ResetPolicy {
+            at_hour: Some(at_hour.and_then(|hour| i8::try_from(hour).ok()).unwrap_or(4)),
+            idle: minutes.map(of),
+        },
+        "idle" => ResetPolicy { at_hour: None, idle: Some(of(minutes.unwrap_or(1_440))) },
+        _ => ResetPolicy::default(),
     }
 }
 

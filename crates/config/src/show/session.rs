@@ -5,7 +5,8 @@ use std::fmt;
 use toml_edit::Key;
 
 use crate::{
-    Binding, BindingMatch, BoundPeer, Maintenance, QueueSettings, SessionSettings, format_duration,
+    Binding, BindingMatch, BoundPeer, Maintenance, QueueSettings, ResetPolicy, SessionSettings,
+    format_duration,
 };
 
 use super::{list, quoted};
@@ -19,6 +20,19 @@ pub(super) fn write_session(
     let links = session.identity_links.iter();
     let links = links.map(|(name, linked)| format!("{} = {}", Key::new(name), list(linked)));
     writeln!(out, "identityLinks = {}", table(links))?;
+    let ResetPolicy { at_hour, idle } = session.reset;
+    let minutes = idle.map_or(0, |idle| idle.as_secs() / 60);
+    match (at_hour, minutes) {
+        (Some(hour), 0) => writeln!(out, "reset = {{ mode = \"daily\", atHour = {hour} }}")?,
+        (Some(hour), minutes) => writeln!(
+            out,
+            "reset = {{ mode = \"daily\", atHour = {hour}, idleMinutes = {minutes} }}"
+        )?,
+        (None, 0) => writeln!(out, "reset = {{ mode = \"none\" }}")?,
+        (None, minutes) => {
+            writeln!(out, "reset = {{ mode = \"idle\", idleMinutes = {minutes} }}")?;
+        }
+    }
     let Maintenance { prune_after, max_disk_bytes } = session.maintenance;
     let after = prune_after.map_or_else(|| "never".to_owned(), format_duration);
     writeln!(out, "maintenance.pruneAfter = {}", quoted(&after))?;

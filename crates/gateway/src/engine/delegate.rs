@@ -127,6 +127,7 @@ impl Engine {
                             reply_to: String::new(),
                             queue: QueueMode::Followup,
                             dropped: Dropped::default(),
+                            fresh_since: None,
                         },
                         parent: order.parent.clone(),
                         assignment: Assignment {
@@ -330,6 +331,7 @@ impl Engine {
             reply_to: String::new(),
             queue: QueueMode::Followup,
             dropped: Dropped::default(),
+            fresh_since: None,
         };
         let ask = ContinueSession { accept, source: due.source.clone() };
         let accepted = match self.0.store.act(&caller, ask, clock::now()).await {

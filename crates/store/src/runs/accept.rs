@@ -46,6 +46,8 @@ pub struct AcceptRun {
     pub queue: QueueMode,
     /// What is left of messages that gave way to it.
     pub dropped: Dropped,
+    /// Begins the conversation anew if nobody has asked anything in it since then.
+    pub fresh_since: Option<Timestamp>,
 }
 
 /// What came of accepting a run.
@@ -97,6 +99,13 @@ impl Ask for AcceptRun {
                 return Ok(Applied::Unchanged(Accepted::Existing(existing)));
             }
             return Err(Fault::Domain(RunError::Archived(target.key)));
+        }
+        if let Some(since) = self.fresh_since
+            && LaneClass::of(&target.key) == LaneClass::Main
+            && self.existing(tx, &caller)?.is_none()
+            && let Some(row) = sessions::row_of(tx, &target.key)?
+        {
+            sessions::begin_anew_if_stale(tx, row, since, now)?;
         }
         let Some((row, session)) = self.insert(tx, &caller, now)? else {
             let existing = self.existing(tx, &caller)?;

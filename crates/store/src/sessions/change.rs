@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{Session, SessionError, find, row_of, target};
 use crate::act::{Applied, Ask, Transaction};
-use crate::children;
+use crate::children::{self, TOLD};
 use crate::error::Fault;
 use crate::processes;
 
@@ -134,29 +134,76 @@ impl Ask for ResetSession {
         processes::forget(tx, row)?;
         // A sub-agent's own may have had nothing at work but that.
         children::settle(tx, row, now)?;
-        let sql = "SELECT entries + 1 FROM sessions WHERE id = ?1";
-        let context_from: u64 = tx.prepare_cached(sql)?.query_row([row], |row| row.get(0))?;
-        let before = Shown::of(tx, row)?;
-        let number = last_reset(tx, row)?.map_or(1, |last| last.number.saturating_add(1));
-        let sql = "INSERT INTO resets
-                (session, number, context_before, context_from, summary_before, kept_before,
-                 by, reason, at)
-                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
-        tx.prepare_cached(sql)?.execute(params![
-            row,
-            number,
-            before.from,
-            context_from,
-            before.summary,
-            before.kept,
-            caller.actor().to_string(),
-            self.reason,
-            now.as_millis(),
-        ])?;
-        Shown { from: context_from, summary: None, kept: None }.set(tx, row)?;
+        let by = caller.actor().to_string();
+        let (number, context_from) = begin_anew(tx, row, &by, &self.reason, now)?;
         let session = find(tx, &target.key)?.ok_or_else(unknown)?;
         Ok(Applied::Changed(Reset { session, number, context_from, ended }))
     }
+}
+
+/// Has the model shown nothing of what was said before; returns the number of the reset, and the first entry
+/// that it is shown.
+fn begin_anew(
+    connection: &Connection,
+    row: i64,
+    by: &str,
+    reason: &str,
+    now: Timestamp,
+) -> rusqlite::Result<(u64, u64)> {
+    let sql = "SELECT entries + 1 FROM sessions WHERE id = ?1";
+    let context_from: u64 = connection.prepare_cached(sql)?.query_row([row], |row| row.get(0))?;
+    let before = Shown::of(connection, row)?;
+    let number = last_reset(connection, row)?.map_or(1, |last| last.number.saturating_add(1));
+    let sql = "INSERT INTO resets
+            (session, number, context_before, context_from, summary_before, kept_before,
+             by, reason, at)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    connection.prepare_cached(sql)?.execute(params![
+        row,
+        number,
+        before.from,
+        context_from,
+        before.summary,
+        before.kept,
+        by,
+        reason,
+        now.as_millis(),
+    ])?;
+    Shown { from: context_from, summary: None, kept: None }.set(connection, row)?;
+    Ok((number, context_from))
+}
+
+/// Begins a conversation anew of which the configuration says so, when nobody has asked anything in it since
+/// an instant. What goes on by itself does not count as asking, and what goes on there or below keeps it as it
+/// is. It can be taken back as any reset.
+pub(crate) fn begin_anew_if_stale(
+    connection: &Connection,
+    row: i64,
+    since: Timestamp,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let sql = "SELECT s.entries >= s.context_from
+                   AND NOT EXISTS (SELECT 1 FROM runs
+                       WHERE status IN ('queued', 'running') AND session = s.id)
+                   AND NOT EXISTS (SELECT 1 FROM inbox WHERE state = 'waiting' AND session = s.id)
+                   AND NOT EXISTS (SELECT 1 FROM processes WHERE session = s.id)
+                   AND NOT EXISTS (SELECT 1 FROM children c JOIN runs r ON r.session = c.session
+                       WHERE r.status IN ('queued', 'running') AND c.parent = s.id)
+               FROM sessions s WHERE s.id = ?1";
+    if !connection.prepare_cached(sql)?.query_row([row], |row| row.get(0))? {
+        return Ok(());
+    }
+    let sql = "SELECT accepted_at FROM runs WHERE session = ?1 AND substr(run_id, 1, ?3) <> ?2
+               ORDER BY id DESC LIMIT 1";
+    let asked: Option<i64> = connection
+        .prepare_cached(sql)?
+        .query_row(params![row, TOLD, TOLD.len()], |row| row.get(0))
+        .optional()?;
+    if asked.is_some_and(|asked| asked < since.as_millis()) {
+        let reason = "nobody had asked anything for as long as session.reset says";
+        begin_anew(connection, row, "session.reset", reason, now)?;
+    }
+    Ok(())
 }
 
 /// Takes the last reset back: the model is shown again what it was shown before, and what was said since.

@@ -44,6 +44,7 @@ peer = { kind = 'channel', id = 'C:1' }
         dmScope = "per-channel-peer"
         groupScope = "main"
         identityLinks = { alice = ["telegram:42", "matrix:@al:ex.org"], "b o" = ["7"] }
+        reset = { mode = "none" }
         maintenance.pruneAfter = "30d"
         maintenance.maxDiskBytes = 10737418240
 
@@ -122,7 +123,7 @@ match = { channel = 'telegram', roles = [1], guildId = '', peer = 'x' }
         line 22, column 45: `bindings[1].match.accountId` must be 1 to 128 characters on one line, without `:` or spaces around
         line 22, column 52: `bindings[1].match.peer` needs `kind`, for example `kind = "group"`
         line 22, column 52: `bindings[1].match.peer` needs `id`, for example `id = "*"`
-        line 23, column 31: unknown key `reset` in `bindings[1].session`; known here: `dmScope`, `groupScope`
+        line 23, column 31: unknown key `reset` in `bindings[1].session`; did you mean `session.reset.mode`?
         line 26, column 11: `bindings[2].agentId` names the agent `nobody at all`, which is not configured
         line 27, column 42: `bindings[2].match.roles[0]` must be a text in quotes, not a number
         line 27, column 56: `bindings[2].match.guildId` must be 1 to 128 characters on one line, without spaces around
