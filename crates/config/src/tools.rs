@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// The tools that exist, in the order in which they are documented.
-pub const TOOL_NAMES: [&str; 13] = [
+pub const TOOL_NAMES: [&str; 14] = [
     "read_file",
     "write_file",
     "list_dir",
@@ -15,6 +15,7 @@ pub const TOOL_NAMES: [&str; 13] = [
     "exec",
     "process",
     "sessions_spawn",
+    "sessions_send",
     "subagents",
     "sessions_list",
     "sessions_history",

@@ -11,6 +11,7 @@ mod live;
 mod port;
 mod processes;
 mod queue;
+mod send;
 mod turns;
 
 use std::collections::BTreeMap;

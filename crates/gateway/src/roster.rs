@@ -352,8 +352,14 @@ pub(crate) struct OwnPorts {
 /// Tools that no sub-agent has, and those that one has not that may delegate nothing
 /// (`runtime.md` §3.2 of the reference).
 const NEVER_DELEGATED: [&str; 2] = ["process", "session_status"];
-const NOT_OF_LEAVES: [&str; 5] =
-    ["sessions_history", "sessions_list", "sessions_spawn", "sessions_yield", "subagents"];
+const NOT_OF_LEAVES: [&str; 6] = [
+    "sessions_history",
+    "sessions_list",
+    "sessions_send",
+    "sessions_spawn",
+    "sessions_yield",
+    "subagents",
+];
 
 /// The tools that are the same for every run.
 fn common_tools(agent: &Agent, config: &Config, workspace: &Arc<Workspace>) -> Vec<Arc<dyn Tool>> {

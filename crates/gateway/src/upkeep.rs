@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use openclaw_config::Maintenance;
-use openclaw_scopes::{Caller, Cause, Component, GrantHolder, SessionKey};
+use openclaw_scopes::{Caller, Cause, Component, GrantHolder, SessionKey, Timestamp};
 use openclaw_store::{ActError, Archive, DeleteSession, SessionError, Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +25,8 @@ const LOW_WATER: u64 = 80;
 pub(crate) struct Unneeded {
     /// Conversations.
     pub(crate) sessions: Vec<SessionKey>,
+    /// Since when those were not used.
+    pub(crate) since: Option<Timestamp>,
     /// Files of deleted conversations, the oldest first, with their sizes.
     pub(crate) files: Vec<(PathBuf, u64)>,
     /// What the database and the files take now, in bytes.
@@ -37,10 +39,8 @@ pub(crate) fn look(
     state_dir: &Path,
     settings: &Maintenance,
 ) -> Result<Unneeded, StoreError> {
-    let sessions = match settings.prune_after {
-        Some(after) => store.unused_passing(clock::now().saturating_sub(after))?,
-        None => Vec::new(),
-    };
+    let since = settings.prune_after.map(|after| clock::now().saturating_sub(after));
+    let sessions = since.map_or_else(|| Ok(Vec::new()), |since| store.unused_passing(since))?;
     let mut files = archives(state_dir);
     files.sort_unstable();
     let bytes = files.iter().fold(store.size(), |sum, (_, size, _)| sum.saturating_add(*size));
@@ -55,7 +55,7 @@ pub(crate) fn look(
         left = left.saturating_sub(size);
         gone.push((path, size));
     }
-    Ok(Unneeded { sessions, files: gone, bytes })
+    Ok(Unneeded { sessions, since, files: gone, bytes })
 }
 
 /// Returns the files of deleted conversations: when each was written, its size and where it is.
@@ -79,7 +79,11 @@ pub(crate) async fn remove(
 ) -> Result<Unneeded, ActError<SessionError>> {
     let mut gone = Unneeded { bytes: unneeded.bytes, ..Unneeded::default() };
     for key in unneeded.sessions {
-        let ask = DeleteSession { key: key.clone(), archive: Archive::Drop };
+        let ask = DeleteSession {
+            key: key.clone(),
+            archive: Archive::Drop,
+            unused_since: unneeded.since,
+        };
         match engine.delete_session(caller, ask).await {
             Ok(()) => gone.sessions.push(key),
             // It was used, or deleted, meanwhile.

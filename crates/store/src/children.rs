@@ -3,6 +3,7 @@
 mod end;
 mod inbox;
 mod list;
+mod send;
 mod spawn;
 
 use std::time::Duration;
@@ -18,6 +19,7 @@ pub(crate) use end::{
 pub use inbox::{ContinueSession, Continued, DiscardChild, Due, Notice, RetryChild, TOLD};
 pub(crate) use list::parent_of;
 pub use list::{Child, ChildCursor, ChildFilter, ChildPage, GetChild, HandOver};
+pub use send::SendToChild;
 pub(crate) use spawn::delegated;
 pub use spawn::{Delegated, SpawnChild};
 

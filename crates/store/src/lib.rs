@@ -49,7 +49,7 @@ pub use audit::{
 pub use children::{
     Assignment, CancelChild, Cancelled, Child, ChildCursor, ChildError, ChildFilter, ChildPage,
     Cleanup, ContinueSession, Continued, Delegated, DiscardChild, Due, EndedRun, GetChild,
-    HandOver, Notice, RetryChild, SpawnChild, SpawnLimits, TOLD,
+    HandOver, Notice, RetryChild, SendToChild, SpawnChild, SpawnLimits, TOLD,
 };
 pub use devices::{
     AdmitDevice, Admitted, ApproveRequest, Device, DeviceError, DeviceList, DeviceRef, FileRequest,

@@ -138,8 +138,11 @@ async fn deletes(place: &Place, effort: Effort) -> anyhow::Result<Duel> {
         let (begun, mut answers) = (Instant::now(), Vec::new());
         for number in &numbers {
             let from = Instant::now();
-            let ask =
-                DeleteSession { key: SessionKey::parse(&key(*number))?, archive: Archive::Drop };
+            let ask = DeleteSession {
+                key: SessionKey::parse(&key(*number))?,
+                archive: Archive::Drop,
+                unused_since: None,
+            };
             let deleted = store.act(&owner(), ask, now()).await;
             let deleted = deleted.map_err(|error| anyhow!("{error:?}"))?;
             ensure!(deleted.left.is_none() && deleted.entries == ENTRIES as u64, "{deleted:?}");

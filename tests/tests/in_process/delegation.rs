@@ -3,6 +3,7 @@
 mod agents;
 mod below;
 mod limits;
+mod send;
 
 use openclaw_proto::v1;
 use openclaw_proto::v1::subagent::Delivery;

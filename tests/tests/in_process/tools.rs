@@ -119,6 +119,7 @@ async fn a_denied_tool_is_neither_offered_nor_called() {
         "process",
         "session_status",
         "sessions_spawn",
+        "sessions_send",
         "subagents",
         "sessions_yield",
         "sessions_list",

@@ -35,6 +35,8 @@ pub trait Delegation: Send + Sync + fmt::Debug {
     fn cancel(&self, run: String) -> BoxFuture<'_, Value>;
     /// Lets the conversation go on only when all that the run delegated have ended.
     fn hold(&self) -> BoxFuture<'_, Value>;
+    /// Says something to one of them, and waits so long for what it answers.
+    fn send(&self, session: String, message: String, limit: Duration) -> BoxFuture<'_, Value>;
     /// Returns what was said in a conversation below this one.
     fn history(&self, session: String, limit: u64) -> BoxFuture<'_, Value>;
 }
@@ -81,6 +83,7 @@ impl YieldFlag {
 enum Kind {
     History,
     List,
+    Send,
     Spawn,
     Subagents,
     Yield,
@@ -98,7 +101,8 @@ pub struct DelegationTool {
 impl DelegationTool {
     /// All of them, for no run in particular: what a model is told of them does not depend on it.
     pub fn all() -> Vec<Self> {
-        let kinds = [Kind::Spawn, Kind::Subagents, Kind::Yield, Kind::List, Kind::History];
+        let kinds =
+            [Kind::Spawn, Kind::Send, Kind::Subagents, Kind::Yield, Kind::List, Kind::History];
         let of = |kind| Self {
             kind,
             port: None,
@@ -128,6 +132,20 @@ impl DelegationTool {
                 arguments.finish()?;
                 port.list().await
             }
+            Kind::Send => {
+                let session = arguments.text("sessionKey")?;
+                let message = arguments.text("message")?;
+                let limit = arguments.optional_seconds("timeoutSeconds")?;
+                arguments.finish()?;
+                let limit = limit.unwrap_or(Duration::from_secs(DEFAULT_WAIT));
+                if message.trim().is_empty() {
+                    error("the message is empty")
+                } else if message.len() > MAX_TASK {
+                    error(format!("the message has more than {MAX_TASK} bytes"))
+                } else {
+                    port.send(session, message, limit.min(Duration::from_secs(MAX_WAIT))).await
+                }
+            }
             Kind::Subagents => subagents(&**port, arguments).await?,
             Kind::Yield => {
                 let message = arguments.optional_text("message")?;
@@ -155,7 +173,7 @@ impl Tool for DelegationTool {
     fn capability(&self) -> Capability {
         match self.kind {
             Kind::History | Kind::List => Capability::SessionsRead,
-            Kind::Spawn | Kind::Subagents | Kind::Yield => Capability::SessionsSpawn,
+            Kind::Send | Kind::Spawn | Kind::Subagents | Kind::Yield => Capability::SessionsSpawn,
         }
     }
 
@@ -253,7 +271,7 @@ fn describe(kind: Kind) -> ToolSpec {
             &json!({
                 "task": { "type": "string", "description": "everything the sub-agent must know" },
                 "label": { "type": "string", "description": "a short name" },
-                "agentId": { "type": "string", "description": "this agent's own id; no other agent can be named" },
+                "agentId": { "type": "string", "description": "the agent that does it; your own if absent, and few others can be named" },
                 "model": { "type": "string", "description": "provider/model" },
                 "runTimeoutSeconds": { "type": "integer", "minimum": 0 },
                 "cleanup": { "type": "string", "enum": ["keep", "delete"] },
@@ -262,11 +280,27 @@ fn describe(kind: Kind) -> ToolSpec {
                 "budget": {
                     "type": "integer",
                     "minimum": 1,
-                    "description": "how many tokens it may use; as many as you may if absent",
+                    "description": "how many tokens one turn of it may use; as its agent's if absent",
                 },
                 "runtime": { "type": "string", "enum": ["subagent"] },
                 "mode": { "type": "string", "enum": ["run"] },
                 "timeoutSeconds": { "type": "integer", "minimum": 0 },
+            }),
+        ),
+        Kind::Send => spec(
+            "sessions_send",
+            "Says something more to one of your sub-agents, whose conversation was kept, and waits for \
+             its answer. It knows what was said before.",
+            &["sessionKey", "message"],
+            &json!({
+                "sessionKey": { "type": "string", "description": "its conversation" },
+                "message": { "type": "string" },
+                "timeoutSeconds": {
+                    "type": "integer",
+                    "minimum": 0,
+                    "maximum": MAX_WAIT,
+                    "description": "how long to wait for its answer",
+                },
             }),
         ),
         Kind::Subagents => spec(

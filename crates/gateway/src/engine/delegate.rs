@@ -12,9 +12,9 @@ use openclaw_scopes::target::SpawnTarget;
 use openclaw_scopes::{AgentId, Caller, CapabilitySet, Cause, Component, Epoch, RunId, SessionKey};
 use openclaw_sessions::{Dropped, EnqueueError, LaneClass, QueueMode};
 use openclaw_store::{
-    AcceptRun, Accepted, ActError, Assignment, CancelChild, ChildError, Cleanup, ContinueSession,
-    Continued, DeleteSession, Due, EndedRun, Peek, Precedence, RunView, SessionError, SpawnChild,
-    SpawnLimits, TOLD,
+    AcceptRun, Accepted, ActError, Ask, Assignment, CancelChild, ChildError, Cleanup,
+    ContinueSession, Continued, DeleteSession, Due, EndedRun, Peek, Precedence, RunView,
+    SessionError, SpawnChild, SpawnLimits, TOLD,
 };
 
 use super::Engine;
@@ -193,10 +193,10 @@ impl Engine {
 
     /// Accepts a delegated run and drives it, in a task of its own: whoever asked may go away at any
     /// moment, and what was begun goes on.
-    async fn act_and_drive(
+    pub(super) async fn act_and_drive(
         &self,
         caller: Caller,
-        ask: SpawnChild,
+        ask: impl Ask<Output = Accepted, Error = ChildError> + 'static,
         live: Arc<Live>,
         worker: Arc<Worker>,
     ) -> Result<RunView, SpawnError> {
@@ -434,7 +434,11 @@ impl Engine {
         let caller = Caller::system(Component::Reaper, Cause::Timer, epoch);
         let mut is_well = true;
         for key in sessions {
-            let ask = DeleteSession { key: key.clone(), archive: openclaw_store::Archive::Drop };
+            let ask = DeleteSession {
+                key: key.clone(),
+                archive: openclaw_store::Archive::Drop,
+                unused_since: None,
+            };
             match self.delete_session(&caller, ask).await {
                 Ok(()) => {}
                 Err(error) => {

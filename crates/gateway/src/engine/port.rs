@@ -249,6 +249,48 @@ impl Delegation for RunDelegation {
         })
     }
 
+    fn send(&self, session: String, message: String, limit: Duration) -> BoxFuture<'_, Value> {
+        Box::pin(async move {
+            let children = match self.children() {
+                Ok(children) => children,
+                Err(refusal) => return refusal,
+            };
+            let found = children.iter().find(|child| child.run.session.as_str() == session);
+            let Some(child) = found else {
+                let session: String = session.chars().take(64).collect();
+                let text = format!("this conversation has no sub-agent in session `{session}`");
+                return error(text);
+            };
+            let from = self.session.clone();
+            let sent = self.engine.send_to_child(&self.caller, from, &child.run.session, message);
+            let run = match sent.await {
+                Ok(run) => run,
+                Err(refusal) => return refused(refusal),
+            };
+            // Whom it waits for may need its place.
+            let aside = self.engine.step_aside(&self.run);
+            let ended = self.engine.end_of(&run.run, limit).await;
+            drop(aside);
+            match ended {
+                Some(ended) if ended.status == RunStatus::Ok => json!({
+                    "status": "ok",
+                    "runId": ended.run.as_str(),
+                    "reply": ended.text,
+                }),
+                Some(ended) => json!({
+                    "status": "error",
+                    "runId": ended.run.as_str(),
+                    "error": ended.error,
+                }),
+                None => json!({
+                    "status": "accepted",
+                    "runId": run.run.as_str(),
+                    "note": "it has not answered yet; see sessions_history later",
+                }),
+            }
+        })
+    }
+
     fn cancel(&self, run: String) -> BoxFuture<'_, Value> {
         Box::pin(async move {
             let child = match self.named(&[run]).map(|mut children| children.pop()) {

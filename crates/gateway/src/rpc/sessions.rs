@@ -221,7 +221,7 @@ impl Sessions for Core {
         let (caller, message) = gate::admit(request)?;
         let key = convert::named_session(&message.key, &message.agent_id)?;
         let archive = if message.no_archive { Archive::Drop } else { Archive::Keep };
-        let ask = DeleteSession { key, archive };
+        let ask = DeleteSession { key, archive, unused_since: None };
         let deleted = self.perform(&caller, ask, clock::now(), respond::session).await?;
         // From here on nothing of it can be written any more; what still works is waited for.
         self.engine.ended_outside(&deleted.ended).await;

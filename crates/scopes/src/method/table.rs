@@ -178,6 +178,8 @@ methods! {
     RetryChild(RunTarget) = "subagents.retry", "/openclaw.v1.Subagents/Retry": [OWN_RUN, OTHERS_RUN] by own_run;
     /// Gives up what could not be handed over.
     DiscardChild(RunTarget) = "subagents.discard", "/openclaw.v1.Subagents/Discard": [OWN_RUN, OTHERS_RUN] by own_run;
+    /// Says something more to a sub-agent, as the conversation that delegated to it.
+    SendToChild(SpawnTarget) = "sessions.send", internal: [SESSIONS_SPAWN] by send_case;
     /// Goes on with a conversation whose sub-agents have something to tell.
     ContinueSession(SessionTarget) = "sessions.continue", internal: [CONTINUE] by continue_case;
     /// Runs an agent's turn in a conversation.
@@ -335,6 +337,10 @@ const OTHERS_RUN: Case = ADMIN.when("run of others");
 
 fn own_run(target: &RunTarget, holder: &GrantHolder) -> &'static Case {
     if target.owner.as_ref() == Some(holder) { &OWN_RUN } else { &OTHERS_RUN }
+}
+
+fn send_case<T>(_: &T, _: &GrantHolder) -> &'static Case {
+    &SESSIONS_SPAWN
 }
 
 const CONTINUE: Case = Case::internal(Capability::RunsContinue, WRITES);

@@ -108,7 +108,7 @@ impl Ask for SpawnChild {
     }
 }
 
-fn refused(fault: Fault<RunError>) -> Fault<ChildError> {
+pub(super) fn refused(fault: Fault<RunError>) -> Fault<ChildError> {
     match fault {
         Fault::Store(error) => Fault::Store(error),
         // Only the name of the request can be in the way of a conversation that is new.
@@ -117,7 +117,11 @@ fn refused(fault: Fault<RunError>) -> Fault<ChildError> {
 }
 
 /// Returns the row of a run that works in this conversation.
-fn working(connection: &Connection, run: &RunId, session: i64) -> Result<i64, Fault<ChildError>> {
+pub(super) fn working(
+    connection: &Connection,
+    run: &RunId,
+    session: i64,
+) -> Result<i64, Fault<ChildError>> {
     let sql = "SELECT r.id FROM runs r JOIN sessions s ON s.id = r.session AND s.active_run = r.id
                WHERE r.run_id = ?1 AND r.session = ?2 AND r.status = 'running'";
     let row: Option<i64> = connection

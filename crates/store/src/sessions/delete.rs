@@ -5,7 +5,7 @@ use openclaw_scopes::target::{Keeping, SessionTarget};
 use openclaw_scopes::{Authorized, SessionKey, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{SessionError, target};
+use super::{SessionError, idle, target};
 use crate::act::{ActError, Applied, Ask, Transaction};
 use crate::children::{self, EndedRun};
 use crate::error::{Fault, StoreError, damaged};
@@ -38,6 +38,8 @@ pub struct DeleteSession {
     pub key: SessionKey,
     /// Whether what was said is kept.
     pub archive: Archive,
+    /// Only if nobody has used it since, and nothing goes on there.
+    pub unused_since: Option<Timestamp>,
 }
 
 /// What was deleted.
@@ -98,6 +100,11 @@ impl Ask for DeleteSession {
             .query_row([key.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
         let (row, _) = found.ok_or_else(|| Fault::Domain(SessionError::Unknown(key.clone())))?;
+        if let Some(since) = self.unused_since
+            && !idle::is_unused(tx, row, since)?
+        {
+            return Err(Fault::Domain(SessionError::Busy(key)));
+        }
         let reason = "the session was deleted";
         let mut ended = children::end_below(tx, row, reason, now)?;
         ended.extend(children::end_runs(tx, row, reason, now)?);

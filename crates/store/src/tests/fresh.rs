@@ -25,7 +25,8 @@ async fn end(bed: &Bed, store: &Store, started: &Started) {
 async fn it_begins_anew_when_nobody_has_asked_for_long() {
     let bed = Bed::new();
     let store = bed.open();
-    for (wait, run, from) in [(0, "a", 1), (HOUR - 60_000, "b", 1), (HOUR + 1, "c", 7), (0, "d", 7)] {
+    for (wait, run, from) in [(0, "a", 1), (HOUR - 60_000, "b", 1), (HOUR + 1, "c", 7), (0, "d", 7)]
+    {
         bed.advance(wait);
         let started = say(&bed, &store, run, "main").await;
         assert_eq!(started.context.from, from, "{run}");

@@ -3,7 +3,7 @@
 use openclaw_sessions::LaneClass;
 
 use super::{Bed, answered, key, owner};
-use crate::{Patch, PatchSession};
+use crate::{ActError, Archive, DeleteSession, Patch, PatchSession, SessionError};
 
 const HOUR: i64 = 3_600_000;
 
@@ -48,4 +48,14 @@ async fn only_what_nobody_uses_goes() {
     assert_eq!(store.unused_passing(since).unwrap().len(), 3);
     assert_eq!(store.unused_passing(bed.now()).unwrap().len(), 5);
     assert_eq!(store.unused_passing(openclaw_scopes::Timestamp::from_millis(0)).unwrap(), []);
+    // Whoever was used after the look stays.
+    let prune = |name: &str| DeleteSession {
+        key: key(name),
+        archive: Archive::Drop,
+        unused_since: Some(since),
+    };
+    bed.start(&store, "late", "hook:mail").await;
+    let stays = store.act(&owner(), prune("hook:mail"), bed.now()).await.unwrap_err();
+    assert_eq!(stays, ActError::Failed(SessionError::Busy(key("hook:mail"))));
+    store.act(&owner(), prune("cron:j"), bed.now()).await.unwrap();
 }

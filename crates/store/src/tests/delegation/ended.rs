@@ -10,7 +10,7 @@ use crate::{
 
 impl Family {
     async fn delete(&self, key: openclaw_scopes::SessionKey, archive: Archive) -> Deleted {
-        let ask = DeleteSession { key, archive };
+        let ask = DeleteSession { key, archive, unused_since: None };
         self.store.act(&owner(), ask, self.bed.now()).await.unwrap()
     }
 
@@ -163,7 +163,7 @@ async fn what_a_deleted_conversation_delegated_goes_at_once() {
         for expected in [vec![of("c"), of("done")], vec![of("g")], Vec::new()] {
             assert_eq!(family.reapable(), expected);
             for key in expected {
-                let ask = DeleteSession { key, archive: Archive::Drop };
+                let ask = DeleteSession { key, archive: Archive::Drop, unused_since: None };
                 let gone = family.store.act(&World::reaper(), ask, family.bed.now()).await.unwrap();
                 assert_eq!((gone.ended, gone.parent, gone.left), (Vec::new(), None, None));
             }
@@ -178,10 +178,10 @@ async fn what_a_deleted_conversation_delegated_goes_at_once() {
 async fn the_reaper_removes_only_what_nobody_keeps() {
     let family = Family::new().await;
     family.bed.create(&family.store, "a").await;
-    let ask = DeleteSession { key: key("a"), archive: Archive::Drop };
+    let ask = DeleteSession { key: key("a"), archive: Archive::Drop, unused_since: None };
     let refused = family.store.act(&World::reaper(), ask, family.bed.now()).await.unwrap_err();
     assert!(matches!(refused, ActError::Denied(_)), "{refused:?}");
-    let ask = DeleteSession { key: key("main"), archive: Archive::Drop };
+    let ask = DeleteSession { key: key("main"), archive: Archive::Drop, unused_since: None };
     let refused = family.store.act(&owner(), ask, family.bed.now()).await.unwrap_err();
     assert_eq!(refused, ActError::Failed(SessionError::Main(key("main"))));
     family.rests();

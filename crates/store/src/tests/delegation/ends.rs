@@ -149,7 +149,7 @@ impl World {
         let sql = "SELECT r.run_id FROM children c JOIN runs r ON r.id = c.run
                        JOIN sessions s ON s.id = c.session WHERE s.key = ?1";
         let source = self.disk.query_row(sql, [key.as_str()], |row| row.get::<_, String>(0));
-        let ask = DeleteSession { key: key.clone(), archive };
+        let ask = DeleteSession { key: key.clone(), archive, unused_since: None };
         self.note(format!("{} deletes {key}", by.actor()));
         let deleted = self.store().act(by, ask, self.bed.now()).await?;
         assert_eq!(deleted.parent, parent);

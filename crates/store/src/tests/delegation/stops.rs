@@ -122,7 +122,7 @@ async fn a_stop_interrupts_a_sub_agent_and_its_own() {
 async fn who_was_deleted_interrupts_nobody_else() {
     let family = Family::new().await;
     let late = family.bed.start(&family.store, "r", "a").await;
-    let ask = DeleteSession { key: key("a"), archive: Archive::Drop };
+    let ask = DeleteSession { key: key("a"), archive: Archive::Drop, unused_since: None };
     family.store.act(&owner(), ask, family.bed.now()).await.unwrap();
     family.bed.wait(&family.store, "waits", "b").await;
     let before = family.bed.dump();
