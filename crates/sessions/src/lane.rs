@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::num::NonZeroUsize;
 
-use openclaw_scopes::{RunId, SessionKey};
+use openclaw_scopes::{AgentId, RunId, SessionKey};
 
-use crate::{KeyClass, ParsedKey};
+use crate::{KeyClass, ParsedKey, agent_of};
 
 /// How many runs may wait for their turn in one session.
 ///
@@ -164,6 +164,10 @@ pub enum Removed {
 /// A session stands in line once, however many runs it has: after a run of it has ended it goes to
 /// the end of the line. So none starves, and a busy session delays another by one run at most.
 ///
+/// The line is one of agents, too: while several have sessions in it, each has its turn as often as the others,
+/// however many sessions it has. So an agent whom everybody writes to at once delays another by one run for
+/// each agent at most.
+///
 /// ```text
 /// enqueue ──▶ [session: run run run] ─┐
 /// enqueue ──▶ [session: run]         ─┼─ line of sessions ── start_next ──▶ running ── finish ──▶ ∅
@@ -174,15 +178,22 @@ pub enum Removed {
 pub struct Lanes {
     lanes: BTreeMap<SessionKey, Lane>,
     limits: LaneLimits,
-    /// The sessions whose turn can come, by class and their place in line.
-    line: BTreeMap<(LaneClass, u64), SessionKey>,
+    /// The sessions whose turn can come, by class, their round and their place in it.
+    line: BTreeMap<Spot, SessionKey>,
     next_place: u64,
+    /// The round that is going on, by class: that of the session that was served last.
+    rounds: BTreeMap<LaneClass, u64>,
+    /// The last round that an agent has a place in, while that is ahead.
+    taken: BTreeMap<(LaneClass, AgentId), u64>,
     /// How many runs of each class go on.
     running: BTreeMap<LaneClass, usize>,
     /// Runs that go on, and count for nothing meanwhile.
     aside: BTreeSet<RunId>,
     sessions: BTreeMap<RunId, SessionKey>,
 }
+
+/// A place in line: its class, its round, and its number in that.
+type Spot = (LaneClass, u64, u64);
 
 #[derive(Clone, Debug)]
 struct Lane {
@@ -193,7 +204,7 @@ struct Lane {
 #[derive(Clone, Debug)]
 enum LaneState {
     /// The session stands in line at this place.
-    InLine(LaneClass, u64),
+    InLine(Spot),
     /// A run of the session goes on.
     Running(RunId),
 }
@@ -206,6 +217,8 @@ impl Lanes {
             limits,
             line: BTreeMap::new(),
             next_place: 0,
+            rounds: BTreeMap::new(),
+            taken: BTreeMap::new(),
             running: BTreeMap::new(),
             aside: BTreeSet::new(),
             sessions: BTreeMap::new(),
@@ -268,7 +281,11 @@ impl Lanes {
             self.running_of(*class) < self.limits.of(*class).get() && self.first(*class).is_some()
         })?;
         // INVARIANT: a session in line has a lane, and something waits in it.
-        let session = self.line.remove(&self.first(class)?)?;
+        let spot = self.first(class)?;
+        let session = self.line.remove(&spot)?;
+        let (_, round, _) = spot;
+        self.rounds.insert(class, round);
+        self.taken.retain(|(of, _), taken| *of != class || *taken > round);
         let lane = self.lanes.get_mut(&session)?;
         let run = lane.waiting.pop_front()?;
         lane.state = LaneState::Running(run.clone());
@@ -278,8 +295,9 @@ impl Lanes {
     }
 
     /// Returns the place of the session of a class that is next.
-    fn first(&self, class: LaneClass) -> Option<(LaneClass, u64)> {
-        self.line.range((class, 0)..=(class, u64::MAX)).next().map(|(place, _)| *place)
+    fn first(&self, class: LaneClass) -> Option<Spot> {
+        let all = (class, 0, 0)..=(class, u64::MAX, u64::MAX);
+        self.line.range(all).next().map(|(spot, _)| *spot)
     }
 
     fn running_of(&self, class: LaneClass) -> usize {
@@ -354,7 +372,7 @@ impl Lanes {
         };
         let _waiting = lane.waiting.remove(at);
         let place = match lane.state {
-            LaneState::InLine(class, place) if lane.waiting.is_empty() => Some((class, place)),
+            LaneState::InLine(spot) if lane.waiting.is_empty() => Some(spot),
             LaneState::InLine(..) | LaneState::Running(_) => None,
         };
         if let Some(place) = place {
@@ -402,8 +420,19 @@ impl Lanes {
     fn line_up(&mut self, session: SessionKey) -> LaneState {
         let (class, place) = (LaneClass::of(&session), self.next_place);
         self.next_place = place.wrapping_add(1);
-        self.line.insert((class, place), session);
-        LaneState::InLine(class, place)
+        // A place in each round, from the next one on.
+        let now = self.rounds.get(&class).copied().unwrap_or_default();
+        let round = match agent_of(&session) {
+            Ok(agent) => {
+                let taken = self.taken.entry((class, agent)).or_insert(now);
+                *taken = (*taken).max(now).saturating_add(1);
+                *taken
+            }
+            Err(_) => now.saturating_add(1),
+        };
+        let spot = (class, round, place);
+        self.line.insert(spot, session);
+        LaneState::InLine(spot)
     }
 }
 

@@ -69,6 +69,32 @@ fn concurrency_grows_with_the_machine() {
     }
 }
 
+/// An agent whom everybody writes to has its turn as often as one with a single conversation.
+#[test]
+fn agents_have_turns_alike() {
+    let key = |agent: &str, at: usize| {
+        SessionKey::parse(&format!("agent:{agent}:explicit:s{at}")).unwrap()
+    };
+    let mut lanes = lanes(1);
+    for at in 0..20 {
+        lanes.enqueue(key("busy", at), run(at)).unwrap();
+    }
+    let first = lanes.start_next().unwrap();
+    for at in 0..3 {
+        lanes.enqueue(key("quiet", at), run(100 + at)).unwrap();
+    }
+    lanes.finish(&first.run);
+    let mut order = Vec::new();
+    while let Some(turn) = lanes.start_next() {
+        order.push(turn.session.to_string().split(':').nth(1).unwrap().to_owned());
+        assert!(lanes.finish(&turn.run));
+    }
+    let quiet: Vec<_> = (0..order.len()).filter(|at| order[*at] == "quiet").collect();
+    assert!(quiet.iter().enumerate().all(|(nth, at)| *at <= 2 * nth + 1), "{order:?}");
+    assert_eq!((quiet.len(), order.len()), (3, 22));
+    assert!(lanes.is_idle());
+}
+
 #[test]
 fn who_is_in_a_hurry_is_next() {
     let mut lanes = lanes(8);
