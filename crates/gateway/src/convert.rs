@@ -8,7 +8,7 @@ use openclaw_scopes::{
 };
 use openclaw_sessions::{Notice, Record, RunStatus, ToolOutcome, Usage, agent_of, resolve_key};
 use openclaw_store::{
-    AuditHead, AuditRecord, Child, Decision, HandOver, JournalEntry, RunView, Session,
+    AuditHead, AuditRecord, Child, Decision, HandOver, JournalEntry, ResetNote, RunView, Session,
 };
 
 use crate::respond::Reply;
@@ -120,6 +120,11 @@ fn usage(usage: Usage) -> v1::Usage {
     }
 }
 
+pub(crate) fn reset(reset: ResetNote) -> v1::SessionReset {
+    let ResetNote { number, at, by, reason, is_undone: undone } = reset;
+    v1::SessionReset { number, at: instant(at), by, reason, undone }
+}
+
 pub(crate) fn session(session: Session) -> v1::Session {
     v1::Session {
         key: session.key.to_string(),
@@ -137,6 +142,7 @@ pub(crate) fn session(session: Session) -> v1::Session {
         archived: session.archived_at.is_some(),
         model: session.model,
         depth: session.depth,
+        last_reset: None,
     }
 }
 

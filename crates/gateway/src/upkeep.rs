@@ -93,9 +93,16 @@ pub(crate) async fn remove(
             Err(error) => return Err(error),
         }
     }
+    if !gone.sessions.is_empty() {
+        // Those of their sub-agents.
+        engine.reap().await;
+    }
     for (path, size) in unneeded.files {
         match std::fs::remove_file(&path) {
-            Ok(()) => gone.files.push((path, size)),
+            Ok(()) => {
+                tracing::info!(path = %path.display(), "a file of a deleted session was removed");
+                gone.files.push((path, size));
+            }
             Err(error) => {
                 tracing::warn!(path = %path.display(), %error, "a file could not be removed");
             }

@@ -75,8 +75,8 @@ pub use runs::{
 };
 pub use sessions::{
     Activity, Archive, Archived, CompactSession, CreateSession, DeleteSession, Deleted, GetSession,
-    Patch, PatchSession, Purged, Reset, ResetSession, Session, SessionCursor, SessionError,
-    SessionFilter, SessionPage, Tombstone, UndoReset,
+    Patch, PatchSession, Purged, Reset, ResetNote, ResetSession, Session, SessionCursor,
+    SessionError, SessionFilter, SessionPage, Tombstone, UndoReset,
 };
 pub use status::{GetStatus, StoreStatus};
 pub use tokens::{

@@ -19,7 +19,7 @@ use crate::error::{Fault, damaged};
 use crate::idempotency::{self, Recorded};
 
 pub(crate) use change::begin_anew_if_stale;
-pub use change::{Patch, PatchSession, Reset, ResetSession, UndoReset};
+pub use change::{Patch, PatchSession, Reset, ResetNote, ResetSession, UndoReset};
 pub use compact::CompactSession;
 pub use delete::{Archive, DeleteSession, Deleted, Purged, Tombstone};
 pub use list::{Activity, Archived, SessionCursor, SessionFilter, SessionPage};

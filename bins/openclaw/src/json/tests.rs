@@ -88,7 +88,8 @@ fn a_list_has_its_plural_and_a_token() {
                   "pinned": false,
                   "archived": false,
                   "model": "",
-                  "depth": 0
+                  "depth": 0,
+                  "lastReset": null
                 }
               ],
               "nextPageToken": ""

@@ -166,8 +166,16 @@ fn facts(session: &Session) -> String {
         ("category", session.category.clone()),
         ("model", session.model.clone()),
         ("kept", kept(session)),
+        ("begun anew", begun_anew(session, now)),
         ("depth", if session.depth == 0 { String::new() } else { session.depth.to_string() }),
     ])
+}
+
+fn begun_anew(session: &Session, now: jiff::Timestamp) -> String {
+    let Some(reset) = &session.last_reset else { return String::new() };
+    let undone = if reset.undone { ", taken back" } else { "" };
+    let why = if reset.reason.is_empty() { "" } else { ": " };
+    format!("{} by {}{undone}{why}{}", table::ago(reset.at.as_ref(), now), reset.by, reset.reason)
 }
 
 fn kept(session: &Session) -> String {

@@ -11,6 +11,7 @@ use openclaw_sessions::{Record, Usage};
 use openclaw_store::{ActError, FenceError, Note, Peek, RunFence, Store};
 
 use super::Engine;
+use super::budget::Metered;
 use super::live::Live;
 use crate::clock;
 
@@ -24,6 +25,7 @@ pub(super) struct FencedJournal<'a> {
     /// What was written, for the history in memory.
     pub(super) written: Mutex<Vec<Record>>,
     pub(super) engine: &'a Engine,
+    pub(super) model: &'a Metered,
     pub(super) live: &'a Arc<Live>,
 }
 
@@ -53,6 +55,7 @@ impl Journal for FencedJournal<'_> {
                 Ok(_last) => {
                     for record in &records {
                         if let Record::AssistantMessage(message) = record {
+                            self.model.stored();
                             let mut usage =
                                 self.usage.lock().unwrap_or_else(PoisonError::into_inner);
                             *usage = usage.plus(message.usage);

@@ -7,12 +7,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures_util::stream::{BoxStream, StreamExt as _};
 use openclaw_agents::{Detail, Model, ModelError, ModelEvent, ModelRequest};
 use openclaw_config::{Budget, Dollars, Spending};
-use openclaw_scopes::{AgentId, RunId};
+use openclaw_scopes::{AgentId, RunId, Timestamp};
 use openclaw_sessions::{Usage, estimate_tokens};
 use openclaw_store::{Started, Store};
 
@@ -22,6 +23,9 @@ use crate::usage;
 
 /// Output tokens that an answer probably has for which nothing is configured.
 const LIKELY_OUTPUT: u64 = 1_000;
+
+/// How long it is known what a run and all that it delegated have spent, after the last of them has begun.
+const KEPT: Duration = Duration::from_hours(1);
 
 /// Tokens and what they cost.
 #[derive(Clone, Copy, Debug)]
@@ -91,8 +95,9 @@ pub(super) struct Ledger(Mutex<Books>);
 
 #[derive(Debug, Default)]
 struct Books {
-    /// Of runs that are at work, and of those below which something is.
-    trees: BTreeMap<RunId, Weak<Account>>,
+    /// By the run from which everything came, and when it was looked for last: its sub-agents may have yet to
+    /// begin when it has ended.
+    trees: BTreeMap<RunId, (Arc<Account>, Timestamp)>,
     /// What is reserved of an agent's day.
     days: BTreeMap<AgentId, Amount>,
     /// Of whom it was said already that it is used up, on which day.
@@ -100,14 +105,13 @@ struct Books {
 }
 
 impl Ledger {
-    fn tree(&self, root: &RunId) -> Arc<Account> {
+    fn tree(&self, root: &RunId, now: Timestamp) -> Arc<Account> {
         let mut books = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        books.trees.retain(|_, account| account.strong_count() > 0);
-        if let Some(account) = books.trees.get(root).and_then(Weak::upgrade) {
-            return account;
-        }
-        let account = Arc::new(Account::new());
-        books.trees.insert(root.clone(), Arc::downgrade(&account));
+        let old = now.saturating_sub(KEPT);
+        books.trees.retain(|_, (account, used)| Arc::strong_count(account) > 1 || *used > old);
+        let account = books.trees.get(root).map(|(account, _)| Arc::clone(account));
+        let account = account.unwrap_or_else(|| Arc::new(Account::new()));
+        books.trees.insert(root.clone(), (Arc::clone(&account), now));
         account
     }
 }
@@ -219,8 +223,15 @@ impl Drop for Reservation {
 pub(super) struct Metered {
     inner: Arc<dyn Model>,
     purse: Arc<Purse>,
-    /// The newest answer's, until it is stored: before the next question, or at the run's end.
+    /// The newest answer's, until it is stored.
     newest: Arc<Mutex<Option<Reservation>>>,
+}
+
+impl Metered {
+    /// Takes in that the newest answer is stored: it counts for its agent's day there.
+    pub(super) fn stored(&self) {
+        drop(self.newest.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
 }
 
 impl Model for Metered {
@@ -267,7 +278,7 @@ impl Engine {
         inner: Arc<dyn Model>,
         worker: &Worker,
         started: &Started,
-    ) -> Arc<dyn Model> {
+    ) -> Metered {
         let run = &started.view.run;
         let given = started.delegated.as_ref().and_then(|given| given.max_tokens);
         let mut budget = worker.agent.budget;
@@ -275,14 +286,21 @@ impl Engine {
         let of_run = budget.run.tokens.into_iter().chain(given).min();
         budget.run.tokens = of_run;
         let root = match started.delegated {
-            None => Ok(run.clone()),
+            None => Ok(None),
             Some(_) => self.0.store.root_of(run),
         };
+        let root = root.unwrap_or_else(|error| {
+            tracing::error!(run.id = %run, %error, "what a run belongs to is unknown");
+            None
+        });
         let root = match root {
-            Ok(root) => root,
-            Err(error) => {
-                tracing::error!(run.id = %run, %error, "what a run belongs to is unknown");
-                run.clone()
+            None => run.clone(),
+            // What belongs together is bounded by the agent that began it, whoever else works on it.
+            Some((root, session)) => {
+                let agent = openclaw_sessions::agent_of(&session).ok();
+                let worker = agent.and_then(|agent| self.worker(&agent));
+                budget.tree = worker.map(|worker| worker.agent.budget.tree).unwrap_or_default();
+                root
             }
         };
         let purse = Purse {
@@ -291,9 +309,12 @@ impl Engine {
             budget,
             agent: worker.agent.id.clone(),
             run: Account::new(),
-            tree: self.0.ledger.tree(&root),
+            tree: self.0.ledger.tree(&root, now()),
         };
-        Arc::new(Metered { inner, purse: Arc::new(purse), newest: Arc::default() })
+        // What it had used before it was interrupted counts.
+        let before = purse.price(inner.name(), started.view.usage);
+        purse.run.change(|spent, _| *spent = spent.plus(before));
+        Metered { inner, purse: Arc::new(purse), newest: Arc::default() }
     }
 }
 

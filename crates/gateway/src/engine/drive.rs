@@ -125,17 +125,17 @@ impl Engine {
             }
         };
         projection.push(&Record::UserMessage { text: started.message.clone() });
+        let model = self.metered(self.model_of(worker, &started), worker, &started);
         let journal = FencedJournal {
             fence: &started.fence,
             store: &self.0.store,
             usage: Arc::default(),
             written: Mutex::new(Vec::new()),
             engine: self,
+            model: &model,
             live,
         };
         let mut context = started.context;
-        let model = self.model_of(worker, &started);
-        let model = self.metered(model, worker, &started);
         let (compaction, agent) = (self.roster().config.agent_defaults().compaction, &worker.agent);
         let is_large = || {
             let tokens = estimate_tokens(projection.bytes());
@@ -147,21 +147,21 @@ impl Engine {
         };
         if compaction && is_large() {
             let due = CompactTrigger::Threshold;
-            let compacted = self.compact(&*model, worker, &started, due, live.cancel()).await;
+            let compacted = self.compact(&model, worker, &started, due, live.cancel()).await;
             (projection, context) = compacted.unwrap_or((projection, context));
         }
-        let mut outcome = self.turn(worker, &*model, &started, &projection, &journal).await;
+        let mut outcome = self.turn(worker, &started, &projection, &journal).await;
         // Refused as too long: once more with a summary of what is oldest.
         if let TurnOutcome::Failed { error: ModelError::ContextOverflow { .. }, usage, .. } =
             outcome
         {
             let must = CompactTrigger::Overflow;
-            let compacted = self.compact(&*model, worker, &started, must, live.cancel()).await;
+            let compacted = self.compact(&model, worker, &started, must, live.cancel()).await;
             if let Some(compacted) = compacted {
                 (projection, context) = compacted;
                 // What the turn wrote before is in it.
                 journal.written.lock().unwrap_or_else(PoisonError::into_inner).clear();
-                outcome = self.turn(worker, &*model, &started, &projection, &journal).await;
+                outcome = self.turn(worker, &started, &projection, &journal).await;
                 outcome = outcome.after(usage);
             }
         }
@@ -245,12 +245,11 @@ impl Engine {
     async fn turn(
         &self,
         worker: &Worker,
-        model: &dyn Model,
         started: &Started,
         projection: &Projection,
         journal: &FencedJournal<'_>,
     ) -> TurnOutcome {
-        let live = journal.live;
+        let (live, model) = (journal.live, journal.model);
         let base = ToolStatus {
             agent: worker.agent.id.clone(),
             input_tokens: 0,

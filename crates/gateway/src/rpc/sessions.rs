@@ -11,7 +11,7 @@ use openclaw_scopes::method::{
 use openclaw_scopes::target::{SessionTarget, Whole};
 use openclaw_scopes::{AgentId, Timestamp};
 use openclaw_store::{
-    Activity, Archive, Archived, CreateSession as Create, DeleteSession, GetSession, History,
+    Activity, Archive, Archived, CreateSession as Create, DeleteSession, GetSession, History, Note,
     Patch, PatchSession, Reset, ResetSession, SessionCursor, SessionFilter, UndoReset,
 };
 use tonic::{Code, Request, Response, Status};
@@ -77,7 +77,9 @@ impl Sessions for Core {
         let found = self.store.view(&caller, &GetSession(key), clock::now()).await;
         let session =
             found.map_err(|error| respond::act(error, ReadSession::ROW, respond::session))?;
-        Ok(Response::new(convert::session(session)))
+        let last = self.store.last_reset(&session.key).map_err(|error| respond::store(&error))?;
+        let last_reset = last.map(convert::reset);
+        Ok(Response::new(v1::Session { last_reset, ..convert::session(session) }))
     }
 
     async fn history(
@@ -183,8 +185,15 @@ impl Sessions for Core {
         request: Request<v1::CleanupRequest>,
     ) -> Result<Response<v1::CleanupResponse>, Status> {
         let (caller, message) = gate::admit(request)?;
-        let authorized = self.peek::<CleanupMethod>(&caller, Whole).await?;
-        let (_, Whole) = authorized.into_parts();
+        if message.dry_run {
+            drop(self.peek::<CleanupMethod>(&caller, Whole).await?);
+        } else {
+            // Files leave no other trace.
+            let noted = self.store.act(&caller, Note::<CleanupMethod>(Whole), clock::now()).await;
+            drop(noted.map_err(|error| {
+                respond::act(error, CleanupMethod::ROW, |never| match *never {})
+            })?);
+        }
         let settings = self.engine.roster().config.session().maintenance;
         let unneeded = upkeep::look(&self.store, &self.around.state_dir, &settings);
         let mut gone = unneeded.map_err(|error| respond::store(&error))?;

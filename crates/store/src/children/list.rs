@@ -230,12 +230,15 @@ impl crate::handle::Store {
         })
     }
 
-    /// Returns the run from which everything came that led to a run: the highest above it that delegated, or
-    /// itself.
+    /// Returns the run from which everything came that led to a run, and its conversation: the highest above it
+    /// that delegated, or itself. `None` when there is no such run.
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn root_of(&self, run: &RunId) -> Result<RunId, crate::error::StoreError> {
+    pub fn root_of(
+        &self,
+        run: &RunId,
+    ) -> Result<Option<(RunId, SessionKey)>, crate::error::StoreError> {
         self.snapshot(|connection| {
             // Delegations are few levels deep, and a person may have begun one in the middle.
             let sql = "WITH RECURSIVE above (level, session, run) AS (
@@ -244,14 +247,16 @@ impl crate::handle::Store {
                            SELECT a.level + 1, c.parent, c.parent_run FROM above a
                                JOIN children c ON c.session = a.session
                                WHERE a.level < 64 AND c.parent_run IS NOT NULL)
-                       SELECT r.run_id FROM above a JOIN runs r ON r.id = a.run
+                       SELECT r.run_id, CASE WHEN s.deleted_at IS NULL THEN s.key ELSE s.former_key END
+                       FROM above a JOIN runs r ON r.id = a.run JOIN sessions s ON s.id = r.session
                        ORDER BY a.level DESC LIMIT 1";
-            let root: Option<String> = connection
+            let root: Option<(String, String)> = connection
                 .prepare_cached(sql)?
-                .query_row([run.as_str()], |row| row.get(0))
+                .query_row([run.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
                 .optional()?;
-            let root = root.map(|root| root.parse().map_err(|error| damaged(0, error)));
-            Ok(root.transpose()?.unwrap_or_else(|| run.clone()))
+            let Some((run, session)) = root else { return Ok(None) };
+            let run = run.parse().map_err(|error| damaged(0, error))?;
+            Ok(Some((run, session.parse().map_err(|error| damaged(1, error))?)))
         })
     }
 

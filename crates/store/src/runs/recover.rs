@@ -5,7 +5,7 @@ use std::time::Duration;
 use openclaw_scopes::method::{AbortRun as AbortMethod, RecoverRuns as RecoverMethod};
 use openclaw_scopes::target::{RunTarget, Whole};
 use openclaw_scopes::{Authorized, RunId, SessionKey, Timestamp};
-use openclaw_sessions::{Fence, Queued, RunStatus, Terminal, Usage};
+use openclaw_sessions::{Fence, Queued, Record, RunStatus, Terminal, Usage};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::write::{Closing, Ending, FenceError, end, suspend};
@@ -252,13 +252,12 @@ impl Ask for RecoverRuns {
         let (mut interrupted, mut resumed) = (0_u64, 0_u64);
         for fence in &running {
             // A session that no longer knows its writer is a damaged row, not a run to skip.
-            let done =
-                interrupt(tx, fence, Usage::default(), FoundAt::Work, now).map_err(|fault| {
-                    match fault {
-                        Fault::Store(error) => Fault::Store(error),
-                        Fault::Domain(error) => Fault::Store(damaged(2, error)),
-                    }
-                })?;
+            let done = interrupt(tx, fence, answered(tx, fence)?, FoundAt::Work, now).map_err(
+                |fault| match fault {
+                    Fault::Store(error) => Fault::Store(error),
+                    Fault::Domain(error) => Fault::Store(damaged(2, error)),
+                },
+            )?;
             let count = match done {
                 Interrupted::Ended(_) => &mut interrupted,
                 Interrupted::Suspended => &mut resumed,
@@ -272,6 +271,31 @@ impl Ask for RecoverRuns {
         let is_same = tx.total_changes() == before;
         Ok(if is_same { Applied::Unchanged(recovered) } else { Applied::Changed(recovered) })
     }
+}
+
+/// Returns what the answers used that a run gave before it was cut off, without what was counted at an earlier
+/// interruption: nobody else knows any more.
+fn answered(connection: &Connection, fence: &RunFence) -> rusqlite::Result<Usage> {
+    let sql = "SELECT record FROM journal WHERE session = ?1 AND run = ?2 ORDER BY entry";
+    let mut statement = connection.prepare(sql)?;
+    let records = statement.query_map([fence.session, fence.run], |row| row.get::<_, String>(0))?;
+    let mut all = Usage::default();
+    for record in records {
+        let record = serde_json::from_str(&record?).map_err(|error| damaged(0, error))?;
+        if let Record::AssistantMessage(message) = record {
+            all = all.plus(message.usage);
+        }
+    }
+    let sql = "SELECT input_tokens, output_tokens, cached_tokens FROM runs WHERE id = ?1";
+    let counted: [u64; 3] = connection
+        .prepare(sql)?
+        .query_row([fence.run], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))?;
+    let [input, output, cached] = counted;
+    Ok(Usage {
+        input_tokens: all.input_tokens.saturating_sub(input),
+        output_tokens: all.output_tokens.saturating_sub(output),
+        cached_tokens: all.cached_tokens.saturating_sub(cached),
+    })
 }
 
 fn waiting(connection: &Connection) -> rusqlite::Result<Vec<Ticket>> {

@@ -187,7 +187,13 @@ fn start_waiting(
     let limit = (timeout > 0).then(|| Duration::from_millis(timeout));
     let question = Question { text, accepted_at: Timestamp::from_millis(accepted_at) };
     let started = enter(connection, &place, question, Counts::Already, limit, now)?;
-    let started = Started { merged, ..started };
+    let sql = "SELECT input_tokens, output_tokens, cached_tokens FROM runs WHERE id = ?1";
+    let usage = connection.prepare_cached(sql)?.query_row([ticket.row], |row| {
+        let (input_tokens, output_tokens, cached_tokens) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(Usage { input_tokens, output_tokens, cached_tokens })
+    })?;
+    let view = RunView { usage, ..started.view };
+    let started = Started { merged, view, ..started };
     let sql = "UPDATE runs SET status = 'running', fence = ?2, lease_until = ?3, started_at = ?4,
                    message = '', dropped = '' WHERE id = ?1";
     let fence = started.fence.fence.as_number();

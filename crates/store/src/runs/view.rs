@@ -55,7 +55,8 @@ impl RunView {
             status: ending.terminal.status(),
             text: ending.answer.as_ref().map(|answer| answer.text.clone()).unwrap_or_default(),
             error: ending.error.clone(),
-            usage: ending.usage,
+            // Beside what it had used before an interruption.
+            usage: self.usage.plus(ending.usage),
             ended_at: Some(at),
             ..self.clone()
         }

@@ -10,7 +10,8 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::{Session, SessionError, find, row_of, target};
 use crate::act::{Applied, Ask, Transaction};
 use crate::children::{self, TOLD};
-use crate::error::Fault;
+use crate::error::{Fault, StoreError};
+use crate::handle::Store;
 use crate::processes;
 
 /// Changes what is named of a conversation, and nothing else.
@@ -293,4 +294,39 @@ fn last_reset(connection: &Connection, row: i64) -> rusqlite::Result<Option<Last
             Ok(LastReset { number: row.get(0)?, before, undone_at: row.get(4)? })
         })
         .optional()
+}
+
+/// A point at which a conversation began anew, as it is told later.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ResetNote {
+    /// Which of its resets it is, from 1.
+    pub number: u64,
+    /// When.
+    pub at: Timestamp,
+    /// Who asked for it; `session.reset` for the configuration.
+    pub by: String,
+    /// Why, if somebody said so.
+    pub reason: String,
+    /// Whether it was taken back.
+    pub is_undone: bool,
+}
+
+impl Store {
+    /// Returns where a conversation began anew last, for work that is authorized already.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn last_reset(&self, key: &SessionKey) -> Result<Option<ResetNote>, StoreError> {
+        self.snapshot(|connection| {
+            let sql = "SELECT r.number, r.at, r.by, r.reason, r.undone_at IS NOT NULL
+                       FROM resets r JOIN sessions s ON s.id = r.session
+                       WHERE s.key = ?1 ORDER BY r.number DESC LIMIT 1";
+            let read = |row: &rusqlite::Row<'_>| {
+                let at = Timestamp::from_millis(row.get(1)?);
+                let (by, reason, is_undone) = (row.get(2)?, row.get(3)?, row.get(4)?);
+                Ok(ResetNote { number: row.get(0)?, at, by, reason, is_undone })
+            };
+            Ok(connection.prepare_cached(sql)?.query_row([key.as_str()], read).optional()?)
+        })
+    }
 }

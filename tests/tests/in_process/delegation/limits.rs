@@ -163,6 +163,9 @@ async fn a_reset_ends_what_was_delegated_and_can_be_taken_back() {
     let undo = v1::UndoResetRequest { key: "explicit:a".into(), ..Default::default() };
     let undone = owner.sessions().undo_reset(undo.clone()).await.unwrap().into_inner();
     assert_eq!((undone.number, undone.context_from), (1, 1));
+    let get = v1::GetSessionRequest { key: "explicit:a".into(), ..Default::default() };
+    let shown = owner.sessions().get(get).await.unwrap().into_inner().last_reset.unwrap();
+    assert!(shown.undone && shown.number == 1 && shown.by.starts_with("owner"), "{shown:?}");
     ask(&owner, request("r4", "explicit:a", "Hello.")).await.unwrap();
     let (before, after) = (usage("r3").await, usage("r4").await);
     assert!(after > before, "the model is shown more again: {before} {after}");

@@ -128,8 +128,9 @@ async fn cleanup(removal: &Removal, place: &Place, output: &mut Output) -> Resul
                 told.file_bytes
             );
             output.line(&line)?;
-            let all = told.keys.iter().chain(&told.files).map(|it| format!("  {it}\n"));
-            output.block(&all.collect::<String>())?;
+            for gone in told.keys.iter().chain(&told.files) {
+                output.line(&format!("  {gone}"))?;
+            }
         }
         Format::Json => output.message(&told)?,
     }
