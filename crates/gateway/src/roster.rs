@@ -16,7 +16,8 @@ use openclaw_agents::{
     build_prompt, fingerprint, read_workspace,
 };
 use openclaw_config::{
-    Agent, Config, ExecAsk, ModelName, ModelRoute, ProviderId, Sandbox, Secret, expand_home,
+    Agent, Config, ExecAsk, ModelName, ModelRoute, ProviderId, ResetPolicy, Sandbox, Secret,
+    expand_home,
 };
 use openclaw_scopes::{AgentId, Capability, CapabilitySet, RunId, Timestamp};
 use openclaw_sessions::{KeyError, Routes, resolve_key};
@@ -119,6 +120,9 @@ impl Roster {
     /// Returns since when somebody has to have asked something for a conversation to go on.
     pub(crate) fn fresh_since(&self, now: Timestamp) -> Option<Timestamp> {
         let policy = self.config.session().reset;
+        if policy == ResetPolicy::default() {
+            return None;
+        }
         // The time zone is the machine's, which may change while the gateway runs.
         crate::freshness::since(policy, now, &jiff::tz::TimeZone::system())
     }

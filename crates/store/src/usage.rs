@@ -19,6 +19,19 @@ const DAY: i64 = 86_400_000;
 /// the end of a run impossible.
 pub(crate) const MAX_TOKENS: u64 = (1 << 53) - 1;
 
+const BY_DAY: &str =
+    "INSERT INTO usage_by_day SELECT ?1, agent, ?3, 1, ?4, ?5, ?6 FROM sessions WHERE id = ?2
+     ON CONFLICT DO UPDATE SET answers = answers + 1,
+         input_tokens = min(input_tokens + ?4, ?7),
+         output_tokens = min(output_tokens + ?5, ?7),
+         cached_tokens = min(cached_tokens + ?6, ?7)";
+const BY_SESSION: &str =
+    "INSERT INTO usage_by_session SELECT ?2, ?3, 1, ?4, ?5, ?6 WHERE ?1 IS NOT NULL
+     ON CONFLICT DO UPDATE SET answers = answers + 1,
+         input_tokens = min(input_tokens + ?4, ?7),
+         output_tokens = min(output_tokens + ?5, ?7),
+         cached_tokens = min(cached_tokens + ?6, ?7)";
+
 /// Counts what an answer used. It is part of the change that stores the answer, so none is counted twice or
 /// not at all.
 pub(crate) fn count(
@@ -28,23 +41,12 @@ pub(crate) fn count(
     usage: Usage,
     now: Timestamp,
 ) -> rusqlite::Result<()> {
-    let set = "answers = answers + 1, input_tokens = min(input_tokens + ?4, ?7),
-               output_tokens = min(output_tokens + ?5, ?7),
-               cached_tokens = min(cached_tokens + ?6, ?7)";
     let [input, output, cached] = [usage.input_tokens, usage.output_tokens, usage.cached_tokens]
         .map(|tokens| tokens.min(MAX_TOKENS));
     let day = now.as_millis().div_euclid(DAY);
-    let by_day = format!(
-        "INSERT INTO usage_by_day SELECT ?1, agent, ?3, 1, ?4, ?5, ?6 FROM sessions WHERE id = ?2
-         ON CONFLICT DO UPDATE SET {set}"
-    );
     let values = params![day, session, model, input, output, cached, MAX_TOKENS];
-    connection.prepare_cached(&by_day)?.execute(values)?;
-    let by_session = format!(
-        "INSERT INTO usage_by_session SELECT ?2, ?3, 1, ?4, ?5, ?6 WHERE ?1 IS NOT NULL
-         ON CONFLICT DO UPDATE SET {set}"
-    );
-    connection.prepare_cached(&by_session)?.execute(values).map(|_| ())
+    connection.prepare_cached(BY_DAY)?.execute(values)?;
+    connection.prepare_cached(BY_SESSION)?.execute(values).map(|_| ())
 }
 
 /// What makes a row of what models have used.

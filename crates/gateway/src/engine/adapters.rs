@@ -74,10 +74,17 @@ impl Journal for FencedJournal<'_> {
     fn notices(&self) -> BoxFuture<'_, Result<Vec<Record>, JournalError>> {
         Box::pin(async move {
             let told = async {
-                let mut told = self.store.take_notices(self.fence, clock::now()).await?;
-                let (said, runs) = self.store.take_steered(self.fence, clock::now()).await?;
-                self.engine.merge(&runs, self.live);
-                told.extend(said);
+                let (is_told, is_steered) =
+                    self.store.waits_for(self.fence).map_err(ActError::Store)?;
+                let mut told = Vec::new();
+                if is_told {
+                    told = self.store.take_notices(self.fence, clock::now()).await?;
+                }
+                if is_steered {
+                    let (said, runs) = self.store.take_steered(self.fence, clock::now()).await?;
+                    self.engine.merge(&runs, self.live);
+                    told.extend(said);
+                }
                 Ok(told)
             };
             match told.await {

@@ -7,13 +7,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use futures_util::stream::{BoxStream, StreamExt as _};
 use openclaw_agents::{Detail, Model, ModelError, ModelEvent, ModelRequest};
 use openclaw_config::{Budget, Dollars, Spending};
-use openclaw_scopes::{AgentId, RunId, Timestamp};
+use openclaw_scopes::{AgentId, Caller, Principal, RunId};
 use openclaw_sessions::{Usage, estimate_tokens};
 use openclaw_store::{Started, Store};
 
@@ -23,9 +22,6 @@ use crate::usage;
 
 /// Output tokens that an answer probably has for which nothing is configured.
 const LIKELY_OUTPUT: u64 = 1_000;
-
-/// How long it is known what a run and all that it delegated have spent, after the last of them has begun.
-const KEPT: Duration = Duration::from_hours(1);
 
 /// Tokens and what they cost.
 #[derive(Clone, Copy, Debug)]
@@ -70,7 +66,7 @@ impl Amount {
 
 /// What belongs together has spent, and is about to: one run, or a run and all that it delegates.
 #[derive(Debug)]
-struct Account(Mutex<(Amount, Amount)>);
+pub(super) struct Account(Mutex<(Amount, Amount)>);
 
 impl Account {
     fn new() -> Self {
@@ -95,9 +91,10 @@ pub(super) struct Ledger(Mutex<Books>);
 
 #[derive(Debug, Default)]
 struct Books {
-    /// By the run from which everything came, and when it was looked for last: its sub-agents may have yet to
-    /// begin when it has ended.
-    trees: BTreeMap<RunId, (Arc<Account>, Timestamp)>,
+    /// By the run from which everything came. Its runs keep them, from their acceptance to their end.
+    trees: BTreeMap<RunId, Weak<Account>>,
+    /// At how many trees those are swept out that nobody keeps any more.
+    full: usize,
     /// What is reserved of an agent's day.
     days: BTreeMap<AgentId, Amount>,
     /// Of whom it was said already that it is used up, on which day.
@@ -105,13 +102,18 @@ struct Books {
 }
 
 impl Ledger {
-    fn tree(&self, root: &RunId, now: Timestamp) -> Arc<Account> {
+    fn tree(&self, root: &RunId) -> Arc<Account> {
         let mut books = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let old = now.saturating_sub(KEPT);
-        books.trees.retain(|_, (account, used)| Arc::strong_count(account) > 1 || *used > old);
-        let account = books.trees.get(root).map(|(account, _)| Arc::clone(account));
-        let account = account.unwrap_or_else(|| Arc::new(Account::new()));
-        books.trees.insert(root.clone(), (Arc::clone(&account), now));
+        if let Some(account) = books.trees.get(root).and_then(Weak::upgrade) {
+            return account;
+        }
+        if books.trees.len() >= books.full {
+            books.trees.retain(|_, account| account.strong_count() > 0);
+            // Each sweep is paid for by as many that came since the last one.
+            books.full = books.trees.len().saturating_mul(2).max(64);
+        }
+        let account = Arc::new(Account::new());
+        books.trees.insert(root.clone(), Arc::downgrade(&account));
         account
     }
 }
@@ -272,6 +274,14 @@ impl Model for Metered {
 }
 
 impl Engine {
+    /// Returns the account of what a run belongs to that delegates: whoever it delegates to keeps it, also when
+    /// the run has ended before that one begins.
+    pub(super) fn tree_of(&self, caller: &Caller) -> Option<Arc<Account>> {
+        let Principal::Run { run, .. } = caller.actor() else { return None };
+        let (root, _session) = self.0.store.root_of(run).ok().flatten()?;
+        Some(self.0.ledger.tree(&root))
+    }
+
     /// Returns the model for one run, which is asked only as long as there is enough left.
     pub(super) fn metered(
         &self,
@@ -309,7 +319,7 @@ impl Engine {
             budget,
             agent: worker.agent.id.clone(),
             run: Account::new(),
-            tree: self.0.ledger.tree(&root, now()),
+            tree: self.0.ledger.tree(&root),
         };
         // What it had used before it was interrupted counts.
         let before = purse.price(inner.name(), started.view.usage);

@@ -113,6 +113,9 @@ impl Engine {
         loop {
             match self.enlist(&order.run, order.digest, &session, caller) {
                 Enlisted::New(live) => {
+                    if let Some(tree) = self.tree_of(caller) {
+                        live.keep(tree);
+                    }
                     let precedence =
                         if live.has_turn() { Precedence::Start } else { Precedence::Wait };
                     let ask = SpawnChild {

@@ -11,6 +11,8 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::budget::Account;
+
 /// Why a run is to end before it has an answer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Stop {
@@ -58,6 +60,8 @@ pub(super) struct Live {
     /// The run that has taken its message in, once one has.
     merged: OnceLock<Arc<Self>>,
     is_merged: CancellationToken,
+    /// What it belongs to has spent.
+    tree: OnceLock<Arc<Account>>,
     run: RunId,
     stop: Mutex<Option<Stop>>,
     turn: CancellationToken,
@@ -94,6 +98,7 @@ impl Live {
             followers: Mutex::default(),
             merged: OnceLock::new(),
             is_merged: CancellationToken::new(),
+            tree: OnceLock::new(),
             ended: watch::Sender::new(End::Ahead),
             run,
             stop: Mutex::new(None),
@@ -180,6 +185,11 @@ impl Live {
         self.ended.send_replace(view.map_or(End::Left, |view| End::Reached(Box::new(view))));
         self.watchers.lock().unwrap_or_else(PoisonError::into_inner).close();
         self.followers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Keeps the account of what it belongs to until it has ended.
+    pub(super) fn keep(&self, tree: Arc<Account>) {
+        drop(self.tree.set(tree));
     }
 
     /// Gives the run no turn of its own: another has taken its message in, and it ends with that one.

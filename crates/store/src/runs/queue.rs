@@ -1,8 +1,10 @@
 //! Messages that come in while their conversation is busy: which run takes them in, and which give way.
 
+use std::sync::LazyLock;
+
 use openclaw_scopes::{RunId, SessionKey, Timestamp};
 use openclaw_sessions::{Dropped, QueueMode, Queued, Record, collected};
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::recover::end_waiting;
 use super::write::append_records;
@@ -23,6 +25,12 @@ const TAKEN: &str = "FROM runs me JOIN runs r ON r.session = me.session
         AND r.queue_mode = ?2 AND r.merged_into = '' AND r.id <> me.id
         AND (r.on_behalf_of, r.grant_epoch, r.grant_scopes, r.reply_to)
             = (me.on_behalf_of, me.grant_epoch, me.grant_scopes, me.reply_to)";
+
+static STEERED: LazyLock<String> = LazyLock::new(|| format!("SELECT EXISTS (SELECT 1 {TAKEN})"));
+static WAITS: LazyLock<String> = LazyLock::new(|| {
+    let told = "SELECT 1 FROM inbox WHERE session = ?3 AND state = 'waiting'";
+    format!("SELECT EXISTS ({told}), EXISTS (SELECT 1 {TAKEN})")
+});
 
 /// A message that a run takes in.
 struct Taken {
@@ -87,9 +95,21 @@ impl Store {
     /// When the storage fails.
     pub fn is_steered(&self, fence: &RunFence) -> Result<bool, StoreError> {
         self.snapshot(|connection| {
-            let sql = format!("SELECT EXISTS (SELECT 1 {TAKEN})");
             let values = params![fence.run, QueueMode::Steer.name()];
-            Ok(connection.prepare_cached(&sql)?.query_row(values, |row| row.get(0))?)
+            Ok(connection.prepare_cached(&STEERED)?.query_row(values, |row| row.get(0))?)
+        })
+    }
+
+    /// Whether something waits that a run at work is to be told, and something that it is to take in. Most have
+    /// neither, and a look costs nobody anything.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn waits_for(&self, fence: &RunFence) -> Result<(bool, bool), StoreError> {
+        self.snapshot(|connection| {
+            let values = params![fence.run, QueueMode::Steer.name(), fence.session];
+            let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+            Ok(connection.prepare_cached(&WAITS)?.query_row(values, read)?)
         })
     }
 
@@ -103,10 +123,6 @@ impl Store {
         fence: &RunFence,
         now: Timestamp,
     ) -> Result<(Vec<Record>, Vec<RunId>), ActError<FenceError>> {
-        // Most turns have nothing to take in, and a look costs nobody anything.
-        if !self.is_steered(fence).map_err(ActError::Store)? {
-            return Ok((Vec::new(), Vec::new()));
-        }
         let fence = RunFence { ..*fence };
         self.step(move |connection| {
             let taken = waiting(connection, fence.run, QueueMode::Steer)?;
