@@ -60,6 +60,8 @@ pub fn project(records: &[Record]) -> Vec<Arc<Message>> {
 pub struct Projection {
     /// Whether any record came: only the first can be a summary.
     begun: bool,
+    /// Of all messages: a long history is asked for it with each turn.
+    bytes: usize,
     messages: Vec<Arc<Message>>,
     names: CallNames,
     state: State,
@@ -141,7 +143,17 @@ impl Projection {
 
     /// Returns how many bytes of text it holds.
     pub fn bytes(&self) -> usize {
-        self.messages.iter().map(|message| message.bytes()).fold(0, usize::saturating_add)
+        self.bytes
+    }
+
+    /// Returns what [`crate::window`] shows of [`Self::messages`]; where all of it fits, without looking at each.
+    pub fn shown(&self, limits: &WindowLimits) -> Vec<Arc<Message>> {
+        let messages = self.messages();
+        let open: usize =
+            messages.get(self.messages.len()..).into_iter().flatten().map(|it| it.bytes()).sum();
+        let fits = self.bytes.saturating_add(open) <= limits.max_bytes
+            && messages.len() <= limits.max_messages;
+        if fits { messages } else { crate::window(&messages, limits) }
     }
 
     /// Forgets what [`crate::window`] with these limits, or with smaller ones, never shows again.
@@ -150,7 +162,9 @@ impl Projection {
     pub fn trim(&mut self, limits: &WindowLimits) {
         let start = crate::window::start(&self.messages, limits);
         if start > 0 {
-            self.messages.drain(..start.min(self.messages.len()));
+            for message in self.messages.drain(..start.min(self.messages.len())) {
+                self.bytes = self.bytes.saturating_sub(message.bytes());
+            }
             self.names.keep(&self.messages);
         }
     }
@@ -193,6 +207,12 @@ impl Projection {
 
     /// Adds a paragraph to the newest message.
     fn extend_last(&mut self, paragraph: &str) {
+        let before = self.last_bytes();
+        self.append_to_last(paragraph);
+        self.recount_last(before);
+    }
+
+    fn append_to_last(&mut self, paragraph: &str) {
         let Some(last) = self.messages.last_mut() else { return };
         let text = match Arc::make_mut(last) {
             Message::Assistant { text, .. } | Message::User { text } => text,
@@ -215,6 +235,7 @@ impl Projection {
         }
         let text = if is_blank(&message.text) { "" } else { &message.text };
         let (tool_calls, open) = self.names.open(&message.tool_calls);
+        let bytes_before = self.last_bytes();
         match self.said_last() {
             Some((before, before_calls)) => {
                 if !text.is_empty() {
@@ -222,6 +243,7 @@ impl Projection {
                     before.push_str(text);
                 }
                 *before_calls = tool_calls;
+                self.recount_last(bytes_before);
             }
             None => self.add(Message::Assistant { text: text.to_owned(), tool_calls }),
         }
@@ -266,7 +288,17 @@ impl Projection {
         }
     }
 
+    fn last_bytes(&self) -> usize {
+        self.messages.last().map_or(0, |message| message.bytes())
+    }
+
+    /// Counts the newest message anew, which had so many bytes before it was changed.
+    fn recount_last(&mut self, before: usize) {
+        self.bytes = self.bytes.saturating_sub(before).saturating_add(self.last_bytes());
+    }
+
     fn add(&mut self, message: Message) {
+        self.bytes = self.bytes.saturating_add(message.bytes());
         self.messages.push(Arc::new(message));
     }
 }

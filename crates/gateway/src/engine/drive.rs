@@ -13,7 +13,7 @@ use openclaw_config::ModelName;
 use openclaw_scopes::Caller;
 use openclaw_sessions::{
     AssistantMessage, CompactLimits, CompactTrigger, Projection, Record, RunStatus, Running,
-    Terminal, Usage, WindowLimits, estimate_tokens, window,
+    Terminal, Usage, WindowLimits, estimate_tokens,
 };
 use openclaw_store::{
     ActError, Ending, FoundAt, Interrupted, RunError, RunView, Started, StoreError, Ticket,
@@ -302,7 +302,7 @@ impl Engine {
             model,
             toolbox: &toolbox,
             system,
-            history: window(&projection.messages(), &window_of(worker)),
+            history: projection.shown(&window_of(worker)),
             limits: TurnLimits::default(),
             cancel: live.cancel().clone(),
             yields,

@@ -122,6 +122,10 @@ proptest! {
             prop_assert_eq!(&messages, &project(&records[..=at]), "as a whole, and record by record");
 
             let shown = window(&messages, &limits);
+            prop_assert_eq!(&grown.shown(&limits), &shown);
+            let open = messages.len() - grown.len();
+            let whole: usize = messages.iter().rev().skip(open).map(|message| message.bytes()).sum();
+            prop_assert_eq!(grown.bytes(), whole);
             prop_assert_eq!(check_both(&shown), Ok(()));
             prop_assert_eq!(shown.is_empty(), messages.is_empty());
             prop_assert_eq!(shown.last(), messages.last(), "the newest message is shown");
@@ -132,6 +136,10 @@ proptest! {
                 prop_assert_eq!(before, window(&trimmed.messages(), &limits));
             }
             prop_assert_eq!(check_both(&trimmed.messages()), Ok(()));
+            let all = trimmed.messages();
+            let open = all.len() - trimmed.len();
+            let whole: usize = all.iter().rev().skip(open).map(|message| message.bytes()).sum();
+            prop_assert_eq!(trimmed.bytes(), whole);
             prop_assert_eq!(trimmed.messages().len() <= messages.len(), true);
         }
     }
