@@ -154,6 +154,11 @@ impl Engine {
         self.roster().agent(agent).map(Arc::clone)
     }
 
+    /// Returns the agent of a conversation; `None` when it is not configured any more.
+    fn worker_of(&self, session: &SessionKey) -> Option<Arc<Worker>> {
+        openclaw_sessions::agent_of(session).ok().and_then(|agent| self.worker(&agent))
+    }
+
     /// Accepts a run and sets it to work, or finds it again; then watches it.
     pub(crate) async fn start(
         &self,
@@ -395,15 +400,12 @@ impl Engine {
         let caller = Caller::system(Component::Recovery, Cause::Startup, epoch);
         let recovered = self.0.store.act(&caller, RecoverRuns, clock::now()).await?;
         for ticket in recovered.waiting {
-            let agent = openclaw_sessions::agent_of(&ticket.session).ok();
-            let Some(worker) = agent.and_then(|agent| self.worker(&agent)) else {
+            let Some(worker) = self.worker_of(&ticket.session) else {
                 let error = "its agent is not configured any more".to_owned();
                 self.0.store.end_waiting_run(ticket.run, error, clock::now()).await?;
                 continue;
             };
-            let Some((digest, holder, view)) = self.0.store.asked(&ticket.run)? else { continue };
-            let live = Arc::new(Live::new(ticket.run.clone(), digest, holder));
-            live.accepted(&view);
+            let Some(live) = self.restored(&ticket.run)? else { continue };
             {
                 let mut runs = self.0.live.lock().unwrap_or_else(PoisonError::into_inner);
                 let mut lanes = self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -417,11 +419,8 @@ impl Engine {
         }
         for (ticket, into) in recovered.merged {
             let Some(into) = self.find(&into) else { continue };
-            let agent = openclaw_sessions::agent_of(&ticket.session).ok();
-            let Some(worker) = agent.and_then(|agent| self.worker(&agent)) else { continue };
-            let Some((digest, holder, view)) = self.0.store.asked(&ticket.run)? else { continue };
-            let live = Arc::new(Live::new(ticket.run.clone(), digest, holder));
-            live.accepted(&view);
+            let Some(worker) = self.worker_of(&ticket.session) else { continue };
+            let Some(live) = self.restored(&ticket.run)? else { continue };
             self.0
                 .live
                 .lock()
@@ -431,6 +430,14 @@ impl Engine {
             self.spawn(live, worker, Begin::InTurn(ticket));
         }
         Ok((recovered.interrupted, recovered.resumed))
+    }
+
+    /// Returns a run that was accepted before a start, as whoever asks for it again or waits for it finds it.
+    fn restored(&self, run: &RunId) -> Result<Option<Arc<Live>>, ActError<RunError>> {
+        let Some((digest, holder, view)) = self.0.store.asked(run)? else { return Ok(None) };
+        let live = Arc::new(Live::new(run.clone(), digest, holder));
+        live.accepted(&view);
+        Ok(Some(live))
     }
 
     /// Takes no new work and waits for what runs; what is not done by the deadline is interrupted.
@@ -462,8 +469,7 @@ impl Engine {
     /// Returns the principal of a run, as it would act now; `None` when there is no such run.
     pub(crate) fn principal_of(&self, run: &RunId) -> Result<Option<Caller>, StoreError> {
         let Some(view) = self.0.store.run(run)? else { return Ok(None) };
-        let agent = openclaw_sessions::agent_of(&view.session).ok();
-        let Some(worker) = agent.and_then(|agent| self.worker(&agent)) else { return Ok(None) };
+        let Some(worker) = self.worker_of(&view.session) else { return Ok(None) };
         let grant = self.0.store.grant_of_run(run)?;
         let capabilities = match self.0.store.given(&view.session)? {
             None => worker.capabilities(),

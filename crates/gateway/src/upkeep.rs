@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use openclaw_config::Maintenance;
-use openclaw_scopes::{Caller, Cause, Component, GrantHolder, SessionKey, Timestamp};
+use openclaw_scopes::{Caller, SessionKey, Timestamp};
 use openclaw_store::{ActError, Archive, DeleteSession, SessionError, Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +31,13 @@ pub(crate) struct Unneeded {
     pub(crate) files: Vec<(PathBuf, u64)>,
     /// What the database and the files take now, in bytes.
     pub(crate) bytes: u64,
+}
+
+impl Unneeded {
+    /// Returns what the files take, in bytes.
+    pub(crate) fn file_bytes(&self) -> u64 {
+        self.files.iter().fold(0, |sum, (_, size)| sum.saturating_add(*size))
+    }
 }
 
 /// Looks for what is not needed any more.
@@ -139,7 +146,7 @@ async fn once(engine: &Engine, store: &Store, state_dir: &Path) {
         Ok(unneeded) => unneeded,
         Err(error) => return tracing::error!(%error, "what is not needed any more is unknown"),
     };
-    let freed = unneeded.files.iter().fold(0_u64, |sum, (_, size)| sum.saturating_add(*size));
+    let freed = unneeded.file_bytes();
     if settings.max_disk_bytes.is_some_and(|most| unneeded.bytes.saturating_sub(freed) > most) {
         let bytes = unneeded.bytes;
         tracing::warn!(
@@ -147,12 +154,7 @@ async fn once(engine: &Engine, store: &Store, state_dir: &Path) {
             "the state directory is over its disk budget, and conversations stay"
         );
     }
-    let epoch = match store.epoch(&GrantHolder::Gateway) {
-        Ok(Some(epoch)) => epoch,
-        Ok(None) => return tracing::error!("the gateway's own grant is missing"),
-        Err(error) => return tracing::error!(%error, "the gateway's own grant could not be read"),
-    };
-    let caller = Caller::system(Component::Reaper, Cause::Timer, epoch);
+    let Some(caller) = engine.reaper() else { return };
     match remove(engine, &caller, unneeded).await {
         Ok(Unneeded { sessions, files, .. }) if sessions.is_empty() && files.is_empty() => {}
         Ok(Unneeded { sessions, files, .. }) => {

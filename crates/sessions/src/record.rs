@@ -175,7 +175,7 @@ impl Notice {
             };
             debug_assert!(written.is_ok(), "a string takes everything");
             // Quoted, so that none of it looks like another notice, or like what the gateway says.
-            for line in said.lines().flat_map(|line| line.split(is_line_end)) {
+            for line in lines(said) {
                 text.push_str("\n> ");
                 text.push_str(line);
             }
@@ -187,6 +187,11 @@ impl Notice {
 /// Characters after which what follows may be read as a new line.
 const fn is_line_end(c: char) -> bool {
     matches!(c, '\n' | '\r' | '\x0b' | '\x0c' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
+/// Returns the lines of a text, as a model may read them.
+pub(crate) fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().flat_map(|line| line.split(is_line_end))
 }
 
 /// Tokens that a model counted. Zero where the provider did not say.

@@ -82,5 +82,5 @@ pub use status::{GetStatus, StoreStatus};
 pub use tokens::{
     ApiToken, CreateToken, ListTokens, Note as TokenNote, RevokeToken, TokenError, TokenGrant,
 };
-pub use usage::{GetUsage, UsageBy, UsageOf};
+pub use usage::{GetUsage, UsageBy, UsageOf, day_of};
 pub use writer::Clock;

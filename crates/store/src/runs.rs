@@ -22,7 +22,7 @@ pub(crate) use start::{grant_of, grant_of_run};
 pub use view::{GetRun, RunCursor, RunFilter, RunPage, RunView};
 pub(crate) use view::{find, target};
 pub use write::{Ending, FenceError};
-pub(crate) use write::{append_records, end_from_outside};
+pub(crate) use write::{append_records, as_text, end_from_outside};
 
 /// The right of one run to write its session, until it ends or is superseded.
 ///

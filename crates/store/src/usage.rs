@@ -19,6 +19,20 @@ const DAY: i64 = 86_400_000;
 /// the end of a run impossible.
 pub(crate) const MAX_TOKENS: u64 = (1 << 53) - 1;
 
+/// Returns what is counted of a usage.
+pub(crate) fn capped(usage: Usage) -> Usage {
+    Usage {
+        input_tokens: usage.input_tokens.min(MAX_TOKENS),
+        output_tokens: usage.output_tokens.min(MAX_TOKENS),
+        cached_tokens: usage.cached_tokens.min(MAX_TOKENS),
+    }
+}
+
+/// Returns the day of an instant in UTC, counted from that of 1970-01-01.
+pub const fn day_of(at: Timestamp) -> i64 {
+    at.as_millis().div_euclid(DAY)
+}
+
 const BY_DAY: &str =
     "INSERT INTO usage_by_day SELECT ?1, agent, ?3, 1, ?4, ?5, ?6 FROM sessions WHERE id = ?2
      ON CONFLICT DO UPDATE SET answers = answers + 1,
@@ -41,10 +55,10 @@ pub(crate) fn count(
     usage: Usage,
     now: Timestamp,
 ) -> rusqlite::Result<()> {
-    let [input, output, cached] = [usage.input_tokens, usage.output_tokens, usage.cached_tokens]
-        .map(|tokens| tokens.min(MAX_TOKENS));
-    let day = now.as_millis().div_euclid(DAY);
-    let values = params![day, session, model, input, output, cached, MAX_TOKENS];
+    let Usage { input_tokens, output_tokens, cached_tokens } = capped(usage);
+    let day = day_of(now);
+    let values =
+        params![day, session, model, input_tokens, output_tokens, cached_tokens, MAX_TOKENS];
     connection.prepare_cached(BY_DAY)?.execute(values)?;
     connection.prepare_cached(BY_SESSION)?.execute(values).map(|_| ())
 }
@@ -117,7 +131,7 @@ impl Query for GetUsage {
                  sum(u.output_tokens), sum(u.cached_tokens) FROM {from}
              GROUP BY name, u.model ORDER BY name, u.model"
         );
-        let since = self.since.map_or(0, |since| since.as_millis().div_euclid(DAY));
+        let since = self.since.map_or(0, day_of);
         let mut statement = connection.prepare_cached(&sql)?;
         let rows = statement.query_map([since], read)?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
@@ -138,8 +152,7 @@ impl Store {
             let sql = "SELECT '', model, answers, input_tokens, output_tokens, cached_tokens
                        FROM usage_by_day WHERE day = ?1 AND agent = ?2";
             let mut statement = connection.prepare_cached(sql)?;
-            let day = now.as_millis().div_euclid(DAY);
-            let rows = statement.query_map(params![day, agent.as_str()], read)?;
+            let rows = statement.query_map(params![day_of(now), agent.as_str()], read)?;
             let used = rows.map(|row| row.map(|used| (used.model, used.usage)));
             Ok(used.collect::<rusqlite::Result<_>>()?)
         })

@@ -14,7 +14,7 @@ use openclaw_agents::{Detail, Model, ModelError, ModelEvent, ModelRequest};
 use openclaw_config::{Budget, Dollars, Spending};
 use openclaw_scopes::{AgentId, Caller, Principal, RunId};
 use openclaw_sessions::{Usage, estimate_tokens};
-use openclaw_store::{Started, Store};
+use openclaw_store::{Started, Store, day_of};
 
 use super::{Engine, now};
 use crate::roster::{Roster, Worker};
@@ -163,7 +163,7 @@ impl Purse {
                     "tree" => "the budget of a run and what it delegates".to_owned(),
                     _ => format!("the budget of agent `{agent}` for today"),
                 };
-                let today = now().as_millis().div_euclid(86_400_000);
+                let today = day_of(now());
                 books.told.retain(|(day, _)| *day == today);
                 if books.told.insert((today, format!("{agent} {part}"))) {
                     tracing::warn!(%agent, part, "a budget is used up: {whose} is {what}");
@@ -316,8 +316,7 @@ impl Engine {
             None => run.clone(),
             // What belongs together is bounded by the agent that began it, whoever else works on it.
             Some((root, session)) => {
-                let agent = openclaw_sessions::agent_of(&session).ok();
-                let worker = agent.and_then(|agent| self.worker(&agent));
+                let worker = self.worker_of(&session);
                 budget.tree = worker.map(|worker| worker.agent.budget.tree).unwrap_or_default();
                 root
             }

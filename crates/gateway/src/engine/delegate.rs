@@ -9,7 +9,9 @@ use std::time::Duration;
 use openclaw_config::ModelName;
 use openclaw_scopes::method::SpawnChild as SpawnMethod;
 use openclaw_scopes::target::SpawnTarget;
-use openclaw_scopes::{AgentId, Caller, CapabilitySet, Cause, Component, Epoch, RunId, SessionKey};
+use openclaw_scopes::{
+    AgentId, Caller, CapabilitySet, Cause, Component, GrantHolder, RunId, SessionKey,
+};
 use openclaw_sessions::{Dropped, EnqueueError, LaneClass, QueueMode};
 use openclaw_store::{
     AcceptRun, Accepted, ActError, Ask, Assignment, CancelChild, ChildError, Cleanup,
@@ -188,9 +190,7 @@ impl Engine {
         if let Some(given) = given.map_err(|error| SpawnError::Act(ActError::Store(error)))? {
             return Ok(given.tools);
         }
-        let agent = openclaw_sessions::agent_of(session).ok();
-        let worker = agent.and_then(|agent| self.worker(&agent));
-        let specs = worker.map(|worker| worker.specs()).unwrap_or_default();
+        let specs = self.worker_of(session).map(|worker| worker.specs()).unwrap_or_default();
         Ok(specs.iter().map(|spec| spec.name.clone()).collect())
     }
 
@@ -311,8 +311,7 @@ impl Engine {
         let Some(grant) = due.grant.clone() else {
             return Told::Never("the grant that it rests on has ended".into());
         };
-        let agent = openclaw_sessions::agent_of(&due.session).ok();
-        let Some(worker) = agent.and_then(|agent| self.worker(&agent)) else {
+        let Some(worker) = self.worker_of(&due.session) else {
             return Told::Never("its agent is not configured any more".into());
         };
         let Ok(run) = secrets::id(TOLD, RunId::parse) else { return Told::Later };
@@ -416,6 +415,21 @@ impl Engine {
         while self.reap_once().await {}
     }
 
+    /// Returns who removes what goes by itself.
+    pub(crate) fn reaper(&self) -> Option<Caller> {
+        match self.0.store.epoch(&GrantHolder::Gateway) {
+            Ok(Some(epoch)) => Some(Caller::system(Component::Reaper, Cause::Timer, epoch)),
+            Ok(None) => {
+                tracing::error!("the gateway's own grant is missing");
+                None
+            }
+            Err(error) => {
+                tracing::error!(%error, "the gateway's own grant could not be read");
+                None
+            }
+        }
+    }
+
     /// Removes some of them; tells whether there may be more.
     async fn reap_once(&self) -> bool {
         let found = self.0.store.reapable(clock::now());
@@ -427,14 +441,7 @@ impl Engine {
                 return false;
             }
         };
-        let epoch = match self.0.store.epoch(&openclaw_scopes::GrantHolder::Gateway) {
-            Ok(epoch) => epoch.unwrap_or(Epoch(0)),
-            Err(error) => {
-                tracing::error!(%error, "the gateway's grant is unknown");
-                return false;
-            }
-        };
-        let caller = Caller::system(Component::Reaper, Cause::Timer, epoch);
+        let Some(caller) = self.reaper() else { return false };
         let mut is_well = true;
         for key in sessions {
             let ask = DeleteSession {

@@ -202,12 +202,11 @@ impl Sessions for Core {
             gone = removed
                 .map_err(|error| respond::act(error, DeleteMethod::ROW, respond::session))?;
         }
-        let file_bytes = gone.files.iter().fold(0_u64, |sum, (_, size)| sum.saturating_add(*size));
         let files = gone.files.iter().map(|(path, _)| path.to_string_lossy().into_owned());
         Ok(Response::new(v1::CleanupResponse {
             keys: gone.sessions.iter().map(ToString::to_string).collect(),
             files: files.collect(),
-            file_bytes,
+            file_bytes: gone.file_bytes(),
             disk_bytes: gone.bytes,
             done: !message.dry_run,
         }))

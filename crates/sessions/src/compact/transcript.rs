@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::record::lines;
 use crate::{Notice, Record, RunStatus, ToolOutcome};
 
 /// How many characters are shown of the beginning of what a tool was given or returned.
@@ -15,9 +16,6 @@ const MAX_NAME: usize = 64;
 
 /// More bytes than any line has that says what is left out.
 const MARKER: usize = 64;
-
-/// What models may take for the end of a line, beside what [`str::lines`] does.
-const LINE_ENDS: [char; 6] = ['\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}'];
 
 /// Returns a transcript of at most so many bytes, the earlier summary at its head.
 ///
@@ -79,7 +77,7 @@ fn parts_of(record: &Record) -> Vec<String> {
 
 fn part(who: &str, said: &str) -> String {
     let mut part = format!("{who}:\n");
-    for line in said.trim().lines().flat_map(|line| line.split(LINE_ENDS)) {
+    for line in lines(said.trim()) {
         part.push_str("  ");
         part.push_str(line);
         part.push('\n');

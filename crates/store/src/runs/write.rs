@@ -68,7 +68,7 @@ impl Store {
 
 /// Returns a record as it is stored. Done before the writer's turn where possible: its time is
 /// everybody's.
-pub(super) fn as_text(record: &Record) -> rusqlite::Result<String> {
+pub(crate) fn as_text(record: &Record) -> rusqlite::Result<String> {
     serde_json::to_string(record).map_err(|error| damaged(0, error))
 }
 
@@ -189,11 +189,7 @@ impl Closing {
             error,
             last: as_text(&Record::Final { status, error: shown })?,
             status,
-            usage: Usage {
-                input_tokens: usage.input_tokens.min(MAX_TOKENS),
-                output_tokens: usage.output_tokens.min(MAX_TOKENS),
-                cached_tokens: usage.cached_tokens.min(MAX_TOKENS),
-            },
+            usage: usage::capped(usage),
         })
     }
 }

@@ -3,14 +3,14 @@
 use openclaw_scopes::method::CompactSession as CompactMethod;
 use openclaw_scopes::target::SessionTarget;
 use openclaw_scopes::{Authorized, SessionKey, Timestamp};
-use openclaw_sessions::Record;
+use openclaw_sessions::{Record, Usage};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{SessionError, row_of, target};
 use crate::act::{ActError, Applied, Ask, Transaction};
-use crate::error::{Fault, damaged};
+use crate::error::Fault;
 use crate::handle::Store;
-use crate::runs::{FenceError, RunFence, append_records};
+use crate::runs::{FenceError, RunFence, append_records, as_text};
 use crate::usage::{self, MAX_TOKENS};
 
 /// Writes a summary into a conversation in which nobody works, if nothing was said there since.
@@ -57,7 +57,7 @@ impl Ask for CompactSession {
             tx.prepare_cached(sql)?.query_row([row], |row| row.get(0)).optional()?;
         let run = run.ok_or_else(|| Fault::Domain(SessionError::Changed(target.key.clone())))?;
         let entry = self.last.saturating_add(1);
-        let text = serde_json::to_string(&self.summary).map_err(|error| damaged(0, error))?;
+        let text = as_text(&self.summary)?;
         let sql = "INSERT INTO journal VALUES (?1, ?2, ?3, ?4, ?5)";
         tx.prepare_cached(sql)?.execute(params![row, entry, run, now.as_millis(), text])?;
         if let Record::Summary { model, usage, .. } = &self.summary {
@@ -80,9 +80,9 @@ fn note(
                    input_tokens = min(input_tokens + ?4, ?7),
                    output_tokens = min(output_tokens + ?5, ?7),
                    cached_tokens = min(cached_tokens + ?6, ?7) WHERE id = ?1";
-    let [input, output, cached] = [usage.input_tokens, usage.output_tokens, usage.cached_tokens]
-        .map(|tokens| tokens.min(MAX_TOKENS));
-    let values = params![session, entry, first_kept, input, output, cached, MAX_TOKENS];
+    let Usage { input_tokens, output_tokens, cached_tokens } = usage::capped(*usage);
+    let values =
+        params![session, entry, first_kept, input_tokens, output_tokens, cached_tokens, MAX_TOKENS];
     connection.prepare_cached(sql)?.execute(values).map(|_| ())
 }
 
