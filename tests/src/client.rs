@@ -6,8 +6,11 @@ use openclaw_proto::v1::access_client::AccessClient;
 use openclaw_proto::v1::agents_client::AgentsClient;
 use openclaw_proto::v1::approvals_client::ApprovalsClient;
 use openclaw_proto::v1::audit_client::AuditClient;
+use openclaw_proto::v1::channels_client::ChannelsClient;
+use openclaw_proto::v1::cron_client::CronClient;
 use openclaw_proto::v1::devices_client::DevicesClient;
 use openclaw_proto::v1::gateway_client::GatewayClient;
+use openclaw_proto::v1::messages_client::MessagesClient;
 use openclaw_proto::v1::models_client::ModelsClient;
 use openclaw_proto::v1::runs_client::RunsClient;
 use openclaw_proto::v1::security_client::SecurityClient;
@@ -80,12 +83,18 @@ services! {
     approvals -> ApprovalsClient;
     /// Returns the client of the decision log.
     audit -> AuditClient;
+    /// Returns the client of channels.
+    channels -> ChannelsClient;
+    /// Returns the client of jobs.
+    cron -> CronClient;
     /// Returns the client of devices.
     devices -> DevicesClient;
     /// Returns the client of the daemon itself.
     gateway -> GatewayClient;
     /// Returns the client of `grpc.health.v1`.
     health -> HealthClient;
+    /// Returns the client of what leaves.
+    messages -> MessagesClient;
     /// Returns the client of models.
     models -> ModelsClient;
     /// Returns the client of `grpc.reflection.v1`.

@@ -1,6 +1,7 @@
 //! The command line: verbs and flags.
 
 mod access;
+mod cron;
 mod device;
 mod group;
 mod head;
@@ -17,6 +18,7 @@ use openclaw_scopes::{AgentId, IdempotencyKey};
 use crate::length;
 
 pub(crate) use access::{AccessVerb, ApprovalsVerb, ConnectArgs, SecurityVerb, TokensVerb};
+pub(crate) use cron::{AddArgs, CronVerb, EditArgs, JobArgs, OutcomeName, PreviewArgs, WhenArgs};
 pub(crate) use device::{ApproveArgs, DevicesVerb, RoleName, Scopes};
 pub(crate) use group::{
     AgentsVerb, AuditVerb, CleanupName, ConfigVerb, ContextVerb, GatewayVerb, ListRows, ModelsVerb,
@@ -91,6 +93,9 @@ Ctrl-C ends the answer that is being written; Ctrl-D or /quit leaves.")]
     /// What conversations delegated.
     #[command(subcommand)]
     Subagents(SubagentsVerb),
+    /// Jobs: work that is due at certain times.
+    #[command(subcommand, visible_alias = "automations")]
+    Cron(CronVerb),
     /// Commands of agents that somebody has to approve.
     #[command(subcommand)]
     Approvals(ApprovalsVerb),

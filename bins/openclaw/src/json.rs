@@ -28,12 +28,12 @@ macro_rules! named {
 }
 
 named! {
-    Agent Approval AuditRecord CreateTokenResponse DeleteAgentResponse DeleteSessionResponse Device
+    AddJobResponse Agent Approval AuditRecord CreateTokenResponse CronStatusResponse DeleteAgentResponse DeleteSessionResponse Device
     ExplainResponse
-    GetConfigResponse Invitation ListAgentsResponse CompactSessionResponse ListApprovalsResponse ListStandingResponse ListAuditResponse ListDevicesResponse
-    ListInvitationsResponse ListModelsResponse ListRunsResponse ListSessionsResponse
-    ListSubagentsResponse ListTokensResponse PairingRequest
-    ProbeModelResponse ResetSessionResponse RevokeAllResponse Run RunEvent SecurityAuditResponse Session
+    GetConfigResponse Invitation Job ListAgentsResponse CompactSessionResponse ListApprovalsResponse ListStandingResponse ListAuditResponse ListDevicesResponse
+    ListInvitationsResponse ListJobsResponse ListModelsResponse ListOccurrencesResponse ListRunsResponse ListSessionsResponse
+    ListSubagentsResponse ListTokensResponse Occurrence PairingRequest
+    PreviewResponse ProbeModelResponse ResetSessionResponse RevokeAllResponse Run RunEvent SecurityAuditResponse Session
     SessionHistoryResponse CleanupResponse ShowAccessResponse SpawnResponse StandingApproval StatusResponse Subagent Token UsageResponse VerifyAuditResponse
 }
 

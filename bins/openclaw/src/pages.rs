@@ -40,6 +40,8 @@ macro_rules! pages {
 
 pages! {
     ListAuditResponse records "behind";
+    ListJobsResponse jobs "behind";
+    ListOccurrencesResponse occurrences "behind";
     ListRunsResponse runs "behind";
     ListSessionsResponse sessions "behind";
     ListSubagentsResponse subagents "behind";

@@ -8,6 +8,7 @@ mod audit;
 mod config;
 mod connect;
 mod context;
+mod cron;
 mod devices;
 mod gateway;
 mod models;
@@ -44,6 +45,7 @@ pub(crate) fn run(verb: Verb, place: &Place, output: &mut Output) -> Result<Exit
 fn look(verb: &Verb) -> &'static str {
     match verb {
         Verb::Agents(_) => "agents list",
+        Verb::Cron(_) => "cron list --all",
         Verb::Devices(DevicesVerb::Upgrade { .. }) => "devices list --own",
         Verb::Devices(_) => "devices list",
         Verb::Runs(_) => "runs list",
@@ -68,6 +70,7 @@ fn of_group(verb: Verb, place: &Place, output: &mut Output) -> Result<Exit, Fail
         Verb::Config(verb) => block_on(config::run(verb, place, output)),
         Verb::Connect(args) => block_on(connect::run(args, place, output)),
         Verb::Context(verb) => context::run(verb, place, output),
+        Verb::Cron(verb) => block_on(cron::run(verb, place, output)),
         Verb::Devices(verb) => devices::run(verb, place, output),
         Verb::Gateway(GatewayVerb::Fingerprint) => gateway::fingerprint(place, output),
         Verb::Gateway(GatewayVerb::Run { args }) => match offline::become_daemon(place, args)? {},

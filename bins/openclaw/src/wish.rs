@@ -50,6 +50,10 @@ mod tests {
             assert_eq!(of(methods).to_string(), expected, "{methods:?}");
         }
         assert_eq!(when("audit.list", "own rows").to_string(), "operator.read");
+        for method in ["cron.add", "cron.cancel", "cron.remove", "cron.run", "cron.update"] {
+            assert_eq!(when(method, "own job").to_string(), "operator.write", "{method}");
+            assert_eq!(when(method, "job of others").to_string(), "operator.admin", "{method}");
+        }
         assert_eq!(when("access.show", "own access").to_string(), "operator.read");
         assert_eq!(when("device.pair.list", "own device"), ScopeSet::EMPTY);
         assert_eq!(told(ScopeSet::EMPTY).to_string(), "operator.sessions.read");

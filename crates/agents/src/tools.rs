@@ -1,5 +1,6 @@
-//! The first tools: files of the workspace, the web, commands, and the run's own status.
+//! The first tools: files of the workspace, the web, commands, jobs, and the run's own status.
 
+mod cron;
 mod delegate;
 mod exec;
 mod files;
@@ -7,6 +8,7 @@ mod status;
 mod web;
 mod workspace;
 
+pub use cron::{CronTool, JobOrder, JobSession, JobWhen, Jobs};
 pub use delegate::{Delegation, DelegationTool, SpawnOrder, YieldFlag};
 pub use exec::{
     Approvals, AskMode, Background, BackgroundEnd, Clearance, ExecOperation, ExecOptions,
@@ -14,7 +16,7 @@ pub use exec::{
 };
 pub use files::{EditFile, ListDir, ReadFile, WriteFile};
 pub use status::{RunStatus, SessionStatus, StatusSource};
-pub use web::{WebFetch, WebFetchOptions};
+pub use web::{WebFetch, WebFetchOptions, refusal};
 pub use workspace::{OpenWorkspaceError, Workspace};
 
 use serde_json::{Value, json};

@@ -15,6 +15,7 @@ use crate::v1::access_client::AccessClient;
 use crate::v1::agents_client::AgentsClient;
 use crate::v1::approvals_client::ApprovalsClient;
 use crate::v1::audit_client::AuditClient;
+use crate::v1::cron_client::CronClient;
 use crate::v1::devices_client::DevicesClient;
 use crate::v1::gateway_client::GatewayClient;
 use crate::v1::models_client::ModelsClient;
@@ -58,6 +59,8 @@ services! {
     agents -> AgentsClient;
     /// Returns the client of the decision log.
     audit -> AuditClient;
+    /// Returns the client of jobs.
+    cron -> CronClient;
     /// Returns the client of devices, and of what they may do.
     devices -> DevicesClient;
     /// Returns the client of approvals of tool calls.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use openclaw_scopes::AgentId;
 
 use crate::{
-    Agent, AgentDefaults, Binding, ExecSettings, ListenSettings, ModelName, Price, Provider,
-    ProviderId, QueueSettings, SessionSettings, WebFetchSettings,
+    Agent, AgentDefaults, Binding, ChannelSettings, CronSettings, ExecSettings, ListenSettings,
+    ModelName, Price, Provider, ProviderId, QueueSettings, SessionSettings, WebFetchSettings,
 };
 
 /// The effective configuration: what the text says, and the embedded defaults where it is silent.
@@ -26,6 +26,8 @@ pub struct Config {
     pub(crate) listen: Option<ListenSettings>,
     pub(crate) prices: BTreeMap<ModelName, Price>,
     pub(crate) providers: BTreeMap<ProviderId, Provider>,
+    pub(crate) channels: ChannelSettings,
+    pub(crate) cron: CronSettings,
     pub(crate) queue: QueueSettings,
     pub(crate) session: SessionSettings,
     pub(crate) web_fetch: WebFetchSettings,
@@ -80,6 +82,16 @@ impl Config {
     /// Iterates over what models cost, in the order of their names.
     pub fn prices(&self) -> impl Iterator<Item = (&ModelName, &Price)> {
         self.prices.iter()
+    }
+
+    /// Returns the settings of channels.
+    pub const fn channels(&self) -> &ChannelSettings {
+        &self.channels
+    }
+
+    /// Returns the settings of the scheduler.
+    pub const fn cron(&self) -> CronSettings {
+        self.cron
     }
 
     /// Returns what becomes of messages that come in while their conversation is busy.

@@ -9,7 +9,9 @@
 mod agent;
 mod base_url;
 mod budget;
+mod channel;
 mod config;
+mod cron;
 mod duration;
 mod edit;
 mod error;
@@ -34,7 +36,11 @@ mod tools;
 pub use agent::{Agent, AgentDefaults, Identity, SubagentLimits};
 pub use base_url::{BaseUrl, ParseBaseUrlError};
 pub use budget::{Budget, Spending};
+pub use channel::{
+    ChannelSettings, ChatChannel, DmPolicy, GroupPolicy, Mention, Platform, WebhookSettings,
+};
 pub use config::{AuditSettings, Config, GatewaySettings};
+pub use cron::CronSettings;
 pub use duration::{ParseDurationError, format_duration, parse_duration};
 pub use edit::{EditError, NewAgent, add_agent, remove_agent};
 pub use error::{ConfigError, ConfigErrors, Problem};

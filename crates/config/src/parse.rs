@@ -1,6 +1,7 @@
 //! From text to configuration: syntax, then keys, then values, then what must fit together.
 
 mod agents;
+mod channels;
 mod keys;
 mod listen;
 mod models;
@@ -70,7 +71,8 @@ pub(crate) fn embedded_defaults() -> Config {
 
 /// Reads what the text says over the defaults; what is faulty is reported and left at its default.
 fn build(root: &Section<'_>, faults: &mut Faults<'_>) -> Config {
-    let models = models::read(root, faults);
+    let mut models = models::read(root, faults);
+    let channels = channels::read(root, &mut models.secrets, faults);
     let agents = agents::read(root, &models, faults);
     let prices = models::prices(root, &models.declared, faults);
     agents::check_delegation(root, &agents, faults);
@@ -80,6 +82,8 @@ fn build(root: &Section<'_>, faults: &mut Faults<'_>) -> Config {
         agents: agents.entries,
         audit: settings::audit(root, faults),
         bindings,
+        channels,
+        cron: settings::cron(root, faults),
         defaults: agents.defaults,
         exec: settings::exec(root, &models.secrets, faults),
         gateway: settings::gateway(root, faults),

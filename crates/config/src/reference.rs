@@ -82,7 +82,7 @@ fn split(path: &'static str) -> (&'static str, &'static str) {
 }
 
 /// The tables that the reference shows.
-const HEADERS: [&str; 12] = [
+const HEADERS: [&str; 16] = [
     "gateway",
     "listen",
     "audit",
@@ -93,6 +93,10 @@ const HEADERS: [&str; 12] = [
     "session",
     "bindings[]",
     "messages.queue",
+    "cron",
+    "commands",
+    "channels.<id>",
+    "channels.webhook",
     "tools.exec",
     "tools.webFetch",
 ];

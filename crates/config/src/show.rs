@@ -1,5 +1,6 @@
 //! The effective configuration as text, for people and for `config show`.
 
+mod channels;
 mod session;
 
 use std::fmt;
@@ -69,6 +70,12 @@ fn write_config(out: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
 
     writeln!(out, "\n[messages.queue]")?;
     session::write_queue(out, config.queue())?;
+
+    writeln!(out, "\n[cron]")?;
+    writeln!(out, "enabled = {}", config.cron().enabled)?;
+    writeln!(out, "maxConcurrentRuns = {}", config.cron().max_concurrent)?;
+
+    channels::write(out, config.channels())?;
 
     let exec = config.exec();
     writeln!(out, "\n[tools.exec]")?;
@@ -256,6 +263,17 @@ mod tests {
             cap = 20
             drop = "new"
 
+            [cron]
+            enabled = true
+            maxConcurrentRuns = 8
+
+            [commands]
+            ownerAllowFrom = []
+
+            [channels.webhook]
+            # secret: webhooks are not signed
+            allowAddresses = []
+
             [tools.exec]
             sandbox = "workspace"
             timeoutSeconds = 1800
@@ -372,6 +390,17 @@ mod tests {
             debounceMs = 500
             cap = 20
             drop = "new"
+
+            [cron]
+            enabled = true
+            maxConcurrentRuns = 8
+
+            [commands]
+            ownerAllowFrom = []
+
+            [channels.webhook]
+            # secret: webhooks are not signed
+            allowAddresses = []
 
             [tools.exec]
             sandbox = "workspace"

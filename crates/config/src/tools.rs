@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// The tools that exist, in the order in which they are documented.
-pub const TOOL_NAMES: [&str; 14] = [
+pub const TOOL_NAMES: [&str; 15] = [
     "read_file",
     "write_file",
     "list_dir",
@@ -20,6 +20,7 @@ pub const TOOL_NAMES: [&str; 14] = [
     "sessions_list",
     "sessions_history",
     "sessions_yield",
+    "cron",
 ];
 
 /// A tool's name, or a glob in which `*` stands for any characters.

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
 use crate::accept::{self, BindError, Connection, Doorman};
+use crate::channels::Hub;
 use crate::certificate::{Certificate, CertificateError};
 use crate::core::{Core, Parts};
 use crate::engine::Engine;
@@ -26,7 +27,7 @@ use crate::running::Gateway;
 use crate::settings::{Environment, Presence, Settings, SettingsError};
 use crate::state_dir::{StateDir, StateDirError};
 use crate::task::Tasks;
-use crate::{clock, lapse, orphans, purge, retention, rpc, upkeep};
+use crate::{clock, cron, lapse, orphans, purge, retention, rpc, upkeep};
 
 /// Streams of one connection that may be open at once.
 const MAX_STREAMS: u32 = 256;
@@ -182,6 +183,7 @@ impl Builder {
         let stop = CancellationToken::new();
         let drain = CancellationToken::new();
         let limits = LaneLimits {
+            background: settings.config.cron().max_concurrent,
             subagents: settings.config.agent_defaults().subagents.max_concurrent,
             waiting_per_session: settings.config.queue().cap,
             ..LaneLimits::with_concurrency(settings.config.max_concurrent(cpus()))
@@ -242,12 +244,18 @@ impl Builder {
         retention::keep(&tasks, &store, settings.config.audit().retention, &stop);
         upkeep::keep(&tasks, &engine, &store, state_dir.path(), &stop);
         lapse::watch(&tasks, &store, &registry, &stop);
+        let skip = around.environment.get("OPENCLAW_SKIP_CRON");
+        let mode = cron::mode(settings.config.cron().enabled, skip);
+        let hub = Arc::new(Hub::new(&settings.config, &around.environment));
+        hub.carry(&tasks, &engine, &store, &stop);
         let core = Core::new(Parts {
             around,
             certificate_expires_at,
             config_path: path,
             config_writer: tokio::sync::Mutex::new(()),
+            cron: mode,
             engine: engine.clone(),
+            hub,
             network: network.clone(),
             registry: Arc::clone(&registry),
             started_at: clock::now(),
@@ -257,6 +265,7 @@ impl Builder {
         let telling = engine.clone();
         tasks.spawn(async move { telling.announce_all().await });
         let health = serve(&tasks, &core, &settings, accepted, stop.clone());
+        cron::keep(&tasks, &engine, &store, mode, health.clone(), &stop);
         let drain_limit = settings.config.gateway().drain;
         Ok(Gateway {
             connections,

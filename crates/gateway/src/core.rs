@@ -7,6 +7,7 @@ use openclaw_scopes::method::Method;
 use openclaw_scopes::{Authorized, Caller, Timestamp};
 use openclaw_store::{Ask, Peek, Store};
 
+use crate::channels::Hub;
 use crate::clock;
 use crate::engine::Engine;
 use crate::network::Network;
@@ -28,7 +29,11 @@ pub(crate) struct Parts {
     pub(crate) config_path: PathBuf,
     /// One change of the file at a time.
     pub(crate) config_writer: tokio::sync::Mutex<()>,
+    /// Whether jobs run.
+    pub(crate) cron: openclaw_scheduler::Mode,
     pub(crate) engine: Engine,
+    /// The channels on which it speaks.
+    pub(crate) hub: Arc<Hub>,
     /// What the gateway is on the network; absent when it does not listen there.
     pub(crate) network: Option<Arc<Network>>,
     pub(crate) registry: Arc<Registry>,

@@ -7,6 +7,8 @@ mod cache;
 mod compact;
 mod delegate;
 mod drive;
+mod jobs;
+mod jobs_port;
 mod live;
 mod port;
 mod processes;
@@ -33,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use compact::{Compacted, Failed as CompactFailed, Purpose, Refused as CompactRefused};
 pub(crate) use delegate::{Order, SpawnError};
+pub(crate) use jobs::Fire;
 pub(crate) use live::{Event, Novelty, Watch};
 
 use self::cache::HistoryCache;
@@ -106,8 +109,12 @@ struct Inner {
     drain: CancellationToken,
     /// Told whenever a run has ended.
     ends: Notify,
+    /// Told whenever something about jobs has changed.
+    jobs: Notify,
     helpers: Arc<HelperRegistry>,
     ledger: budget::Ledger,
+    /// Told whenever something is to leave.
+    outbox: Notify,
     lanes: Mutex<Lanes>,
     live: Mutex<BTreeMap<RunId, Arc<Live>>>,
     processes: processes::Registry,
@@ -130,6 +137,8 @@ impl Engine {
             decided: Notify::new(),
             drain,
             ends: Notify::new(),
+            jobs: Notify::new(),
+            outbox: Notify::new(),
             helpers,
             ledger: budget::Ledger::default(),
             lanes: Mutex::new(Lanes::new(limits)),

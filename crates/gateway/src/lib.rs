@@ -9,10 +9,12 @@
 
 mod accept;
 mod certificate;
+mod channels;
 mod clock;
 mod compose;
 mod convert;
 mod core;
+mod cron;
 mod digest;
 mod door;
 mod durable;
@@ -44,6 +46,7 @@ mod task;
 mod upgrade;
 mod upkeep;
 mod usage;
+mod when;
 
 pub use accept::BindError;
 pub use certificate::CertificateError;

@@ -8,7 +8,7 @@ use openclaw_scopes::method::Row;
 use openclaw_scopes::{Denial, DeviceId, ScopeSet};
 use openclaw_sessions::EnqueueError;
 use openclaw_store::{
-    ActError, ApprovalError, ChildError, DeviceError, RunError, SessionError, StoreError,
+    ActError, ApprovalError, ChildError, DeliveryError, DeviceError, JobError, RunError, SessionError, StoreError,
     TokenError,
 };
 use tonic::{Code, Status};
@@ -269,6 +269,49 @@ pub(crate) fn child(error: &ChildError) -> Reply {
         }
         ChildError::UnknownParent(_) => {
             Reply::new(Code::NotFound, "", said()).next("openclaw sessions list")
+        }
+    }
+}
+
+/// The public face of what can go wrong with deliveries.
+pub(crate) fn delivery(error: &DeliveryError) -> Reply {
+    let said = || error.to_string();
+    match error {
+        DeliveryError::IdempotencyConflict => conflict(),
+        DeliveryError::Settled { id, .. } => Reply::new(Code::FailedPrecondition, "", said())
+            .next(format!("openclaw delivery show {id}")),
+        DeliveryError::TooMany { .. } => {
+            Reply::new(Code::ResourceExhausted, "LIMIT_EXCEEDED", said())
+                .retry(Duration::from_secs(60))
+                .next("openclaw channels status")
+        }
+        DeliveryError::Unknown(_) => {
+            Reply::new(Code::NotFound, "", said()).next("openclaw delivery list")
+        }
+    }
+}
+
+/// The public face of what can go wrong with jobs.
+pub(crate) fn job(error: &JobError) -> Reply {
+    let said = || error.to_string();
+    match error {
+        JobError::Ambiguous { .. } => {
+            Reply::new(Code::FailedPrecondition, "", said()).next("openclaw cron list --all")
+        }
+        JobError::Changed { job, .. } => {
+            Reply::new(Code::Aborted, "", said()).next(format!("openclaw cron show {job}"))
+        }
+        JobError::IdempotencyConflict => conflict(),
+        JobError::Idle(job) => Reply::new(Code::FailedPrecondition, "", said())
+            .next(format!("openclaw cron runs {job}")),
+        JobError::NeverDue(_) => Reply::invalid(said()).next("openclaw cron preview"),
+        JobError::Place(session) => Reply::new(Code::FailedPrecondition, "", said())
+            .next(format!("openclaw sessions unarchive {session}")),
+        JobError::Schedule(_) => Reply::invalid(said()).next("openclaw cron edit --help"),
+        JobError::TooMany { .. } => Reply::new(Code::ResourceExhausted, "LIMIT_EXCEEDED", said())
+            .next("openclaw cron list --all"),
+        JobError::Unknown(_) => {
+            Reply::new(Code::NotFound, "", said()).next("openclaw cron list --all")
         }
     }
 }

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use openclaw_agents::exec::{HelperPath, HelperRegistry, Limits, SandboxMode, TcpMode};
 use openclaw_agents::tool::{Tool, ToolSpec, Toolbox};
 use openclaw_agents::tools::{
-    AskMode, Delegation, DelegationTool, EditFile, ExecOptions, ExecPorts, ExecTool, ListDir,
-    ProcessTool, ReadFile, RunStatus, SessionStatus, StatusSource, WebFetch, WebFetchOptions,
-    Workspace, WriteFile, YieldFlag,
+    AskMode, CronTool, Delegation, DelegationTool, EditFile, ExecOptions, ExecPorts, ExecTool,
+    Jobs, ListDir, ProcessTool, ReadFile, RunStatus, SessionStatus, StatusSource, WebFetch,
+    WebFetchOptions, Workspace, WriteFile, YieldFlag,
 };
 use openclaw_agents::{
     ConnectError, Fingerprint, Health, Model, PromptInputs, Providers, RetryPolicy, SeededJitter,
@@ -150,6 +150,7 @@ pub(crate) struct Worker {
     pub(crate) agent: Agent,
     pub(crate) model: Arc<dyn Model>,
     capabilities: CapabilitySet,
+    cron: Option<CronTool>,
     delegation: Vec<DelegationTool>,
     exec: Option<ExecTool>,
     process: Option<ProcessTool>,
@@ -188,12 +189,16 @@ impl Worker {
         let delegation: Vec<_> = DelegationTool::all().into_iter().filter(is_allowed).collect();
         let process = exec.as_ref().filter(|_| agent.tools.allows("process"));
         let process = process.map(|exec| ProcessTool::new(exec.capability()));
+        let cron = agent.tools.allows("cron").then(CronTool::default);
         let mut tools = common_tools(&agent, config, &workspace);
         if let Some(exec) = &exec {
             tools.push(Arc::new(exec.for_run(sample.run.clone(), ExecPorts::default())));
         }
         if let Some(process) = &process {
             tools.push(Arc::new(process.clone()));
+        }
+        if let Some(cron) = &cron {
+            tools.push(Arc::new(cron.clone()));
         }
         if let Some(status) = &status {
             tools.push(Arc::new(status.for_run(Arc::new(sample))));
@@ -212,6 +217,7 @@ impl Worker {
             agent,
             model,
             capabilities,
+            cron,
             delegation,
             exec,
             process,
@@ -239,6 +245,9 @@ impl Worker {
         }
         if let (Some(process), Some(port)) = (&self.process, &ports.exec.processes) {
             own.push(Arc::new(process.for_run(Arc::clone(port))));
+        }
+        if let Some(cron) = &self.cron {
+            own.push(Arc::new(cron.for_run(Arc::clone(&ports.jobs))));
         }
         if let Some(status) = &self.status {
             own.push(Arc::new(status.for_run(Arc::clone(&ports.status))));
@@ -290,14 +299,12 @@ impl Worker {
         Ok((given.iter().map(|target| target.tool.to_string()).collect(), capabilities))
     }
 
-    /// Returns the system prompt of a sub-agent, which has other tools.
-    pub(crate) fn prompt_for(&self, tools: &[ToolSpec]) -> Arc<str> {
+    /// Returns the system prompt of turns that have other tools; of a sub-agent with [`SUBAGENT`].
+    pub(crate) fn prompt_for(&self, tools: &[ToolSpec], identity: &str) -> Arc<str> {
         let name = self.agent.identity.name.as_deref().unwrap_or(self.agent.id.as_str());
         build_prompt(&PromptInputs {
             name,
-            identity: "You are a sub-agent: nobody reads what you do but whoever gave you the task, \
-                       and your last message is all that they are told. Do the task, and say what \
-                       came of it.",
+            identity,
             workspace: &self.workspace.root().to_string_lossy(),
             tools,
             files: &read_workspace(&self.workspace),
@@ -343,19 +350,25 @@ impl Worker {
     }
 }
 
+/// What a sub-agent is told that it is.
+pub(crate) const SUBAGENT: &str = "You are a sub-agent: nobody reads what you do but whoever gave you the task, \
+    and your last message is all that they are told. Do the task, and say what came of it.";
+
 /// What the tools of one run need from the world.
 pub(crate) struct OwnPorts {
     pub(crate) run: RunId,
     pub(crate) status: Arc<dyn StatusSource>,
     pub(crate) delegation: Arc<dyn Delegation>,
     pub(crate) yields: YieldFlag,
+    /// Where its jobs are.
+    pub(crate) jobs: Arc<dyn Jobs>,
     /// Who is asked about commands, and takes over those that go to the background.
     pub(crate) exec: ExecPorts,
 }
 
 /// Tools that no sub-agent has, and those that one has not that may delegate nothing
 /// (`runtime.md` §3.2 of the reference).
-const NEVER_DELEGATED: [&str; 2] = ["process", "session_status"];
+const NEVER_DELEGATED: [&str; 3] = ["cron", "process", "session_status"];
 const NOT_OF_LEAVES: [&str; 6] = [
     "sessions_history",
     "sessions_list",

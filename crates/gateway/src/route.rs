@@ -145,6 +145,21 @@ pub(crate) fn child(agent: &AgentId, id: &str, routes: &Routes) -> Result<Sessio
     routed.map(|routed| routed.session).map_err(|error| refused(&error))
 }
 
+/// Returns the conversation of one run of a job.
+pub(crate) fn job_run(
+    agent: &AgentId,
+    job: &str,
+    run: &str,
+    routes: &Routes,
+) -> Result<SessionKey, RouteError> {
+    route(&Event::JobRun { agent, job, run }, routes).map(|routed| routed.session)
+}
+
+/// Returns the main conversation of an agent.
+pub(crate) fn main_of(agent: &AgentId, routes: &Routes) -> Result<SessionKey, RouteError> {
+    route(&Event::Named { agent: Some(agent), key: "main" }, routes).map(|routed| routed.session)
+}
+
 /// Returns the conversation that is told what came of something that one began. Nobody knows yet whom a
 /// channel lets in.
 pub(crate) fn completion(session: &SessionKey, routes: &Routes) -> SessionKey {

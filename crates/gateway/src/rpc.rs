@@ -4,7 +4,9 @@ mod access;
 mod agents;
 mod approvals;
 mod audit;
+mod cron;
 mod devices;
+mod messages;
 mod models;
 mod runs;
 mod security;
@@ -19,8 +21,11 @@ use openclaw_proto::v1::access_server::AccessServer;
 use openclaw_proto::v1::agents_server::AgentsServer;
 use openclaw_proto::v1::approvals_server::ApprovalsServer;
 use openclaw_proto::v1::audit_server::AuditServer;
+use openclaw_proto::v1::channels_server::ChannelsServer;
+use openclaw_proto::v1::cron_server::CronServer;
 use openclaw_proto::v1::devices_server::DevicesServer;
 use openclaw_proto::v1::gateway_server::GatewayServer;
+use openclaw_proto::v1::messages_server::MessagesServer;
 use openclaw_proto::v1::models_server::ModelsServer;
 use openclaw_proto::v1::runs_server::RunsServer;
 use openclaw_proto::v1::security_server::SecurityServer;
@@ -39,8 +44,11 @@ pub(crate) fn routes(core: &Core, max_message: usize) -> Routes {
         .add_service(AgentsServer::new(core.clone()).max_decoding_message_size(max_message))
         .add_service(ApprovalsServer::new(core.clone()).max_decoding_message_size(max_message))
         .add_service(AuditServer::new(core.clone()).max_decoding_message_size(max_message))
+        .add_service(ChannelsServer::new(core.clone()).max_decoding_message_size(max_message))
+        .add_service(CronServer::new(core.clone()).max_decoding_message_size(max_message))
         .add_service(DevicesServer::new(core.clone()).max_decoding_message_size(max_message))
         .add_service(GatewayServer::new(core.clone()).max_decoding_message_size(max_message))
+        .add_service(MessagesServer::new(core.clone()).max_decoding_message_size(max_message))
         .add_service(ModelsServer::new(core.clone()).max_decoding_message_size(max_message))
         .add_service(RunsServer::new(core.clone()).max_decoding_message_size(max_message))
         .add_service(SecurityServer::new(core.clone()).max_decoding_message_size(max_message))

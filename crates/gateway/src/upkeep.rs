@@ -139,8 +139,32 @@ pub(crate) fn keep(
     });
 }
 
+/// Removes what of the ledger of jobs is older than it is kept.
+async fn sweep(store: &Store) {
+    loop {
+        match store.sweep_ledger(clock::now()).await {
+            Ok(true) => tokio::task::yield_now().await,
+            Ok(false) => return,
+            Err(error) => return tracing::error!(?error, "the ledger of jobs could not be swept"),
+        }
+    }
+}
+
+/// Removes deliveries that settled longer ago than they are kept.
+async fn sweep_deliveries(store: &Store) {
+    loop {
+        match store.sweep_deliveries(clock::now()).await {
+            Ok(true) => tokio::task::yield_now().await,
+            Ok(false) => return,
+            Err(error) => return tracing::error!(?error, "deliveries could not be swept"),
+        }
+    }
+}
+
 async fn once(engine: &Engine, store: &Store, state_dir: &Path) {
     engine.reap().await;
+    sweep(store).await;
+    sweep_deliveries(store).await;
     let settings = engine.roster().config.session().maintenance;
     let unneeded = match look(store, state_dir, &settings) {
         Ok(unneeded) => unneeded,

@@ -29,6 +29,10 @@ macro_rules! capabilities {
 capabilities! {
     /// Sealing old segments of the audit log.
     AuditSeal = 0 "audit:seal",
+    /// Doing what jobs are for that are due.
+    CronFire = 13 "cron:fire",
+    /// Adding, listing and removing jobs of the run's own conversation.
+    CronOwn = 14 "cron:own",
     /// Letting devices in that proved their key, within what was approved for them.
     DevicesAdmit = 8 "devices:admit",
     /// Running commands inside the workspace sandbox.
@@ -95,7 +99,7 @@ impl CapabilitySet {
 
     /// What only a turn that a person asked for may do: no sub-agent ever, whatever the scopes of the
     /// grant that it acts for.
-    pub const OWNER_ONLY: Self = Self::of(&[Capability::ExecUnsandboxed]);
+    pub const OWNER_ONLY: Self = Self::of(&[Capability::CronOwn, Capability::ExecUnsandboxed]);
 
     /// Parses the names of capabilities, with spaces between.
     pub fn parse(text: &str) -> Option<Self> {

@@ -119,6 +119,8 @@ ids! {
     IdempotencyKey = "idempotency key", max 128, TOKEN by is_token;
     /// An invitation to pair.
     InvitationId = "invitation id", max 64, SLUG by is_slug;
+    /// The id of a job.
+    JobId = "job id", max 64, SLUG by is_slug;
     /// A request to be paired, or for more than was approved.
     PairingId = "pairing request id", max 64, SLUG by is_slug;
     /// A plugin: a lower-case slug of at most 64 bytes.

@@ -89,12 +89,20 @@ pub enum Component {
     Recovery,
     /// Removes what has outlived its retention.
     Retention,
+    /// Does what jobs are for that are due.
+    Scheduler,
 }
 
 impl Component {
     /// Every component.
-    pub const ALL: [Self; 5] =
-        [Self::Announcer, Self::Doorkeeper, Self::Reaper, Self::Recovery, Self::Retention];
+    pub const ALL: [Self; 6] = [
+        Self::Announcer,
+        Self::Doorkeeper,
+        Self::Reaper,
+        Self::Recovery,
+        Self::Retention,
+        Self::Scheduler,
+    ];
 
     /// Returns the name used in logs and audit records.
     pub const fn name(self) -> &'static str {
@@ -104,6 +112,7 @@ impl Component {
             Self::Reaper => "reaper",
             Self::Recovery => "recovery",
             Self::Retention => "retention",
+            Self::Scheduler => "scheduler",
         }
     }
 
@@ -115,6 +124,7 @@ impl Component {
             Self::Reaper => CapabilitySet::of(&[Capability::SessionsReap]),
             Self::Recovery => CapabilitySet::of(&[Capability::RunsRecover]),
             Self::Retention => CapabilitySet::of(&[Capability::AuditSeal]),
+            Self::Scheduler => CapabilitySet::of(&[Capability::CronFire]),
         }
     }
 }
@@ -165,6 +175,10 @@ impl fmt::Display for Principal {
 pub enum Cause {
     /// The gateway is stopping.
     Drain,
+    /// A system event came in.
+    Event(Box<str>),
+    /// A job was due.
+    Job(Box<str>),
     /// Somebody asked over the network.
     Peer(SocketAddr),
     /// A process on this machine asked.
@@ -186,6 +200,8 @@ impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Drain => f.write_str("drain"),
+            Self::Event(id) => write!(f, "event:{id}"),
+            Self::Job(id) => write!(f, "job:{id}"),
             Self::Peer(address) => write!(f, "request:{address}"),
             Self::Process { pid } => write!(f, "request:pid-{pid}"),
             Self::Request => f.write_str("request"),

@@ -79,6 +79,73 @@ impl fmt::Display for RunTarget {
     }
 }
 
+/// Where something is sent.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct DestinationTarget {
+    /// The channel.
+    pub channel: Box<str>,
+    /// Who or what it is sent to there.
+    pub peer: Box<str>,
+    /// How far that reaches.
+    pub reach: Reach,
+}
+
+impl fmt::Display for DestinationTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.channel, self.peer)
+    }
+}
+
+/// Something that was to leave the gateway, and on whose behalf.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct DeliveryTarget {
+    /// Its id, as the caller gave it.
+    pub id: Box<str>,
+    /// The holder of the grant that it rests on; absent when there is no such delivery.
+    pub owner: Option<GrantHolder>,
+}
+
+impl fmt::Display for DeliveryTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "delivery {}", self.id)
+    }
+}
+
+/// A job, and on whose behalf it works.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct JobTarget {
+    /// Its id, or what the caller called it.
+    pub id: Box<str>,
+    /// The holder of the grant that it rests on; absent when there is no such job.
+    pub owner: Option<GrantHolder>,
+    /// How far it reaches.
+    pub reach: Reach,
+}
+
+impl JobTarget {
+    /// The same with what it is to reach beside what it reaches.
+    #[must_use]
+    pub fn reaching(self, reach: Reach) -> Self {
+        Self { reach: self.reach.max(reach), ..self }
+    }
+}
+
+/// How far something reaches that is done for somebody.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Reach {
+    /// What an agent does, and what it says to people.
+    #[default]
+    Agents,
+    /// Programs anywhere: webhooks.
+    Programs,
+}
+
+impl fmt::Display for JobTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "job {}", self.id)
+    }
+}
+
 /// A configured agent.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct AgentTarget(pub AgentId);

@@ -54,12 +54,12 @@ pub use lane::{
     BACKGROUND, DEFAULT_SUBAGENTS, EnqueueError, LaneClass, LaneLimits, Lanes, MAX_WAITING,
     MAX_WAITING_PER_SESSION, Removed, Turn, default_concurrency,
 };
-pub use message::Message;
+pub use message::{Message, NO_REPLY, is_silent};
 pub use project::{Projection, project};
 pub use queue::{Dropped, QueueMode, collected};
 pub use record::{
-    AssistantMessage, Notice, RESUMED, Record, SKIPPED, STEERED, ToolCall, ToolOutcome, ToolResult,
-    Usage,
+    AssistantMessage, Notice, NoticeKind, RESUMED, Record, SKIPPED, STEERED, ToolCall, ToolOutcome,
+    ToolResult, Usage,
 };
 pub use route::{
     AccountPattern, Binding, DEFAULT_ACCOUNT, DmScope, Event, GroupScope, Match, MatchedBy, Origin,

@@ -49,6 +49,15 @@ impl Message {
     }
 }
 
+/// What a model says that has nothing to say to anybody (`runtime.md` §5.2 of the reference).
+pub const NO_REPLY: &str = "NO_REPLY";
+
+/// Whether an answer is none: nothing, or the word for it.
+pub fn is_silent(text: &str) -> bool {
+    let text = text.trim();
+    text.is_empty() || text == NO_REPLY
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -36,6 +36,15 @@ pub enum Event<'a> {
         /// Whom the channel of that session lets in.
         owners: Owners<'a>,
     },
+    /// A job works in a conversation of its own.
+    JobRun {
+        /// The agent that works.
+        agent: &'a AgentId,
+        /// The id of the job.
+        job: &'a str,
+        /// The name of its run.
+        run: &'a str,
+    },
     /// A message came in from a channel.
     Message(Origin<'a>),
     /// A caller named a session.
@@ -125,6 +134,9 @@ pub fn route(event: &Event<'_>, routes: &Routes) -> Result<Routed, RouteError> {
         Event::Completion { session, owners } | Event::Wake { session, owners } => {
             let session = event::read_in(session, owners, routes)?;
             routes.routed(session, MatchedBy::Session, None)
+        }
+        Event::JobRun { agent, job, run } => {
+            routes.routed(scope::job_run(agent, job, run)?, MatchedBy::Caller, None)
         }
         Event::Message(ref origin) => message(origin, routes),
         Event::Named { agent, key } => named(key, agent, routes),

@@ -70,6 +70,87 @@ CREATE INDEX children_by_reap ON children (reap_at) WHERE reap_at IS NOT NULL;
 
 CREATE INDEX children_held ON children (parent) WHERE held = 1;
 
+CREATE INDEX cron_ended ON cron_occurrences (ended_at) WHERE ended_at IS NOT NULL;
+
+CREATE TABLE cron_jobs (
+    id         INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    job        TEXT    NOT NULL UNIQUE,
+    -- The name under which it is given again and again; empty for none.
+    key        TEXT    NOT NULL,
+    name       TEXT    NOT NULL CHECK (name <> ''),
+    agent      TEXT    NOT NULL,
+    -- On whose behalf, and the scopes that it was added with. What the owner has by then is asked when it
+    -- is due.
+    owner      TEXT    NOT NULL REFERENCES grants (holder),
+    scopes     TEXT    NOT NULL,
+    -- The conversation in which it was added, and where that one's answers go; empty for none.
+    created_in TEXT    NOT NULL,
+    reply_to   TEXT    NOT NULL,
+    -- When it is due and what it does, as JSON.
+    spec       TEXT    NOT NULL,
+    revision   INTEGER NOT NULL DEFAULT 1 CHECK (revision > 0),
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    -- Why it is not due at all; empty when it is.
+    disabled   TEXT    NOT NULL DEFAULT '',
+    -- Its next instant; absent when there is none.
+    next_at    INTEGER,
+    -- Instants before this one are left out.
+    not_before INTEGER,
+    -- How often it failed in a row, and how often its schedule did.
+    failures   INTEGER NOT NULL DEFAULT 0 CHECK (failures >= 0),
+    faults     INTEGER NOT NULL DEFAULT 0 CHECK (faults >= 0),
+    -- When somebody was last told of it.
+    told_at    INTEGER,
+    deleted_at INTEGER,
+    CHECK (next_at IS NULL OR (disabled = '' AND deleted_at IS NULL))
+) STRICT;
+
+CREATE UNIQUE INDEX cron_jobs_by_key ON cron_jobs (key) WHERE key <> '' AND deleted_at IS NULL;
+
+CREATE INDEX cron_jobs_by_name ON cron_jobs (name, id) WHERE deleted_at IS NULL;
+
+CREATE INDEX cron_jobs_by_place ON cron_jobs (created_in) WHERE created_in <> '' AND deleted_at IS NULL;
+
+CREATE INDEX cron_jobs_deleted ON cron_jobs (deleted_at) WHERE deleted_at IS NOT NULL;
+
+CREATE INDEX cron_jobs_due ON cron_jobs (next_at) WHERE next_at IS NOT NULL;
+
+CREATE TABLE cron_occurrences (
+    id           INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    job          INTEGER NOT NULL REFERENCES cron_jobs (id),
+    scheduled_at INTEGER NOT NULL,
+    until        INTEGER NOT NULL,
+    count        INTEGER NOT NULL CHECK (count > 0),
+    state        TEXT    NOT NULL CHECK (state IN
+        ('cancelled', 'claimed', 'failed', 'lost', 'missed', 'ran', 'skipped')),
+    reason       TEXT    NOT NULL DEFAULT '',
+    -- Whether somebody asked for it, and under which name.
+    requested    TEXT    NOT NULL DEFAULT '',
+    -- Not to be begun before.
+    start_at     INTEGER NOT NULL,
+    attempts     INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0),
+    run          TEXT    NOT NULL DEFAULT '',
+    session      TEXT    NOT NULL DEFAULT '',
+    started_at   INTEGER,
+    ended_at     INTEGER,
+    text         TEXT    NOT NULL DEFAULT '',
+    UNIQUE (job, scheduled_at),
+    CHECK (until >= scheduled_at),
+    CHECK (count > 1 OR until = scheduled_at),
+    CHECK ((state = 'claimed') = (ended_at IS NULL))
+) STRICT;
+
+CREATE INDEX cron_open ON cron_occurrences (job) WHERE state = 'claimed';
+
+CREATE TABLE cron_totals (
+    id   INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
+    jobs INTEGER NOT NULL CHECK (jobs >= 0)
+) STRICT;
+
+CREATE INDEX cron_waiting ON cron_occurrences (start_at, id)
+    WHERE state = 'claimed' AND started_at IS NULL;
+
 CREATE TABLE device_roles (
     device      TEXT    NOT NULL REFERENCES devices (id) ON DELETE CASCADE,
     role        TEXT    NOT NULL CHECK (role IN ('operator', 'node')),
@@ -138,7 +219,7 @@ CREATE TABLE inbox (
     state       TEXT    NOT NULL CHECK (state IN ('consumed', 'dead', 'discarded', 'waiting')),
     consumed_by TEXT    NOT NULL DEFAULT '',
     reason      TEXT    NOT NULL DEFAULT '',
-    settled_at  INTEGER,
+    settled_at  INTEGER, kind TEXT NOT NULL DEFAULT 'end' CHECK (kind IN ('end', 'event')), context TEXT NOT NULL DEFAULT '', reply_to TEXT NOT NULL DEFAULT '',
     CHECK ((state = 'waiting') = (settled_at IS NULL)),
     CHECK ((state = 'consumed') = (consumed_by <> '')),
     CHECK (state <> 'waiting' OR session IS NOT NULL)
@@ -257,7 +338,7 @@ CREATE TABLE runs (
     accepted_at    INTEGER NOT NULL,
     started_at     INTEGER,
     ended_at       INTEGER, reply_to TEXT NOT NULL DEFAULT '', resumed INTEGER NOT NULL DEFAULT 0 CHECK (resumed >= 0), queue_mode TEXT NOT NULL DEFAULT 'followup'
-    CHECK (queue_mode IN ('collect', 'followup', 'interrupt', 'steer')), merged_into TEXT NOT NULL DEFAULT '', dropped TEXT NOT NULL DEFAULT '',
+    CHECK (queue_mode IN ('collect', 'followup', 'interrupt', 'steer')), merged_into TEXT NOT NULL DEFAULT '', dropped TEXT NOT NULL DEFAULT '', occurrence INTEGER,
     CHECK ((status = 'running') = (lease_until IS NOT NULL)),
     CHECK ((status IN ('queued', 'running')) = (ended_at IS NULL))
 ) STRICT;

@@ -12,8 +12,10 @@ mod audit;
 mod checkpoint;
 mod children;
 mod company;
+mod cron;
 mod devices;
 mod error;
+mod events;
 mod filter;
 mod grants;
 mod handle;
@@ -24,6 +26,7 @@ mod lock;
 mod migrate;
 mod note;
 mod open;
+mod outbox;
 mod processes;
 mod readers;
 mod runs;
@@ -51,12 +54,20 @@ pub use children::{
     Cleanup, ContinueSession, Continued, Delegated, DiscardChild, Due, EndedRun, GetChild,
     HandOver, Notice, RetryChild, SendToChild, SpawnChild, SpawnLimits, TOLD,
 };
+pub use cron::{
+    AddJob, Added, AfterRun, Asked, CancelJob, CancelledJob, ClaimedJob, CronFacts, Disabled,
+    DueRow, FireJob, FireWork, Fired, GetJob, Job, JobCursor, JobDelivery, JobError, JobFilter, JobGiven,
+    JobNovelty, JobPage, JobPatch, JobPlace, JobRef, JobSpec, JobTools, ListOccurrences, NotFired,
+    Occurrence, OccurrenceCursor, OccurrencePage, Outcome, Payload, ReadCron, RemoveJob, RunJob,
+    Switch, UpdateJob,
+};
 pub use devices::{
     AdmitDevice, Admitted, ApproveRequest, Device, DeviceError, DeviceList, DeviceRef, FileRequest,
     Filed, GetRequest, ListDevices, Novelty, PairingView, Provenance, RejectRequest, RemoveDevice,
     RenameDevice, RenewDevice, RequestUpgrade, RevokeAll, RevokeDevice, Revoked, RotateDevice, Via,
 };
 pub use error::{Fault, StoreError};
+pub use events::NewEvent;
 pub use grants::{End, Ended};
 pub use handle::Store;
 pub use invitations::{
@@ -67,6 +78,11 @@ pub use lock::{LockError, StateLock};
 pub use migrate::MigrateError;
 pub use note::{ConflictError, Note, NoteOnce, Noted, Peek};
 pub use open::{OpenError, Options};
+pub use outbox::{
+    Carrier, ClaimedDelivery, Delivery, DeliveryCursor, DeliveryError, DeliveryFence, DeliveryFilter,
+    DeliveryPage, DeliveryState, DiscardDelivery, GetDelivery, Lost, NewDelivery, Progress,
+    ReplyTo, RetryDelivery, SendMessage, WEBHOOK,
+};
 pub use processes::{NewProcess, ProcessEnd};
 pub use runs::{
     AbortRun, AbortedRun, AcceptRun, Accepted, Context, Ending, FenceError, FoundAt, GetRun,

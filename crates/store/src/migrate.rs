@@ -10,6 +10,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_initial.sql"),
     include_str!("migrations/0002_access.sql"),
     include_str!("migrations/0003_delegation.sql"),
+    include_str!("migrations/0004_time.sql"),
 ];
 
 /// Why the schema could not be brought up to date. The database is as it was.

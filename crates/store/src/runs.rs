@@ -12,6 +12,7 @@ use openclaw_sessions::{Fence, Running};
 
 use crate::act::Failure;
 use crate::children::Delegated;
+use crate::cron::JobGiven;
 
 pub use accept::{AcceptRun, Accepted, Precedence};
 pub(crate) use recover::end_waiting;
@@ -66,6 +67,8 @@ pub struct Started {
     pub model: String,
     /// What it was delegated with, if somebody delegated it.
     pub delegated: Option<Delegated>,
+    /// What it is given by the job that it is for, if it is for one.
+    pub job: Option<JobGiven>,
     /// The runs that were collected with it, and have no turn of their own.
     pub merged: Vec<RunId>,
     /// The run as it stands.

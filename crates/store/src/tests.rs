@@ -3,6 +3,7 @@
 mod access;
 mod asks;
 mod authority;
+mod cron;
 mod damage;
 mod delegation;
 mod fresh;

@@ -1,6 +1,7 @@
 //! One call of every method that clients can reach, by its public name and line of the policy.
 
 mod authority;
+mod cron;
 mod delegation;
 
 use openclaw_client::health::HealthCheckRequest;
@@ -142,6 +143,9 @@ pub(super) async fn call(
         }
         (name, when) if name.starts_with("subagents.") || name.starts_with("sessions.") => {
             delegation::call(client, name, when, tag, about).await
+        }
+        (name, when) if name.starts_with("cron.") => {
+            cron::call(client, name, when, tag, about).await
         }
         (name, when) => authority::call(client, name, when, tag, about).await,
     }

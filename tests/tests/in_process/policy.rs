@@ -13,12 +13,15 @@ pub(super) fn lines() -> impl Iterator<Item = (&'static Row, &'static Case)> {
 
 /// Tells whether a line is about what is one's own: others have nothing there that is theirs.
 pub(super) fn is_of_owners(case: &Case) -> bool {
-    matches!(case.when, "own run" | "own session")
+    matches!(case.when, "own job" | "own run" | "own session")
 }
 
 /// Tells whether a call that may be made finds nothing to do on what is there.
 pub(super) fn is_idle(row: &Row) -> bool {
-    matches!(row.name, "sessions.compact" | "subagents.discard" | "subagents.retry")
+    matches!(
+        row.name,
+        "cron.cancel" | "sessions.compact" | "subagents.discard" | "subagents.retry"
+    )
 }
 
 /// Tells whether it is made on something that is not there: commands to be approved are asked for by runs.

@@ -125,6 +125,8 @@ impl Stage {
             child: self.child(&self.owner).await,
             others_session: self.session(&self.writer().await).await,
             others_child: self.child(&self.writer().await).await,
+            job: self.job(&self.owner).await,
+            others_job: self.job(&self.writer().await).await,
         }
     }
 
@@ -142,6 +144,18 @@ impl Stage {
             ..v1::CreateSessionRequest::default()
         };
         client.sessions().create(request).await.unwrap();
+        key
+    }
+
+    /// Has somebody add a job that is not due for long; returns its key.
+    pub(super) async fn job(&self, client: &Client) -> String {
+        let key = format!("stage-{}", self.number());
+        let request = v1::AddJobRequest {
+            idempotency_key: key.clone(),
+            key: key.clone(),
+            spec: Some(later(&key)),
+        };
+        client.cron().add(request).await.unwrap();
         key
     }
 
@@ -193,9 +207,29 @@ impl Stage {
                 about.session = self.session(&self.owner).await;
                 about.others_session = self.session(&self.writer().await).await;
             }
+            "cron.cancel" | "cron.remove" => {
+                about.job = self.job(&self.owner).await;
+                about.others_job = self.job(&self.writer().await).await;
+            }
             "tokens.revoke" => about.token = self.token(&self.owner, HELD.into()).await.0,
             _ => {}
         }
         about
+    }
+}
+
+/// A job that is due in some years.
+pub(super) fn later(name: &str) -> v1::JobSpec {
+    let every = prost_types::Duration { seconds: 300_000_000, nanos: 0 };
+    v1::JobSpec {
+        name: Some(name.to_owned()),
+        schedule: Some(v1::Schedule {
+            when: Some(v1::schedule::When::Every(every)),
+            ..v1::Schedule::default()
+        }),
+        payload: Some(v1::JobPayload {
+            what: Some(v1::job_payload::What::AgentTurn("Hello.".into())),
+        }),
+        ..v1::JobSpec::default()
     }
 }

@@ -117,6 +117,7 @@ async fn a_denied_tool_is_neither_offered_nor_called() {
         "list_dir",
         "exec",
         "process",
+        "cron",
         "session_status",
         "sessions_spawn",
         "sessions_send",

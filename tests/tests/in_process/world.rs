@@ -13,6 +13,8 @@ pub(super) struct World {
     /// Invitations that are open are among them.
     findings: Vec<v1::SecurityFinding>,
     history: Vec<v1::HistoryEntry>,
+    jobs: Vec<v1::Job>,
+    occurrences: Vec<v1::Occurrence>,
     pending: Vec<v1::PairingRequest>,
     runs: Vec<v1::Run>,
     sessions: Vec<v1::Session>,
@@ -44,6 +46,14 @@ impl World {
                     Vec::new()
                 }
             },
+            jobs: {
+                let request = v1::ListJobsRequest { all: true, ..Default::default() };
+                owner.cron().list(request).await.unwrap().into_inner().jobs
+            },
+            occurrences: {
+                let request = v1::ListOccurrencesRequest::default();
+                owner.cron().runs(request).await.unwrap().into_inner().occurrences
+            },
             pending: listed.pending,
             runs: owner.runs().list(runs).await.unwrap().into_inner().runs,
             sessions: owner.sessions().list(sessions).await.unwrap().into_inner().sessions,
@@ -68,6 +78,8 @@ impl World {
         assert_eq!(effective, &before.effective, "configuration after {after}");
         assert_eq!(findings, &before.findings, "findings after {after}");
         assert_eq!(history, &before.history, "history after {after}");
+        assert_eq!(self.jobs, before.jobs, "jobs after {after}");
+        assert_eq!(self.occurrences, before.occurrences, "due instants after {after}");
         assert_eq!(self.pending, before.pending, "requests after {after}");
         assert_eq!(self.runs, before.runs, "runs after {after}");
         assert_eq!(self.sessions, before.sessions, "conversations after {after}");

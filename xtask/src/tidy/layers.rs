@@ -36,7 +36,7 @@ const LAYERS: &[Layer] = &[
     ("openclaw-memory-core",    &[RULES, &["openclaw-plugins"]]),
     ("openclaw-proto",          &[RULES]),
     ("openclaw-agents",         &[RULES, DOMAIN]),
-    ("openclaw-channels",       &[RULES, DOMAIN]),
+    ("openclaw-channels",       &[RULES, DOMAIN, &["openclaw-platforms"]]),
     ("openclaw-plugin-host",    &[RULES, DOMAIN]),
     ("openclaw-store",          &[RULES, DOMAIN]),
     ("openclaw-client",         &[RULES, &["openclaw-pairing", "openclaw-proto"]]),
@@ -46,7 +46,7 @@ const LAYERS: &[Layer] = &[
 ];
 
 /// The packages that may name every other one.
-const OUTSIDE: &[&str] = &["openclaw-bench", "openclaw-tests", "xtask"];
+const OUTSIDE: &[&str] = &["openclaw-bench", "openclaw-platforms", "openclaw-tests", "xtask"];
 
 /// A third-party package and the only packages that may name it.
 #[rustfmt::skip]
@@ -54,7 +54,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("anyhow",   &["openclaw", "openclaw-bench", "openclaw-gateway-daemon", "openclaw-tests", "xtask"]),
     ("clap",     &["openclaw", "openclaw-bench", "openclaw-gateway-daemon", "xtask"]),
     ("landlock", &["openclaw-agents"]),
-    ("reqwest",  &["openclaw-agents"]),
+    ("reqwest",  &["openclaw-agents", "openclaw-channels"]),
     ("rusqlite", &["openclaw-bench", "openclaw-store"]),
 ];
 

@@ -23,6 +23,7 @@ fn at(seconds: i64, nanos: i32) -> Option<prost_types::Timestamp> {
 #[test]
 fn every_named_message_is_defined() {
     let definitions = Definitions::load().unwrap();
+    definitions.describe(&v1::AddJobResponse::default()).unwrap();
     definitions.describe(&v1::Agent::default()).unwrap();
     definitions.describe(&v1::AuditRecord::default()).unwrap();
     definitions.describe(&v1::DeleteAgentResponse::default()).unwrap();
@@ -50,6 +51,12 @@ fn every_named_message_is_defined() {
     definitions.describe(&v1::ResetSessionResponse::default()).unwrap();
     definitions.describe(&v1::SpawnResponse::default()).unwrap();
     definitions.describe(&v1::Subagent::default()).unwrap();
+    definitions.describe(&v1::CronStatusResponse::default()).unwrap();
+    definitions.describe(&v1::Job::default()).unwrap();
+    definitions.describe(&v1::ListJobsResponse::default()).unwrap();
+    definitions.describe(&v1::ListOccurrencesResponse::default()).unwrap();
+    definitions.describe(&v1::Occurrence::default()).unwrap();
+    definitions.describe(&v1::PreviewResponse::default()).unwrap();
 }
 
 #[test]

@@ -74,7 +74,8 @@ fn origin(args: OriginArgs) -> Option<MessageOrigin> {
     })
 }
 
-async fn standard_input() -> Result<String, Failure> {
+/// Reads a message from standard input.
+pub(super) async fn standard_input() -> Result<String, Failure> {
     let mut message = String::new();
     let mut input = tokio::io::stdin().take(MAX_MESSAGE.saturating_add(1));
     let length = input.read_to_string(&mut message).await.map_err(|error| {

@@ -1,10 +1,13 @@
 //! A gateway that answers as its messages tell it.
 
+mod cron;
+
 use std::path::Path;
 use std::sync::Arc;
 
 use openclaw_client::Code;
 use openclaw_client::v1::audit_server::{Audit, AuditServer};
+use openclaw_client::v1::cron_server::CronServer;
 use openclaw_client::v1::run_event::Event;
 use openclaw_client::v1::runs_server::{Runs, RunsServer};
 use openclaw_client::v1::sessions_server::{Sessions, SessionsServer};
@@ -43,6 +46,7 @@ pub(crate) fn serve(state_dir: &Path) -> (Fake, impl Future<Output = ()>) {
     let router = tonic::transport::Server::builder()
         .add_service(health_server)
         .add_service(AuditServer::new(fake.clone()))
+        .add_service(CronServer::new(fake.clone()))
         .add_service(RunsServer::new(fake.clone()))
         .add_service(SessionsServer::new(fake.clone()));
     let served = router.serve_with_incoming(UnixListenerStream::new(listener));

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod access;
 #[cfg(test)]
+mod cron;
+#[cfg(test)]
 mod fake;
 #[cfg(test)]
 mod network;

@@ -9,7 +9,9 @@ use crate::fake::{self, Fake};
 use crate::process::{openclaw, parts, run};
 
 /// Runs a test beside the fake gateway.
-async fn beside<F: Future<Output = ()>>(test: impl FnOnce(std::path::PathBuf, Fake) -> F) {
+pub(crate) async fn beside<F: Future<Output = ()>>(
+    test: impl FnOnce(std::path::PathBuf, Fake) -> F,
+) {
     let directory = tempfile::tempdir().unwrap();
     let (fake, served) = fake::serve(directory.path());
     tokio::select! {

@@ -22,6 +22,8 @@ use openclaw_scopes::Capability;
 use super::spec;
 use crate::tool::{Arguments, Tool, ToolError, ToolSpec};
 
+pub use address::refusal;
+
 /// The most bytes that are read of a page.
 const MAX_BODY: u64 = 1024 * 1024;
 
@@ -147,7 +149,7 @@ impl WebFetch {
         let mut reason = "has a host without addresses";
         let mut addresses = Vec::with_capacity(found.len());
         for address in found {
-            match address::refusal(address.ip()) {
+            match refusal(address.ip()) {
                 None => addresses.push(address),
                 Some(_) if self.options.allow_addresses.contains(&address) => {
                     addresses.push(address);

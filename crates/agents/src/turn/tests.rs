@@ -352,6 +352,7 @@ async fn a_turn_is_told_between_its_steps() {
     let world = World::default();
     let notice = openclaw_sessions::Notice {
         run: "c1".into(),
+        kind: openclaw_sessions::NoticeKind::End,
         child: "agent:main:subagent:c".into(),
         label: "look".into(),
         status: openclaw_sessions::RunStatus::Ok,

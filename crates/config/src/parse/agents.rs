@@ -280,7 +280,7 @@ fn display_name(field: &Field<'_>, faults: &mut Faults<'_>) -> Option<String> {
     })
 }
 
-fn tool_pattern(field: &Field<'_>, faults: &mut Faults<'_>) -> Option<ToolPattern> {
+pub(super) fn tool_pattern(field: &Field<'_>, faults: &mut Faults<'_>) -> Option<ToolPattern> {
     field.parsed(faults, |text| {
         ToolPattern::parse(text).map_err(|error| Problem::UnknownTool {
             key: field.path.clone(),

@@ -20,7 +20,9 @@ pub(super) fn check(section: &Section<'_>, pattern: &str, end: usize, faults: &m
         pattern => format!("{pattern}.{name}"),
     };
     for field in section.fields() {
-        let name = known.iter().copied().find(|name| *name == ANY || plain(name) == field.name);
+        // A name that is known is not one that the reader chose.
+        let exact = known.iter().copied().find(|name| plain(name) == field.name);
+        let name = exact.or_else(|| known.iter().copied().find(|name| *name == ANY));
         let Some(child) = name.map(step) else {
             if field.key_at < end {
                 let problem = Problem::UnknownKey {

@@ -174,7 +174,7 @@ pub(super) fn missing(
     faults.report(section.at, Problem::Missing { table: section.path.clone(), key, example });
 }
 
-fn base_url(field: &Field<'_>, faults: &mut Faults<'_>) -> Option<BaseUrl> {
+pub(super) fn base_url(field: &Field<'_>, faults: &mut Faults<'_>) -> Option<BaseUrl> {
     field.parsed(faults, |text| {
         BaseUrl::parse(text)
             .map_err(|problem| Problem::BaseUrl { key: field.path.clone(), problem })
@@ -182,7 +182,7 @@ fn base_url(field: &Field<'_>, faults: &mut Faults<'_>) -> Option<BaseUrl> {
 }
 
 /// Reads `{ env = "NAME" }`, and nothing else: not even the type of what stands there is repeated.
-fn secret_ref(field: &Field<'_>, faults: &mut Faults<'_>) -> Option<SecretRef> {
+pub(super) fn secret_ref(field: &Field<'_>, faults: &mut Faults<'_>) -> Option<SecretRef> {
     let refuse = |problem| Problem::SecretRef {
         key: field.path.clone(),
         name: field.name.to_owned(),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,8 +11,8 @@ use toml::de::DeValue;
 use crate::read::{Faults, Field, Section};
 use crate::secret::is_variable_name;
 use crate::{
-    AuditSettings, ExecAsk, ExecSettings, GatewaySettings, Problem, Sandbox, Unattended,
-    WebFetchSettings, parse_duration,
+    AuditSettings, CronSettings, ExecAsk, ExecSettings, GatewaySettings, Problem, Sandbox,
+    Unattended, WebFetchSettings, parse_duration,
 };
 
 /// The least that `audit.retention` may be: less would erase what just happened.
@@ -42,6 +43,18 @@ pub(super) fn audit(root: &Section<'_>, faults: &mut Faults<'_>) -> AuditSetting
         })
     });
     AuditSettings { retention }
+}
+
+pub(super) fn cron(root: &Section<'_>, faults: &mut Faults<'_>) -> CronSettings {
+    let section = root.section("cron", faults);
+    let enabled = section.field("enabled").and_then(|field| field.flag(faults)).unwrap_or(true);
+    let max_concurrent = section
+        .field("maxConcurrentRuns")
+        .and_then(|field| field.number(1, 1_000, faults))
+        .and_then(|number| usize::try_from(number).ok())
+        .and_then(NonZeroUsize::new)
+        .unwrap_or(NonZeroUsize::MIN.saturating_add(7));
+    CronSettings { enabled, max_concurrent }
 }
 
 pub(super) fn exec(
@@ -129,7 +142,7 @@ pub(super) fn web_fetch(root: &Section<'_>, faults: &mut Faults<'_>) -> WebFetch
 }
 
 /// Reads an IP address and a port. A name would be an exception for whatever it stands for next.
-fn address(field: &Field<'_>, faults: &mut Faults<'_>) -> Option<SocketAddr> {
+pub(super) fn address(field: &Field<'_>, faults: &mut Faults<'_>) -> Option<SocketAddr> {
     field.parsed(faults, |text| {
         text.parse().ok().filter(|address: &SocketAddr| address.port() > 0).ok_or_else(|| {
             let expected = "an IP address and a port, such as `127.0.0.1:8080` or `[::1]:8080`";

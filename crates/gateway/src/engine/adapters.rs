@@ -137,6 +137,8 @@ impl ToolGate for RunGate<'_> {
                     self.store.view(&self.caller, &Peek::<InvokeTool>(target), now).await
                 }
                 Capability::AuditSeal
+                | Capability::CronFire
+                | Capability::CronOwn
                 | Capability::DevicesAdmit
                 | Capability::ExecSandboxed
                 | Capability::ExecUnsandboxed

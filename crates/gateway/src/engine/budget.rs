@@ -299,7 +299,9 @@ impl Engine {
         started: &Started,
     ) -> Metered {
         let run = &started.view.run;
-        let given = started.delegated.as_ref().and_then(|given| given.max_tokens);
+        let of_job = started.job.as_ref().map(|job| job.max_tokens).filter(|tokens| *tokens > 0);
+        let of_task = started.delegated.as_ref().and_then(|given| given.max_tokens);
+        let given = of_task.into_iter().chain(of_job);
         let mut budget = worker.agent.budget;
         // What a task was given can only be less.
         let of_run = budget.run.tokens.into_iter().chain(given).min();

@@ -249,6 +249,10 @@ impl Engine {
     /// that delegated to it; and what was told may let the conversation of a sub-agent go.
     pub(super) async fn after(&self, session: &SessionKey) {
         self.0.ends.notify_waiters();
+        if LaneClass::of(session) == LaneClass::Background {
+            // One of a job has ended: others of it may wait for that.
+            self.0.jobs.notify_one();
+        }
         self.announce(session).await;
         self.reap().await;
     }
@@ -314,8 +318,11 @@ impl Engine {
         let Some(worker) = self.worker_of(&due.session) else {
             return Told::Never("its agent is not configured any more".into());
         };
-        let Ok(run) = secrets::id(TOLD, RunId::parse) else { return Told::Later };
-        let cause = Cause::Run(due.run.clone());
+        // What an event leads to is nothing that the conversation began by itself.
+        let prefix = if due.run.is_some() { TOLD } else { "event-" };
+        let Ok(run) = secrets::id(prefix, RunId::parse) else { return Told::Later };
+        let cause =
+            due.run.clone().map_or_else(|| Cause::Event(due.source.as_str().into()), Cause::Run);
         let caller = Caller::delegate(Component::Announcer, grant, cause);
         let digest = crate::digest::of(&[&due.source]);
         let live = match self.enlist(&run, digest, &due.session, &caller) {
@@ -330,7 +337,7 @@ impl Engine {
             message: String::new(),
             timeout: worker.agent.timeout,
             precedence,
-            reply_to: String::new(),
+            reply_to: self.reply_of(&due.session),
             queue: QueueMode::Followup,
             dropped: Dropped::default(),
             fresh_since: None,

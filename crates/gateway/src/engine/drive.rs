@@ -16,7 +16,8 @@ use openclaw_sessions::{
     Terminal, Usage, WindowLimits, estimate_tokens,
 };
 use openclaw_store::{
-    ActError, Ending, FoundAt, Interrupted, RunError, RunView, Started, StoreError, Ticket,
+    ActError, Ending, FoundAt, Interrupted, JobTools, RunError, RunView, Started, StoreError,
+    Ticket,
 };
 
 use tokio::time::Instant;
@@ -25,11 +26,12 @@ use super::adapters::{FencedJournal, LiveStatus, RunGate};
 use super::approvals::RunApprovals;
 use super::cache::Place;
 use super::compact::{RECORDS_READ, overhead};
+use super::jobs_port::RunJobs;
 use super::live::{Live, Stop};
 use super::port::RunDelegation;
 use super::processes::RunProcesses;
 use super::{Engine, now};
-use crate::roster::{OwnPorts, Worker};
+use crate::roster::{OwnPorts, SUBAGENT, Worker};
 
 /// How a run begins.
 pub(super) enum Begin {
@@ -56,6 +58,9 @@ impl Engine {
         // First out of the list, then told: whoever is told finds the end in the store.
         self.dismiss(&live);
         let has_ended = view.is_some();
+        if view.as_ref().is_some_and(|view| !view.reply_to.is_empty()) {
+            self.0.outbox.notify_waiters();
+        }
         live.end(view);
         if has_ended {
             self.after(&session).await;
@@ -193,7 +198,9 @@ impl Engine {
     /// configured any more gives way to the agent's.
     fn model_of(&self, worker: &Worker, started: &Started) -> Arc<dyn Model> {
         let of_task = started.delegated.as_ref().map(|given| given.model.as_str());
-        self.chosen_model(worker, of_task.filter(|name| !name.is_empty()).unwrap_or(&started.model))
+        let of_job = started.job.as_ref().map(|given| given.model.as_str());
+        let chosen = of_task.or(of_job).filter(|name| !name.is_empty());
+        self.chosen_model(worker, chosen.unwrap_or(&started.model))
     }
 
     /// Returns the model of that name, and the agent's when none was chosen or it is not configured any more.
@@ -279,6 +286,13 @@ impl Engine {
             run: live.run().clone(),
             session: started.view.session.clone(),
         });
+        let jobs = RunJobs {
+            engine: self.clone(),
+            caller: caller.clone(),
+            agent: worker.agent.id.clone(),
+            session: started.view.session.clone(),
+            reply_to: started.view.reply_to.clone(),
+        };
         let exec = self.exec_ports(live, worker, started, &caller);
         let yields = YieldFlag::default();
         let own = OwnPorts {
@@ -286,17 +300,25 @@ impl Engine {
             status: Arc::new(status),
             delegation,
             yields: yields.clone(),
+            jobs: Arc::new(jobs),
             exec,
         };
         let toolbox = worker.toolbox(&own);
-        let (toolbox, system) = match &started.delegated {
-            None => (toolbox, worker.prompt()),
-            Some(given) => {
-                let toolbox = toolbox.only(|name| given.tools.iter().any(|tool| tool == name));
-                let system = worker.prompt_for(&toolbox.specs());
-                (toolbox, system)
-            }
-        };
+        let only = |tools: &[String]| toolbox.only(|name| tools.iter().any(|tool| tool == name));
+        let (toolbox, system) =
+            match (&started.delegated, started.job.as_ref().map(|job| &job.tools)) {
+                (None, None | Some(JobTools::All)) => (toolbox, worker.prompt()),
+                (None, Some(JobTools::Only(tools))) => {
+                    let toolbox = only(tools);
+                    let system = worker.prompt_for(&toolbox.specs(), "");
+                    (toolbox, system)
+                }
+                (Some(given), _) => {
+                    let toolbox = only(&given.tools);
+                    let system = worker.prompt_for(&toolbox.specs(), SUBAGENT);
+                    (toolbox, system)
+                }
+            };
         let gate = RunGate { caller, store: &self.0.store };
         let turn = Turn {
             model,

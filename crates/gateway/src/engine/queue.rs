@@ -106,6 +106,10 @@ impl Engine {
         let mine = self.waiting_of(session, caller.on_behalf_of());
         for oldest in mine {
             let run = oldest.run().clone();
+            // One that came at the same moment is on the disk in the next; one that was refused has left its place.
+            if oldest.until_accepted().await.is_none() {
+                return Ok(Some(Dropped::default()));
+            }
             let gone = self.0.store.give_way(run, session.clone(), clock::now()).await?;
             if let Some(dropped) = gone {
                 oldest.stop(Stop::Abort);

@@ -3,8 +3,10 @@
 use super::{ADMIN, OPEN, READ, SESSIONS_READ, WRITE};
 use super::{ActorRule, Case, Method, Requirement, Row, Surface, Tokens, sealed};
 use crate::target::{
-    AgentTarget, ApprovalTarget, AuditRange, Authority, Keeping, Listed, OperationTarget,
-    RunTarget, SessionTarget, SpawnTarget, Subject, ToolTarget, Whole,
+    AgentTarget, ApprovalTarget, AuditRange, Authority, DeliveryTarget, DestinationTarget,
+    JobTarget, Keeping, Listed, OperationTarget, Reach, RunTarget, SessionTarget, SpawnTarget,
+    Subject,
+    ToolTarget, Whole,
 };
 use crate::{Capability, GrantHolder, Scope, ScopeSet};
 
@@ -211,9 +213,43 @@ methods! {
     /// Uses up, in a run, what was approved.
     UseApproval(OperationTarget) = "approvals.use", internal: [EXEC_SANDBOXED, EXEC_UNSANDBOXED] by exec_case;
     /// Calls a tool in a run.
-    InvokeTool(ToolTarget) = "tools.invoke", internal: [EXEC_SANDBOXED, EXEC_UNSANDBOXED, FILES_READ, FILES_WRITE, NET_FETCH, SESSIONS_READ_TOOL, SESSIONS_SPAWN, SESSIONS_STATUS] by tool_case;
+    InvokeTool(ToolTarget) = "tools.invoke", internal: [CRON_OWN, EXEC_SANDBOXED, EXEC_UNSANDBOXED, FILES_READ, FILES_WRITE, NET_FETCH, SESSIONS_READ_TOOL, SESSIONS_SPAWN, SESSIONS_STATUS] by tool_case;
     /// Ends runs that a crash or a drain left behind.
     RecoverRuns(Whole) = "runs.recover", internal: [RECOVER] by recover_case;
+    /// Lists jobs.
+    ListJobs(Whole) = "cron.list", "/openclaw.v1.Cron/List": [READ] by read;
+    /// Shows a job.
+    ReadJob(Whole) = "cron.get", "/openclaw.v1.Cron/Get": [READ] by read;
+    /// Lists due instants of jobs, and what became of them.
+    ListOccurrences(Whole) = "cron.runs", "/openclaw.v1.Cron/Runs": [READ] by read;
+    /// Tells how the scheduler is doing.
+    ReadCron(Whole) = "cron.status", "/openclaw.v1.Cron/Status": [READ] by read;
+    /// Tells when a job or a schedule will be due.
+    PreviewJob(Whole) = "cron.preview", "/openclaw.v1.Cron/Preview": [READ] by read;
+    /// Adds a job that acts on behalf of the caller, or changes the one with its key.
+    AddJob(JobTarget) = "cron.add", "/openclaw.v1.Cron/Add": [OWN_JOB, OTHERS_JOB, FAR_JOB] by add_job;
+    /// Changes a job.
+    UpdateJob(JobTarget) = "cron.update", "/openclaw.v1.Cron/Update": [OWN_JOB, OTHERS_JOB, FAR_JOB] by own_job;
+    /// Ends what a job is at.
+    CancelJob(JobTarget) = "cron.cancel", "/openclaw.v1.Cron/Cancel": [OWN_JOB, OTHERS_JOB, FAR_JOB] by own_job;
+    /// Lets a job be due now.
+    RunJob(JobTarget) = "cron.run", "/openclaw.v1.Cron/Run": [OWN_JOB, OTHERS_JOB, FAR_JOB] by own_job;
+    /// Removes a job.
+    RemoveJob(JobTarget) = "cron.remove", "/openclaw.v1.Cron/Remove": [OWN_JOB, OTHERS_JOB, FAR_JOB] by own_job;
+    /// Does what a job is for, now that it is due.
+    FireJob(JobTarget) = "cron.fire", internal: [FIRE, FIRE_FAR] by fire_case;
+    /// Sends a message to a chat platform or a webhook.
+    SendMessage(DestinationTarget) = "send", "/openclaw.v1.Messages/Send": [SEND, SEND_FAR] by send_message;
+    /// Lists what was to leave the gateway, and what has become of it.
+    ListDeliveries(Whole) = "delivery.list", "/openclaw.v1.Messages/List": [READ] by read;
+    /// Shows one delivery.
+    ReadDelivery(Whole) = "delivery.get", "/openclaw.v1.Messages/Get": [READ] by read;
+    /// Sends again what did not arrive.
+    RetryDelivery(DeliveryTarget) = "delivery.retry", "/openclaw.v1.Messages/Retry": [OWN_DELIVERY, OTHERS_DELIVERY] by own_delivery;
+    /// Gives up what did not arrive.
+    DiscardDelivery(DeliveryTarget) = "delivery.discard", "/openclaw.v1.Messages/Discard": [OWN_DELIVERY, OTHERS_DELIVERY] by own_delivery;
+    /// Tells how the channels are doing.
+    ReadChannels(Whole) = "channels.status", "/openclaw.v1.Channels/Status": [READ] by read;
     /// Seals audit rows that have outlived their retention.
     SealAudit(Whole) = "audit.seal", internal: [SEAL] by seal_case;
 }
@@ -361,6 +397,7 @@ const fn audit_case(range: &AuditRange, _: &GrantHolder) -> &'static Case {
 }
 
 const WRITES: Requirement = Requirement::Scope(Scope::Write);
+const CRON_OWN: Case = Case::internal(Capability::CronOwn, WRITES);
 const EXEC_SANDBOXED: Case = Case::internal(Capability::ExecSandboxed, WRITES);
 /// Unconfined commands have the rights of the owner's account, so only admin may lend them.
 const EXEC_UNSANDBOXED: Case =
@@ -383,6 +420,7 @@ const NO_TOOL: Case = Case {
 
 const fn tool_case(target: &ToolTarget, _: &GrantHolder) -> &'static Case {
     match target.capability {
+        Capability::CronOwn => &CRON_OWN,
         Capability::ExecSandboxed => &EXEC_SANDBOXED,
         Capability::ExecUnsandboxed => &EXEC_UNSANDBOXED,
         Capability::FilesRead => &FILES_READ,
@@ -392,6 +430,7 @@ const fn tool_case(target: &ToolTarget, _: &GrantHolder) -> &'static Case {
         Capability::SessionsSpawn => &SESSIONS_SPAWN,
         Capability::SessionsStatus => &SESSIONS_STATUS,
         Capability::AuditSeal
+        | Capability::CronFire
         | Capability::DevicesAdmit
         | Capability::RunsContinue
         | Capability::RunsRecover
@@ -411,6 +450,8 @@ const fn exec_case(target: &OperationTarget, _: &GrantHolder) -> &'static Case {
         Capability::ExecSandboxed => &EXEC_SANDBOXED,
         Capability::ExecUnsandboxed => &EXEC_UNSANDBOXED,
         Capability::AuditSeal
+        | Capability::CronFire
+        | Capability::CronOwn
         | Capability::DevicesAdmit
         | Capability::FilesRead
         | Capability::FilesWrite
@@ -421,6 +462,56 @@ const fn exec_case(target: &OperationTarget, _: &GrantHolder) -> &'static Case {
         | Capability::SessionsReap
         | Capability::SessionsSpawn
         | Capability::SessionsStatus => &NO_TOOL,
+    }
+}
+
+/// A run manages the jobs of its own conversation, and the gateway looks that they are that.
+const OWN_JOB: Case = Case::shared(Capability::CronOwn, Scope::Write).when("own job");
+const OTHERS_JOB: Case = ADMIN.when("job of others");
+/// What is due is done on behalf of whoever added it, and never with more than that one has by then.
+const FIRE: Case = Case::internal(Capability::CronFire, WRITES).when("agents");
+/// What reaches programs anywhere needs admin, when it is asked for and when it is done.
+const FAR_JOB: Case = ADMIN.when("job with a webhook");
+const FIRE_FAR: Case =
+    Case::internal(Capability::CronFire, Requirement::Scope(Scope::Admin)).when("webhook");
+const SEND: Case = WRITE.when("chat platform");
+const SEND_FAR: Case = ADMIN.when("webhook");
+
+const fn send_message(target: &DestinationTarget, _: &GrantHolder) -> &'static Case {
+    match target.reach {
+        Reach::Agents => &SEND,
+        Reach::Programs => &SEND_FAR,
+    }
+}
+
+fn own_job(target: &JobTarget, holder: &GrantHolder) -> &'static Case {
+    match (target.owner.as_ref() == Some(holder), target.reach) {
+        (false, _) => &OTHERS_JOB,
+        (true, Reach::Programs) => &FAR_JOB,
+        (true, Reach::Agents) => &OWN_JOB,
+    }
+}
+
+const OWN_DELIVERY: Case = WRITE.when("own delivery");
+const OTHERS_DELIVERY: Case = ADMIN.when("delivery of others");
+
+fn own_delivery(target: &DeliveryTarget, holder: &GrantHolder) -> &'static Case {
+    if target.owner.as_ref() == Some(holder) { &OWN_DELIVERY } else { &OTHERS_DELIVERY }
+}
+
+/// A job that is not there yet is its creator's.
+fn add_job(target: &JobTarget, holder: &GrantHolder) -> &'static Case {
+    match (&target.owner, target.reach) {
+        (None, Reach::Agents) => &OWN_JOB,
+        (None, Reach::Programs) => &FAR_JOB,
+        (Some(_), _) => own_job(target, holder),
+    }
+}
+
+const fn fire_case(target: &JobTarget, _: &GrantHolder) -> &'static Case {
+    match target.reach {
+        Reach::Agents => &FIRE,
+        Reach::Programs => &FIRE_FAR,
     }
 }
 

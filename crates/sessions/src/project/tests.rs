@@ -44,6 +44,7 @@ pub(crate) fn notices(text: &str) -> Record {
     Record::Notices {
         notices: vec![Notice {
             run: "r".into(),
+            kind: crate::NoticeKind::End,
             child: "agent:main:subagent:a".into(),
             label: String::new(),
             status: RunStatus::Ok,

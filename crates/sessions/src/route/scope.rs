@@ -178,6 +178,21 @@ fn person<'a>(
     }
 }
 
+/// Makes the key of one run of a job.
+pub(super) fn job_run(agent: &AgentId, job: &str, run: &str) -> Result<SessionKey, RouteError> {
+    for part in [job, run] {
+        if !is_segment(part) {
+            return Err(RouteError::part(OriginPart::Child, part));
+        }
+    }
+    let text = format!("{HEAD}{agent}:cron:{job}:run:{run}");
+    let key = resolve_key(&text, None)?;
+    match ParsedKey::of(&key)?.class() {
+        KeyClass::CronRun => Ok(key),
+        _ => Err(RouteError::Ambiguous { key: shortened(&text) }),
+    }
+}
+
 /// Makes the key of a sub-agent's session.
 pub(super) fn child(agent: &AgentId, id: &str) -> Result<SessionKey, RouteError> {
     if !is_segment(id) {

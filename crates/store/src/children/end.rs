@@ -240,24 +240,33 @@ pub(crate) fn end_runs(
     for (row, run, fence, key) in live {
         let run: RunId = run.parse().map_err(|error| damaged(1, error))?;
         let key = key.parse().map_err(|error| damaged(3, error))?;
-        match fence {
-            None => {
-                runs::end_waiting(connection, &run, Queued.abort(), reason, now)?;
-            }
-            Some(fence) => {
-                let fence = RunFence { fence: Fence::from_number(fence), run: row, session };
-                let ending = Ending {
-                    terminal: Queued.abort(),
-                    answer: None,
-                    error: reason.to_owned(),
-                    usage: openclaw_sessions::Usage::default(),
-                };
-                runs::end_from_outside(connection, &fence, ending, now)?;
-            }
-        }
+        end_live(connection, (row, session), &run, fence, reason, now)?;
         ended.push(EndedRun { run, session: key });
     }
     Ok(ended)
+}
+
+/// Ends a run that works or waits, from outside: by its row, its conversation's, and the fence that it holds if
+/// it works.
+pub(crate) fn end_live(
+    connection: &Connection,
+    (row, session): (i64, i64),
+    run: &RunId,
+    fence: Option<u64>,
+    reason: &str,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let Some(fence) = fence else {
+        return runs::end_waiting(connection, run, Queued.abort(), reason, now).map(|_| ());
+    };
+    let fence = RunFence { fence: Fence::from_number(fence), run: row, session };
+    let ending = Ending {
+        terminal: Queued.abort(),
+        answer: None,
+        error: reason.to_owned(),
+        usage: openclaw_sessions::Usage::default(),
+    };
+    runs::end_from_outside(connection, &fence, ending, now)
 }
 
 /// Ends everything that a conversation delegated, however far below, and gives up what those were to be

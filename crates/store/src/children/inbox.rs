@@ -5,7 +5,7 @@ use openclaw_scopes::method::{
 };
 use openclaw_scopes::target::{RunTarget, SessionTarget};
 use openclaw_scopes::{Authorized, Grant, RunId, SessionKey, Timestamp};
-use openclaw_sessions::{Notice as Said, Record, RunStatus};
+use openclaw_sessions::{Notice as Said, NoticeKind, Record, RunStatus};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::end::{may_go, settle};
@@ -29,9 +29,11 @@ pub const TOLD: &str = "told-";
 /// What a conversation is told.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Notice {
-    /// The run that was delegated, or the command.
+    /// The run that was delegated, the command, or the event.
     pub source: String,
-    /// The conversation in which that ran; `None` for a command.
+    /// Whether it is an end or an event.
+    pub kind: NoticeKind,
+    /// The conversation in which that ran; `None` for a command and for an event.
     pub child: Option<SessionKey>,
     /// What people call it.
     pub label: String,
@@ -58,14 +60,18 @@ impl Notice {
                 status: RunStatus::parse(&text(4)?).map_err(|error| damaged(4, error))?,
                 text: text(5)?,
                 at: instant(row.get(6)?).unwrap_or_default(),
+                kind: match text(7)?.as_str() {
+                    "event" => NoticeKind::Event,
+                    _ => NoticeKind::End,
+                },
             },
         ))
     }
 
     fn said(self) -> Said {
-        let Self { source, child, label, status, text, at: _ } = self;
+        let Self { source, kind, child, label, status, text, at: _ } = self;
         let child = child.map(|key| key.to_string()).unwrap_or_default();
-        Said { run: source, child, label, status, text }
+        Said { run: source, kind, child, label, status, text }
     }
 }
 
@@ -74,7 +80,7 @@ fn waiting(
     session: i64,
     grant: Option<&Grant>,
 ) -> rusqlite::Result<Vec<(i64, Notice)>> {
-    let sql = "SELECT i.id, i.source, i.child, i.label, i.status, i.text, i.at FROM inbox i
+    let sql = "SELECT i.id, i.source, i.child, i.label, i.status, i.text, i.at, i.kind FROM inbox i
                WHERE i.session = ?1 AND i.state = 'waiting'
                    AND (?2 IS NULL OR (?2, ?3) = (i.on_behalf_of, i.grant_epoch))
                ORDER BY i.id LIMIT ?4";
@@ -153,12 +159,14 @@ impl Ask for ContinueSession {
         let message = Said::told(&notices);
         // It goes on where it was asked for.
         let sql =
-            "SELECT coalesce(p.reply_to, r.reply_to) FROM inbox i JOIN runs r ON r.run_id = i.run
-                   LEFT JOIN children c ON c.run = r.id LEFT JOIN runs p ON p.id = c.parent_run
+            "SELECT coalesce(nullif(i.reply_to, ''), p.reply_to, r.reply_to, '') FROM inbox i
+                   LEFT JOIN runs r ON r.run_id = i.run LEFT JOIN children c ON c.run = r.id LEFT JOIN runs p ON p.id = c.parent_run
                    WHERE i.source = ?1";
         let reply_to: Option<String> =
             tx.prepare_cached(sql)?.query_row([&self.source], |row| row.get(0)).optional()?;
-        let reply_to = reply_to.unwrap_or_default();
+        // Else where the conversation's key leads.
+        let reply_to =
+            reply_to.filter(|to| !to.is_empty()).unwrap_or_else(|| self.accept.reply_to.clone());
         let accept = AcceptRun { message, reply_to, ..self.accept.clone() };
         let refused = |fault: Fault<RunError>| match fault {
             Fault::Store(error) => Fault::Store(error),
@@ -274,10 +282,10 @@ impl Ask for DiscardChild {
 pub struct Due {
     /// The conversation.
     pub session: SessionKey,
-    /// The first delegated run, or command, of which it is told.
+    /// The first delegated run, command or event of which it is told.
     pub source: String,
-    /// The run that it came of.
-    pub run: RunId,
+    /// The run that it came of; `None` for an event.
+    pub run: Option<RunId>,
     /// The grant under which that was delegated, as it is now; `None` when it has ended.
     pub grant: Option<Grant>,
 }
@@ -301,7 +309,10 @@ impl Store {
             };
             let first = connection.prepare_cached(sql)?.query_row([row], read).optional()?;
             let Some((source, run, holder, epoch, scopes)) = first else { return Ok(None) };
-            let run = run.parse().map_err(|error| damaged(1, error))?;
+            let run = match run.as_str() {
+                "" => None,
+                run => Some(run.parse().map_err(|error| damaged(1, error))?),
+            };
             let grant = runs::grant_of(connection, &holder, epoch, &scopes)?;
             Ok(Some(Due { session: session.clone(), source, run, grant }))
         })

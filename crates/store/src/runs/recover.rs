@@ -13,6 +13,7 @@ use super::{RunError, RunFence, RunView, Ticket, queue, view};
 use crate::act::{ActError, Applied, Ask, Transaction};
 use crate::approvals;
 use crate::children;
+use crate::cron;
 use crate::error::{Fault, damaged};
 use crate::handle::Store;
 use crate::processes;
@@ -91,6 +92,7 @@ pub(crate) fn end_waiting(
         approvals::withdraw(connection, run)?;
         children::unread(connection, run, now)?;
         children::child_ended_waiting(connection, run, status, error, now)?;
+        cron::run_ended(connection, row, status, error, now)?;
     }
     Ok(ended)
 }

@@ -11,6 +11,7 @@ use super::write::{append_text, as_text};
 use super::{Context, RunError, RunFence, RunView, Started, Ticket};
 use crate::act::ActError;
 use crate::children;
+use crate::cron;
 use crate::error::{Fault, damaged};
 use crate::grants;
 use crate::handle::Store;
@@ -102,10 +103,12 @@ pub(super) fn enter(
     };
     let view = place.view(RunStatus::Running, question.accepted_at, Some(now));
     let context = Context::of(connection, place.session)?;
-    let sql = "SELECT model, depth FROM sessions WHERE id = ?1";
-    let (model, depth): (String, u32) = connection
+    let sql = "SELECT s.model, s.depth, r.occurrence FROM sessions s, runs r
+               WHERE s.id = ?1 AND r.id = ?2";
+    let (model, depth, occurrence): (String, u32, Option<i64>) = connection
         .prepare_cached(sql)?
-        .query_row([place.session], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        .query_row([place.session, place.row], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let job = occurrence.map(|occurrence| cron::given(connection, occurrence)).transpose()?;
     let delegated = match depth {
         0 => None,
         _ => Some(children::delegated(connection, place.session)?),
@@ -120,6 +123,7 @@ pub(super) fn enter(
         generation: place.session,
         model,
         delegated,
+        job,
         merged: Vec::new(),
         view,
     })

@@ -9,8 +9,10 @@ use super::{RunFence, queue};
 use crate::act::ActError;
 use crate::approvals;
 use crate::children;
+use crate::cron;
 use crate::error::{Fault, damaged};
 use crate::handle::Store;
+use crate::outbox;
 use crate::usage::{self, MAX_TOKENS};
 
 /// The run no longer writes its session: it has ended, or another has taken its place.
@@ -289,5 +291,7 @@ pub(super) fn end(
     queue::end_merged(connection, fence.run)?;
     approvals::withdraw_of(connection, fence.run)?;
     children::child_ended(connection, fence.session, closing.status, &closing.told, now)?;
+    outbox::answer(connection, fence.run, closing.status, &closing.told, now)?;
+    cron::run_ended(connection, fence.run, closing.status, &closing.told, now)?;
     Ok(last)
 }

@@ -27,6 +27,10 @@ pub(crate) struct About {
     pub(crate) others_session: String,
     /// A run that this device delegated.
     pub(crate) others_child: String,
+    /// The id of a job of the owner's.
+    pub(crate) job: String,
+    /// The id of a job of another device, which is also its key.
+    pub(crate) others_job: String,
 }
 
 /// The scopes that a call hands out or takes away, besides one's own.

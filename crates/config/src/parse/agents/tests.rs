@@ -54,7 +54,7 @@ model = { fallbacks = [] }
     expect![[r#"
         both: local/c > local/d; Ada; None; 
         main: local/a > local/b; Ada; None; read_file write_file edit_file
-        own: local/c; Bo; Some(60s); read_file write_file list_dir edit_file session_status process sessions_spawn sessions_send subagents sessions_list sessions_history sessions_yield
+        own: local/c; Bo; Some(60s); read_file write_file list_dir edit_file session_status process sessions_spawn sessions_send subagents sessions_list sessions_history sessions_yield cron
         plain: local/a > local/b; Ada; None; read_file write_file edit_file
         strict: local/a; Ada; None; read_file write_file edit_file
     "#]]

@@ -64,6 +64,17 @@ peer = { kind = 'channel', id = 'C:1' }
         debounceMs = 500
         cap = 20
         drop = "new"
+
+        [cron]
+        enabled = true
+        maxConcurrentRuns = 8
+
+        [commands]
+        ownerAllowFrom = []
+
+        [channels.webhook]
+        # secret: webhooks are not signed
+        allowAddresses = []
     "#]].assert_eq(shown);
 }
 

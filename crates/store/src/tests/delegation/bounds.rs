@@ -96,7 +96,7 @@ async fn each_grant_is_told_by_itself() {
         family.end(&started, "Done.").await;
     }
     let due = store.due(&key("main")).unwrap().unwrap();
-    assert_eq!((due.run.as_str(), &due.grant), ("old", &None));
+    assert_eq!((due.run.as_ref().unwrap().as_str(), &due.grant), ("old", &None));
     store.bury_notices(&due, "the grant has ended".into(), bed.now()).await.unwrap();
     assert!(matches!(family.hand_over("old"), HandOver::Dead(..)));
     assert_eq!(family.hand_over("new"), HandOver::Waiting);
@@ -108,6 +108,6 @@ async fn each_grant_is_told_by_itself() {
     assert_eq!(family.hand_over("old"), HandOver::Waiting);
     family.end(&next, "Good.").await;
     let due = store.due(&key("main")).unwrap().unwrap();
-    assert_eq!((due.run.as_str(), due.grant), ("old", None));
+    assert_eq!((due.run.as_ref().unwrap().as_str(), due.grant), ("old", None));
     bed.verify(store);
 }

@@ -92,7 +92,7 @@ impl Family {
         how: Precedence,
     ) -> Result<Accepted, ActError<ChildError>> {
         let due = self.store.due(session).unwrap().unwrap();
-        let cause = Cause::Run(due.run.clone());
+        let cause = Cause::Run(due.run.clone().unwrap());
         let by = Caller::delegate(Component::Announcer, due.grant.clone().unwrap(), cause);
         let accept = AcceptRun { session: session.clone(), ..accept(run, "main", how) };
         let ask = ContinueSession { accept, source: due.source };

@@ -38,7 +38,8 @@ impl World {
             self.came("buried");
             return;
         };
-        let by = Caller::delegate(Component::Announcer, grant, Cause::Run(due.run.clone()));
+        let by =
+            Caller::delegate(Component::Announcer, grant, Cause::Run(due.run.clone().unwrap()));
         let (run, precedence) = (self.name("told-"), self.precedence(&due.session));
         let session = due.session.clone();
         let accept = AcceptRun { session, ..accept(&run, "main", precedence) };

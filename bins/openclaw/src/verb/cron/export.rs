@@ -1,0 +1,244 @@
+//! Jobs as TOML, for people to read and to keep: the keys are named as the flags that add a job.
+
+use openclaw_client::v1::job_payload::What;
+use openclaw_client::v1::schedule::When;
+use openclaw_client::v1::{GetJobRequest, Job, ListJobsRequest, ListJobsResponse};
+use serde::Serialize;
+
+use super::shown;
+use crate::cli::ListRows;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{Format, Output};
+use crate::pages;
+use crate::place::Place;
+
+pub(super) async fn run(
+    named: Vec<String>,
+    place: &Place,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let list = if named.is_empty() {
+        let mut cron = place.connect_for(&["cron.list"]).await?.cron();
+        let rows = ListRows { limit: u32::MAX, page_token: String::new() };
+        let list = pages::collect(&rows, async |page_size, page_token| {
+            let request =
+                ListJobsRequest { page_size, page_token, all: true, ..ListJobsRequest::default() };
+            Ok(cron.list(request).await?.into_inner())
+        });
+        list.await?
+    } else {
+        let client = place.connect_for(&["cron.get"]).await?;
+        let mut jobs = Vec::with_capacity(named.len());
+        for job in named {
+            let found = client.cron().get(GetJobRequest { job }).await?.into_inner();
+            // As in a list, which does not look for it.
+            jobs.push(Job { last: None, ..found });
+        }
+        ListJobsResponse { jobs, next_page_token: String::new() }
+    };
+    match output.format() {
+        Format::Human if list.jobs.is_empty() => output.note("no jobs")?,
+        Format::Human => output.block(&written(&list.jobs)?)?,
+        Format::Json => output.message(&list)?,
+    }
+    Ok(Exit::Ok)
+}
+
+/// Returns jobs as TOML.
+fn written(jobs: &[Job]) -> Result<String, Failure> {
+    let file = File { job: jobs.iter().map(Table::from).collect() };
+    toml::to_string_pretty(&file).map_err(|error| {
+        Failure::told(Exit::Failed, format!("the jobs cannot be written as TOML: {error}"))
+    })
+}
+
+#[derive(Debug, Serialize)]
+struct File<'a> {
+    job: Vec<Table<'a>>,
+}
+
+/// A job. What it does not say is left out.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Table<'a> {
+    id: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    key: &'a str,
+    name: &'a str,
+    enabled: bool,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    disabled_reason: &'a str,
+    owner: &'a str,
+    agent: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    session: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    system_event: Option<&'a str>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    model: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tools: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    timeout: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    budget: Option<u64>,
+    delete_after_run: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schedule: Option<Schedule<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Schedule<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    every: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cron: Option<&'a str>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    tz: &'a str,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    anchor: String,
+    /// How far it is moved, which is not the most that it may be.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    moved_by: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    active: String,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    catch_up: &'a str,
+}
+
+impl<'a> From<&'a Job> for Table<'a> {
+    fn from(job: &'a Job) -> Self {
+        let what = job.payload.as_ref().and_then(|payload| payload.what.as_ref());
+        let (message, system_event) = match what {
+            Some(What::AgentTurn(text)) => (Some(text.as_str()), None),
+            Some(What::SystemEvent(text)) => (None, Some(text.as_str())),
+            None => (None, None),
+        };
+        let tools = job.tools.as_ref().filter(|tools| !tools.all);
+        Self {
+            id: &job.id,
+            key: &job.key,
+            name: &job.name,
+            enabled: job.enabled,
+            disabled_reason: &job.disabled_reason,
+            owner: &job.owner,
+            agent: &job.agent_id,
+            session: &job.session,
+            message,
+            system_event,
+            model: &job.model,
+            tools: tools.map(|tools| tools.names.as_slice()),
+            timeout: shown::lasting(job.timeout.as_ref()),
+            budget: Some(job.budget).filter(|tokens| *tokens > 0),
+            delete_after_run: job.delete_after_run,
+            schedule: job.schedule.as_ref().map(Schedule::from),
+        }
+    }
+}
+
+impl<'a> From<&'a openclaw_client::v1::Schedule> for Schedule<'a> {
+    fn from(schedule: &'a openclaw_client::v1::Schedule) -> Self {
+        let (at, every, cron) = match &schedule.when {
+            Some(When::At(at)) => (Some(shown::utc(Some(at))), None, None),
+            Some(When::Every(every)) => (None, Some(shown::lasting(Some(every))), None),
+            Some(When::Cron(expression)) => (None, None, Some(expression.as_str())),
+            None => (None, None, None),
+        };
+        Self {
+            at,
+            every,
+            cron,
+            tz: &schedule.time_zone,
+            anchor: shown::utc(schedule.anchor.as_ref()),
+            moved_by: shown::lasting(schedule.stagger.as_ref()),
+            active: shown::hours(schedule),
+            catch_up: &schedule.catch_up,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+    use openclaw_client::v1::{JobPayload, ToolList};
+
+    use super::*;
+
+    #[test]
+    fn jobs_as_toml() {
+        let schedule = openclaw_client::v1::Schedule {
+            when: Some(When::Cron("0 9 * * 1-5".into())),
+            time_zone: "Europe/Berlin".into(),
+            stagger: Some(prost_types::Duration { seconds: 137, nanos: 0 }),
+            active_from: "09:00".into(),
+            active_until: "17:00".into(),
+            catch_up: "last".into(),
+            ..Default::default()
+        };
+        let what = What::AgentTurn("Look at \"it\".\nThen \u{1b}[2J say so.".into());
+        let brief = Job {
+            id: "job-1".into(),
+            key: "brief".into(),
+            name: "Morning brief".into(),
+            agent_id: "main".into(),
+            owner: "owner".into(),
+            enabled: true,
+            schedule: Some(schedule),
+            payload: Some(JobPayload { what: Some(what) }),
+            session: "isolated".into(),
+            tools: Some(ToolList { all: false, names: vec!["web_fetch".into()] }),
+            timeout: Some(prost_types::Duration { seconds: 600, nanos: 0 }),
+            budget: 5000,
+            ..Job::default()
+        };
+        let broken = Job {
+            id: "job-2".into(),
+            name: "x".into(),
+            disabled_reason: "schedule-errors".into(),
+            ..Job::default()
+        };
+        let text = written(&[brief, broken]).unwrap();
+        expect![[r#"
+            [[job]]
+            id = "job-1"
+            key = "brief"
+            name = "Morning brief"
+            enabled = true
+            owner = "owner"
+            agent = "main"
+            session = "isolated"
+            message = """
+            Look at "it".
+            Then \u001B[2J say so."""
+            tools = ["web_fetch"]
+            timeout = "10m"
+            budget = 5000
+            deleteAfterRun = false
+
+            [job.schedule]
+            cron = "0 9 * * 1-5"
+            tz = "Europe/Berlin"
+            movedBy = "2m17s"
+            active = "09:00-17:00"
+            catchUp = "last"
+
+            [[job]]
+            id = "job-2"
+            name = "x"
+            enabled = false
+            disabledReason = "schedule-errors"
+            owner = ""
+            agent = ""
+            deleteAfterRun = false
+        "#]]
+        .assert_eq(&text);
+        let read: toml::Table = text.parse().unwrap();
+        assert_eq!(read["job"].as_array().unwrap().len(), 2);
+    }
+}

@@ -1,0 +1,197 @@
+//! The clockwork: asks the store what is due, has the rules decide, writes that down, and begins what may begin.
+//!
+//! **Invariant:** it keeps nothing in memory that the ledger does not say. After any failure it looks again.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use openclaw_scheduler::{Mode, Spread, TickLimits, tick};
+use openclaw_scopes::Timestamp;
+use openclaw_store::{Store, StoreError};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock;
+use crate::compose::Health;
+use crate::engine::{Engine, Fire};
+use crate::task::Tasks;
+
+/// Jobs of one page: a page is one transaction.
+const PAGE: u32 = 256;
+/// Due instants that are begun at once.
+const AT_ONCE: u32 = 256;
+/// The longest sleep (`runtime.md` §4.3 of the reference): the clock on the wall may be set meanwhile.
+const LONGEST: Duration = Duration::from_secs(60);
+/// How long after a failure, or when there is no place, is looked again.
+const AGAIN: Duration = Duration::from_secs(1);
+/// How long the clockwork may be late before the gateway says that it is not well.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Has jobs run until the gateway stops.
+pub(crate) fn keep(
+    tasks: &Tasks,
+    engine: &Engine,
+    store: &Store,
+    mode: Mode,
+    health: Health,
+    stop: &CancellationToken,
+) {
+    let (tell, told) = watch::channel(Instant::now_in(PATIENCE));
+    let clockwork = Clockwork { engine: engine.clone(), store: store.clone(), mode };
+    tasks.spawn(clockwork.run(tell, stop.clone()));
+    tasks.spawn(watch_over(told, health, stop.clone()));
+}
+
+/// The instant a length from now, by the clock that timers use.
+trait NowIn {
+    fn now_in(length: Duration) -> Self;
+}
+
+impl NowIn for Instant {
+    fn now_in(length: Duration) -> Self {
+        Self::now().checked_add(length).unwrap_or_else(Self::now)
+    }
+}
+
+#[derive(Debug)]
+struct Clockwork {
+    engine: Engine,
+    store: Store,
+    mode: Mode,
+}
+
+impl Clockwork {
+    async fn run(self, tell: watch::Sender<Instant>, stop: CancellationToken) {
+        loop {
+            // Before the look: what changes after it is then noticed.
+            let mut change = std::pin::pin!(self.engine.jobs().notified());
+            change.as_mut().enable();
+            // A panic takes down this look and no other.
+            let looked = AssertUnwindSafe(self.look()).catch_unwind().await;
+            let wait = match looked {
+                Ok(Ok(wait)) => wait,
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "what is due could not be looked up");
+                    AGAIN
+                }
+                Err(_panic) => {
+                    tracing::error!("the scheduler panicked, and looks again");
+                    AGAIN
+                }
+            };
+            tell.send_replace(Instant::now_in(wait.saturating_add(PATIENCE)));
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(wait) => {}
+                () = change => {}
+            }
+            if self.engine.is_draining() {
+                return;
+            }
+        }
+    }
+
+    /// Settles everything that is due and begins everything that may; returns how long nothing else is to do.
+    async fn look(&self) -> Result<Duration, StoreError> {
+        self.settle().await?;
+        let is_full = self.begin().await? == Fire::Later;
+        let next = self.store.next_job_at()?;
+        let wait = next.map_or(LONGEST, |next| next.since(clock::now()));
+        Ok(if is_full { wait.max(AGAIN) } else { wait }.min(LONGEST))
+    }
+
+    /// Gives every due instant its row of the ledger.
+    async fn settle(&self) -> Result<(), StoreError> {
+        let mut spread = Spread::default();
+        loop {
+            let now = clock::now();
+            let (due, unreadable) = self.store.due_jobs(now, PAGE)?;
+            let found = due.len().saturating_add(unreadable.len());
+            if found == 0 {
+                return Ok(());
+            }
+            let limits = TickLimits { mode: self.mode, spread, ..TickLimits::default() };
+            let decisions = tick(&due, &limits, now);
+            let caught_up = decisions.iter().map(|decision| decision.caught_up);
+            spread.before = caught_up.fold(spread.before, u32::saturating_add);
+            let settled = self.store.settle_due(decisions, unreadable, now).await;
+            settled.map_err(storage)?;
+        }
+    }
+
+    /// Begins what may begin, as much as there is room for.
+    async fn begin(&self) -> Result<Fire, StoreError> {
+        loop {
+            let claimed = self.store.startable_jobs(clock::now(), AT_ONCE)?;
+            if claimed.is_empty() {
+                return Ok(Fire::Settled);
+            }
+            let mut fires: FuturesUnordered<_> =
+                claimed.into_iter().map(|claimed| self.engine.fire(claimed)).collect();
+            let mut is_full = false;
+            while let Some(fire) = fires.next().await {
+                is_full |= fire == Fire::Later;
+            }
+            if is_full {
+                return Ok(Fire::Later);
+            }
+        }
+    }
+}
+
+fn storage<E: std::fmt::Debug>(error: openclaw_store::ActError<E>) -> StoreError {
+    match error {
+        openclaw_store::ActError::Store(error) => error,
+        openclaw_store::ActError::Denied(denial) => StoreError::Io(denial.to_string()),
+        openclaw_store::ActError::Failed(error) => StoreError::Io(format!("{error:?}")),
+    }
+}
+
+/// Says that the gateway is not well while the clockwork is late.
+async fn watch_over(mut told: watch::Receiver<Instant>, health: Health, stop: CancellationToken) {
+    let mut is_late = false;
+    loop {
+        let due = *told.borrow_and_update();
+        tokio::select! {
+            () = stop.cancelled() => return,
+            changed = told.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                if is_late {
+                    tracing::warn!("the scheduler works again");
+                    health.set_service_status("", tonic_health::ServingStatus::Serving).await;
+                    is_late = false;
+                }
+            }
+            () = tokio::time::sleep_until(due), if !is_late => {
+                tracing::error!("the scheduler is more than ten seconds late");
+                health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+                is_late = true;
+            }
+        }
+    }
+}
+
+/// Whether jobs run, by the configuration and the environment.
+pub(crate) fn mode(is_enabled: bool, skip: Option<&str>) -> Mode {
+    match (is_enabled, skip) {
+        (true, None | Some("" | "0" | "false")) => Mode::Enabled,
+        _ => Mode::Disabled,
+    }
+}
+
+/// The time zone of the machine, by its name; UTC where it has none.
+pub(crate) fn host_zone() -> String {
+    let name = jiff::tz::TimeZone::system().iana_name().map(str::to_owned);
+    let known = name.filter(|name| openclaw_scheduler::Zone::parse(name).is_ok());
+    known.unwrap_or_else(|| "UTC".to_owned())
+}
+
+/// Returns an instant in words that people of a zone read.
+pub(crate) fn local(at: Timestamp, zone: &str) -> String {
+    openclaw_scheduler::Zone::parse(zone).map(|zone| zone.local(at)).unwrap_or_default()
+}

@@ -1,0 +1,260 @@
+//! Doing what jobs are for: each is an operation of the store, performed by the scheduler on behalf of whoever
+//! added the job. Nothing here dials anything.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openclaw_config::ModelName;
+use openclaw_scopes::{AgentId, Caller, Cause, Component, Grant, JobId, RunId, SessionKey};
+use openclaw_sessions::{ChatType, DEFAULT_ACCOUNT, Dropped, QueueMode, RouteError};
+use openclaw_store::{
+    AcceptRun, ActError, ClaimedJob, FireJob, FireWork, Fired, JobDelivery, JobError, JobPlace,
+    JobSpec, NewEvent, NotFired, Payload, Precedence, ReplyTo, WEBHOOK,
+};
+use tokio::sync::Notify;
+
+use super::Engine;
+use super::turns::Enlisted;
+use crate::roster::Worker;
+use crate::{channels, clock, digest, route};
+
+/// How long a turn of a job may take when nobody says (`runtime.md` §4.3 of the reference): one that hangs
+/// holds up the job's next instants.
+const TURN: Duration = Duration::from_secs(60 * 60);
+
+/// What came of a due instant that may begin.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Fire {
+    /// There is no place for it now.
+    Later,
+    /// It has begun, or has its row of the ledger.
+    Settled,
+}
+
+/// Why something is not begun.
+enum Refused {
+    Later,
+    Not(NotFired),
+}
+
+impl From<RouteError> for Refused {
+    fn from(error: RouteError) -> Self {
+        match error {
+            RouteError::UnknownAgent { .. } => Self::Not(NotFired::Skipped("unknown-agent")),
+            RouteError::AgentRequired
+            | RouteError::Ambiguous { .. }
+            | RouteError::Key(_)
+            | RouteError::NameTaken { .. }
+            | RouteError::Part { .. } => Self::Not(NotFired::Failed(error.to_string())),
+        }
+    }
+}
+
+impl From<ActError<JobError>> for Refused {
+    fn from(error: ActError<JobError>) -> Self {
+        match error {
+            // What whoever added it may not do by now is not done with less, and not with more.
+            //= docs/threat-model.md#T17
+            ActError::Denied(_) => Self::Not(NotFired::Suspended),
+            ActError::Failed(error) => Self::Not(NotFired::Failed(error.to_string())),
+            ActError::Store(error) => {
+                tracing::error!(%error, "what is due could not be begun");
+                Self::Later
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// Returns what tells that something about jobs has changed.
+    pub(crate) fn jobs(&self) -> &Notify {
+        &self.0.jobs
+    }
+
+    /// Returns what tells that something is to leave.
+    pub(crate) fn outbox(&self) -> &Notify {
+        &self.0.outbox
+    }
+
+    /// Does what a job is for, now that an instant of it may begin.
+    pub(crate) async fn fire(&self, claimed: ClaimedJob) -> Fire {
+        let (occurrence, job) = (claimed.occurrence, claimed.job.clone());
+        let why = match self.begin_job(claimed).await {
+            Ok(()) => return Fire::Settled,
+            Err(Refused::Later) => return Fire::Later,
+            Err(Refused::Not(why)) => why,
+        };
+        match &why {
+            NotFired::Failed(error) => tracing::warn!(%job, error, "a job failed to begin"),
+            NotFired::Skipped(reason) => tracing::warn!(%job, reason, "a job was left out"),
+            NotFired::Suspended => {
+                tracing::warn!(%job, "a job is disabled: whoever added it may do no more what it does");
+            }
+        }
+        match self.0.store.not_fired(occurrence, why, clock::now()).await {
+            Ok(()) => Fire::Settled,
+            Err(error) => {
+                tracing::error!(%job, ?error, "what became of a due instant could not be noted");
+                Fire::Later
+            }
+        }
+    }
+
+    async fn begin_job(&self, claimed: ClaimedJob) -> Result<(), Refused> {
+        if self.is_draining() {
+            return Err(Refused::Later);
+        }
+        let spec =
+            claimed.spec.clone().map_err(|problem| Refused::Not(NotFired::Failed(problem)))?;
+        let grant = claimed.grant.clone().ok_or(Refused::Not(NotFired::Suspended))?;
+        let worker = self.worker(&spec.agent);
+        let worker = worker.ok_or(Refused::Not(NotFired::Skipped("unknown-agent")))?;
+        let caller = |grant: Grant| {
+            let cause = Cause::Job(claimed.job.as_str().into());
+            Caller::delegate(Component::Scheduler, grant, cause)
+        };
+        match spec.payload.clone() {
+            Payload::AgentTurn { message } => {
+                self.begin_turn(&caller(grant), &claimed, &spec, message, worker).await
+            }
+            Payload::SystemEvent { text } => {
+                self.tell_of_job(&caller(grant), &claimed, &spec, text).await
+            }
+        }
+    }
+
+    async fn begin_turn(
+        &self,
+        caller: &Caller,
+        claimed: &ClaimedJob,
+        spec: &JobSpec,
+        message: String,
+        worker: Arc<Worker>,
+    ) -> Result<(), Refused> {
+        let failed = |problem: String| Refused::Not(NotFired::Failed(problem));
+        if !spec.model.is_empty() {
+            let model = ModelName::parse(&spec.model).map_err(|error| failed(error.to_string()))?;
+            if self.roster().model(&model).is_none() {
+                let text = format!("model-not-found: no model `{model}` is configured");
+                return Err(failed(text));
+            }
+        }
+        let run = run_of(&claimed.job, claimed).map_err(|error| failed(error.to_string()))?;
+        let session = self.session_of(spec, &claimed.job, run.as_str())?;
+        let request_digest = digest::of(&[run.as_str()]);
+        let live = match self.enlist(&run, request_digest, &session, caller) {
+            Enlisted::New(live) => live,
+            Enlisted::Full(_) | Enlisted::There(_) => return Err(Refused::Later),
+        };
+        let precedence = if live.has_turn() { Precedence::Start } else { Precedence::Wait };
+        let limit = Some(spec.timeout).filter(|limit| !limit.is_zero());
+        let timeout =
+            limit.or_else(|| Some(worker.agent.timeout.map_or(TURN, |own| own.min(TURN))));
+        let accept = AcceptRun {
+            run,
+            request_digest,
+            message,
+            timeout,
+            precedence,
+            reply_to: self.reply_of_job(spec, claimed, &session),
+            session,
+            queue: QueueMode::Followup,
+            dropped: Dropped::default(),
+            fresh_since: None,
+        };
+        let work = FireWork::Turn(accept);
+        let ask = FireJob { occurrence: claimed.occurrence, job: claimed.job.clone(), work };
+        let accepted = match self.0.store.act(caller, ask, clock::now()).await {
+            Ok(Fired::Accepted(accepted)) => Ok(*accepted),
+            Ok(Fired::Gone | Fired::Told(_)) => {
+                self.dismiss(&live);
+                live.accept_failed();
+                return Ok(());
+            }
+            Err(error) => Err(error),
+        };
+        if let (_view, Some(begin)) = self.begin(&live, accepted)? {
+            self.spawn(live, worker, begin);
+        }
+        Ok(())
+    }
+
+    async fn tell_of_job(
+        &self,
+        caller: &Caller,
+        claimed: &ClaimedJob,
+        spec: &JobSpec,
+        text: String,
+    ) -> Result<(), Refused> {
+        let at = claimed.scheduled_at.as_millis();
+        let id = format!("{}-{at}", claimed.job);
+        let session = self.session_of(spec, &claimed.job, &id)?;
+        let event = NewEvent {
+            id: format!("cron-{id}"),
+            label: spec.name.clone(),
+            text,
+            context: format!("cron:{}", claimed.job),
+            reply_to: self.reply_of_job(spec, claimed, &session),
+        };
+        let work = FireWork::Event { session, event };
+        let ask = FireJob { occurrence: claimed.occurrence, job: claimed.job.clone(), work };
+        match self.0.store.act(caller, ask, clock::now()).await? {
+            Fired::Told(session) => self.announce_soon(session),
+            Fired::Accepted(_) | Fired::Gone => {}
+        }
+        Ok(())
+    }
+
+    /// Returns the conversation in which a job works.
+    fn session_of(&self, spec: &JobSpec, job: &JobId, run: &str) -> Result<SessionKey, Refused> {
+        let routes = &self.roster().routes;
+        Ok(match &spec.place {
+            // Nobody reads again what is told to a conversation that is new each time.
+            JobPlace::Isolated if matches!(spec.payload, Payload::AgentTurn { .. }) => {
+                route::job_run(&spec.agent, job.as_str(), run, routes)?
+            }
+            JobPlace::Isolated | JobPlace::Main => route::main_of(&spec.agent, routes)?,
+            JobPlace::Session(key) => route::completion(key, routes),
+        })
+    }
+
+    /// Returns where goes what a job says: fixed now, whatever becomes of its conversation.
+    fn reply_of_job(&self, spec: &JobSpec, claimed: &ClaimedJob, session: &SessionKey) -> String {
+        match &spec.delivery {
+            JobDelivery::Announce(to) => to.clone().by_gateway(),
+            JobDelivery::None => String::new(),
+            JobDelivery::Webhook(url) => ReplyTo {
+                channel: WEBHOOK.into(),
+                account: DEFAULT_ACCOUNT.into(),
+                kind: ChatType::Direct.name().into(),
+                peer: url.clone(),
+                ..ReplyTo::default()
+            }
+            .by_gateway(),
+            JobDelivery::Conversation if !claimed.reply_to.is_empty() => claimed.reply_to.clone(),
+            JobDelivery::Conversation => self.reply_of(session),
+        }
+    }
+
+    /// Returns where answers of a conversation go whose key leads to a channel on which the gateway speaks
+    /// itself; empty when nobody delivers them.
+    pub(super) fn reply_of(&self, session: &SessionKey) -> String {
+        let roster = self.roster();
+        let to = channels::reply_of(session, roster.config.channels());
+        to.map(ReplyTo::by_gateway).unwrap_or_default()
+    }
+
+    /// Returns whether an agent is configured.
+    pub(crate) fn has_agent(&self, agent: &AgentId) -> bool {
+        self.worker(agent).is_some()
+    }
+}
+
+/// Returns the run of a due instant: the same each time, so that there is one.
+fn run_of(job: &JobId, claimed: &ClaimedJob) -> Result<RunId, openclaw_scopes::ParseIdError> {
+    let at = claimed.scheduled_at.as_millis();
+    match claimed.attempts {
+        0 => RunId::parse(&format!("cron-{job}-{at}")),
+        again => RunId::parse(&format!("cron-{job}-{at}-{}", again.saturating_add(1))),
+    }
+}

@@ -1,0 +1,258 @@
+//! Writing what is to leave, and deciding anew about what did not.
+
+use openclaw_scopes::method::{
+    DiscardDelivery as DiscardMethod, RetryDelivery as RetryMethod, SendMessage as SendMethod,
+};
+use openclaw_scopes::target::{DeliveryTarget, DestinationTarget, Reach};
+use openclaw_scopes::{Authorized, Grant, IdempotencyKey, Timestamp};
+use openclaw_sessions::{RunStatus, is_silent};
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::list::find;
+use super::{Delivery, DeliveryError, DeliveryState, ReplyTo};
+use crate::act::{Applied, Ask, Transaction};
+use crate::error::Fault;
+use crate::grants::stored;
+
+/// The channel of webhooks.
+pub const WEBHOOK: &str = "webhook";
+
+/// Deliveries that wait on one channel at most: more than a platform takes in an hour.
+const MAX_WAITING: u32 = 10_000;
+
+/// Something that is to leave.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct NewDelivery {
+    /// What it is of, not used before.
+    pub source: String,
+    /// SHA-256 of what was asked.
+    pub digest: [u8; 32],
+    /// Where it goes.
+    pub to: ReplyTo,
+    /// What is said.
+    pub text: String,
+    /// What is sent along: a URL; empty for nothing.
+    pub media: String,
+    /// The conversation that it belongs to; empty for none.
+    pub session: String,
+}
+
+/// Writes something that is to leave, on behalf of a grant. What there is of one source leaves once.
+pub(crate) fn put(
+    connection: &Connection,
+    new: &NewDelivery,
+    grant: (&str, u64, &str),
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let NewDelivery { source, digest, to, text, media, session } = new;
+    let sql = "INSERT INTO outbox (delivery, source, digest, channel, account, kind, peer, thread, answers,
+                   text, media, session, on_behalf_of, grant_epoch, grant_scopes, state, next_at, created_at)
+               VALUES ('dl-' || lower(hex(randomblob(8))), ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,
+                   ?12, ?13, ?14, 'waiting', ?15, ?15)
+               ON CONFLICT (source) DO NOTHING";
+    let (holder, epoch, scopes) = grant;
+    connection.prepare_cached(sql)?.execute(params![
+        source,
+        digest,
+        to.channel,
+        to.account,
+        to.kind,
+        to.peer,
+        to.thread,
+        to.answers,
+        text,
+        media,
+        session,
+        holder,
+        epoch,
+        scopes,
+        now.as_millis(),
+    ])?;
+    Ok(())
+}
+
+/// Writes what a run answered, if the gateway delivers it: in the same step in which the run ends. What is to
+/// be silent is not sent.
+pub(crate) fn answer(
+    connection: &Connection,
+    run: i64,
+    status: RunStatus,
+    text: &str,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let sql = "SELECT r.reply_to, r.run_id, s.key, r.on_behalf_of, r.grant_epoch, r.grant_scopes
+               FROM runs r JOIN sessions s ON s.id = r.session WHERE r.id = ?1 AND r.reply_to <> ''";
+    type Found = (String, String, String, String, u64, String);
+    let found: Option<Found> = connection
+        .prepare_cached(sql)?
+        .query_row([run], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
+        })
+        .optional()?;
+    let Some((reply_to, run, session, holder, epoch, scopes)) = found else { return Ok(()) };
+    let Some(to) = ReplyTo::delivered(&reply_to) else { return Ok(()) };
+    let text = match status {
+        RunStatus::Ok => text.to_owned(),
+        // Whoever wrote is told that there is no answer (`runtime.md` §7.4 of the reference); what exactly went
+        // wrong stands in the conversation, and is nobody else's to read.
+        RunStatus::Error | RunStatus::Timeout if !to.answers.is_empty() => {
+            "Something went wrong, and there is no answer. The gateway's owner sees why in `openclaw runs list`."
+                .to_owned()
+        }
+        RunStatus::Aborted
+        | RunStatus::Error
+        | RunStatus::Interrupted
+        | RunStatus::Queued
+        | RunStatus::Running
+        | RunStatus::Timeout => return Ok(()),
+    };
+    if is_silent(&text) {
+        return Ok(());
+    }
+    let new = NewDelivery {
+        source: format!("run:{run}"),
+        digest: [0; 32],
+        to,
+        text,
+        media: String::new(),
+        session,
+    };
+    put(connection, &new, (&holder, epoch, &scopes), now)
+}
+
+/// Sends a message, on behalf of the caller. A retry is the same message.
+#[derive(Clone, Debug)]
+pub struct SendMessage {
+    /// Names the request.
+    pub idempotency_key: IdempotencyKey,
+    /// What is to leave; its source is made of the request's name.
+    pub new: NewDelivery,
+}
+
+impl Ask for SendMessage {
+    type Method = SendMethod;
+    type Output = Delivery;
+    type Error = DeliveryError;
+
+    fn target(&self, _: &Transaction<'_>) -> Result<DestinationTarget, Fault<DeliveryError>> {
+        let ReplyTo { channel, peer, .. } = &self.new.to;
+        let reach = if channel == WEBHOOK { Reach::Programs } else { Reach::Agents };
+        let (channel, peer) = (channel.as_str().into(), peer.as_str().into());
+        Ok(DestinationTarget { channel, peer, reach })
+    }
+
+    fn apply(
+        &self,
+        tx: &Transaction<'_>,
+        authorized: Authorized<SendMethod>,
+        now: Timestamp,
+    ) -> Result<Applied<Delivery>, Fault<DeliveryError>> {
+        let (caller, _) = authorized.into_parts();
+        let source = format!("send:{}:{}", caller.on_behalf_of(), self.idempotency_key);
+        let sql = "SELECT delivery, digest FROM outbox WHERE source = ?1";
+        let same: Option<(String, [u8; 32])> = tx
+            .prepare_cached(sql)?
+            .query_row([&source], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        if let Some((id, digest)) = same {
+            if digest != self.new.digest {
+                return Err(Fault::Domain(DeliveryError::IdempotencyConflict));
+            }
+            let found = find(tx, &id)?.ok_or(Fault::Domain(DeliveryError::Unknown(id)))?;
+            return Ok(Applied::Unchanged(found));
+        }
+        let channel = &self.new.to.channel;
+        let sql = "SELECT count(*) FROM (SELECT 1 FROM outbox
+                       WHERE channel = ?1 AND account = ?2 AND state = 'waiting' LIMIT ?3)";
+        let waiting: u32 = tx
+            .prepare_cached(sql)?
+            .query_row(params![channel, self.new.to.account, MAX_WAITING], |row| row.get(0))?;
+        if waiting >= MAX_WAITING {
+            let channel = channel.clone();
+            return Err(Fault::Domain(DeliveryError::TooMany { channel, max: MAX_WAITING }));
+        }
+        let grant: &Grant = caller.grant();
+        let (holder, scopes) = (grant.holder().to_string(), stored(grant.scopes()));
+        let new = NewDelivery { source: source.clone(), ..self.new.clone() };
+        put(tx, &new, (&holder, grant.epoch().0, &scopes), now)?;
+        let sql = "SELECT delivery FROM outbox WHERE source = ?1";
+        let id: String = tx.prepare_cached(sql)?.query_row([&source], |row| row.get(0))?;
+        let found = find(tx, &id)?.ok_or(Fault::Domain(DeliveryError::Unknown(id)))?;
+        Ok(Applied::Changed(found))
+    }
+}
+
+/// Sends again what did not arrive, or of which that cannot be told; parts that arrived are not sent again.
+#[derive(Clone, Debug)]
+pub struct RetryDelivery(pub String);
+
+/// Gives up what did not arrive, or has not left yet.
+#[derive(Clone, Debug)]
+pub struct DiscardDelivery(pub String);
+
+fn target(connection: &Connection, id: &str) -> rusqlite::Result<DeliveryTarget> {
+    let found = find(connection, id)?;
+    let id: String = id.chars().take(64).collect();
+    Ok(DeliveryTarget { id: id.into(), owner: found.map(|found| found.on_behalf_of) })
+}
+
+/// Has a delivery in one of these states wait or go.
+fn decide(
+    tx: &Transaction<'_>,
+    id: &str,
+    sql: &str,
+    now: Timestamp,
+) -> Result<Applied<Delivery>, Fault<DeliveryError>> {
+    let unknown = || Fault::Domain(DeliveryError::Unknown(id.chars().take(64).collect()));
+    let before: DeliveryState = find(tx, id)?.ok_or_else(unknown)?.state;
+    if tx.prepare_cached(sql)?.execute(params![id, now.as_millis()])? == 0 {
+        let id = id.to_owned();
+        return Err(Fault::Domain(DeliveryError::Settled { id, state: before }));
+    }
+    find(tx, id)?.map(Applied::Changed).ok_or_else(unknown)
+}
+
+impl Ask for RetryDelivery {
+    type Method = RetryMethod;
+    type Output = Delivery;
+    type Error = DeliveryError;
+
+    fn target(&self, tx: &Transaction<'_>) -> Result<DeliveryTarget, Fault<DeliveryError>> {
+        Ok(target(tx, &self.0)?)
+    }
+
+    fn apply(
+        &self,
+        tx: &Transaction<'_>,
+        authorized: Authorized<RetryMethod>,
+        now: Timestamp,
+    ) -> Result<Applied<Delivery>, Fault<DeliveryError>> {
+        drop(authorized.into_parts());
+        let sql =
+            "UPDATE outbox SET state = 'waiting', attempts = 0, next_at = ?2, settled_at = NULL
+                   WHERE delivery = ?1 AND state IN ('dead', 'partial', 'unknown')";
+        decide(tx, &self.0, sql, now)
+    }
+}
+
+impl Ask for DiscardDelivery {
+    type Method = DiscardMethod;
+    type Output = Delivery;
+    type Error = DeliveryError;
+
+    fn target(&self, tx: &Transaction<'_>) -> Result<DeliveryTarget, Fault<DeliveryError>> {
+        Ok(target(tx, &self.0)?)
+    }
+
+    fn apply(
+        &self,
+        tx: &Transaction<'_>,
+        authorized: Authorized<DiscardMethod>,
+        now: Timestamp,
+    ) -> Result<Applied<Delivery>, Fault<DeliveryError>> {
+        drop(authorized.into_parts());
+        let sql = "UPDATE outbox SET state = 'discarded', settled_at = ?2
+                   WHERE delivery = ?1 AND state IN ('dead', 'partial', 'unknown', 'waiting')";
+        decide(tx, &self.0, sql, now)
+    }
+}

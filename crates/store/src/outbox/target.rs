@@ -1,0 +1,90 @@
+//! Where an answer goes, as it stands beside a run from its acceptance on.
+
+use serde::{Deserialize, Serialize};
+
+/// Where something goes, fixed when it was asked for.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ReplyTo {
+    /// The channel.
+    pub channel: String,
+    /// The account of the gateway there.
+    pub account: String,
+    /// With how many the conversation is: `direct`, `group` or `channel`.
+    pub kind: String,
+    /// Who or what it is with, as the platform names it.
+    #[serde(deserialize_with = "text", default)]
+    pub peer: String,
+    /// The thread; empty for none.
+    #[serde(deserialize_with = "text", default)]
+    pub thread: String,
+    /// The message on the platform that is answered; empty for none.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub answers: String,
+    /// Who delivers it.
+    #[serde(skip_serializing_if = "Carrier::is_caller")]
+    pub by: Carrier,
+}
+
+/// Who delivers an answer.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Carrier {
+    /// Whoever handed the message over.
+    #[default]
+    Caller,
+    /// The gateway.
+    Gateway,
+}
+
+impl Carrier {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls it with")]
+    const fn is_caller(&self) -> bool {
+        matches!(self, Self::Caller)
+    }
+}
+
+/// Absent threads were written as `null` before.
+fn text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Option::<String>::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+impl ReplyTo {
+    /// Reads where an answer goes that the gateway delivers; `None` when it delivers none.
+    pub fn delivered(stored: &str) -> Option<Self> {
+        let target: Self = serde_json::from_str(stored).ok()?;
+        (target.by == Carrier::Gateway).then_some(target)
+    }
+
+    /// The same as it is stored, for the gateway to deliver.
+    pub fn by_gateway(mut self) -> String {
+        self.by = Carrier::Gateway;
+        serde_json::to_string(&self).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_says_so_is_delivered() {
+        let target = ReplyTo {
+            channel: "discord".into(),
+            account: "default".into(),
+            kind: "channel".into(),
+            peer: "1".into(),
+            ..ReplyTo::default()
+        };
+        let stored = target.clone().by_gateway();
+        let read = ReplyTo::delivered(&stored).unwrap();
+        assert_eq!(ReplyTo { by: Carrier::Caller, ..read }, target);
+        for stored in [
+            "",
+            "{}",
+            r#"{"channel":"irc","account":"default","kind":"direct","peer":"ada","thread":null}"#,
+        ] {
+            assert_eq!(ReplyTo::delivered(stored), None, "{stored}");
+        }
+    }
+}

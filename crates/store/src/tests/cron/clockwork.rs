@@ -1,0 +1,378 @@
+//! What the gateway does with a store's jobs, by a clock that only tests move.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+use openclaw_scheduler::{Mode, Spread, TickLimits, tick};
+use openclaw_scopes::{Caller, Cause, Component, IdempotencyKey, RunId, SessionKey, Timestamp};
+use openclaw_sessions::{AssistantMessage, RunStatus, Terminal, Usage};
+use rusqlite::Connection;
+
+use super::super::{Bed, accept, key, owner, recovery};
+use super::{START, add, millis, of};
+use crate::{
+    AcceptRun, Accepted, ActError, Added, CancelJob, CancelledJob, ClaimedJob, Ending, FireJob,
+    FireWork, Fired, Job, JobError, JobPatch, JobPlace, JobSpec, ListOccurrences, NewEvent,
+    NotFired, Occurrence, Payload, Precedence, RecoverRuns, RemoveJob, RunJob, Started, Store,
+    Switch, Ticket, UpdateJob,
+};
+
+/// Jobs of one page.
+const PAGE: u32 = 256;
+
+/// A store, and the loop that has its jobs run.
+pub(super) struct Clockwork {
+    pub(super) bed: Bed,
+    store: Option<Store>,
+    /// A look at the disk behind the store's back.
+    pub(super) disk: Connection,
+    pub(super) now: Timestamp,
+    pub(super) mode: Mode,
+    /// Runs at work, with the right to write.
+    pub(super) working: BTreeMap<RunId, Started>,
+    pub(super) waiting: Vec<Ticket>,
+    requests: u32,
+}
+
+impl Clockwork {
+    pub(super) fn new() -> Self {
+        let memory = std::path::Path::new("/dev/shm");
+        let dir = tempfile::tempdir_in(memory).or_else(|_none| tempfile::tempdir()).unwrap();
+        let bed = Bed { dir, ..Bed::new() };
+        let store = Some(bed.open());
+        Self {
+            disk: bed.raw(),
+            bed,
+            store,
+            now: Timestamp::from_millis(START),
+            mode: Mode::Enabled,
+            working: BTreeMap::new(),
+            waiting: Vec::new(),
+            requests: 0,
+        }
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        self.store.as_ref().unwrap()
+    }
+
+    /// Time passes, backwards too: whoever sets a clock does as he likes.
+    pub(super) fn pass(&mut self, length: i64) {
+        self.now = Timestamp::from_millis(self.now.as_millis() + length);
+    }
+
+    pub(super) fn set(&mut self, now: Timestamp) {
+        self.now = now;
+    }
+
+    /// Gives every due instant its row of the ledger; returns how many are new.
+    pub(super) async fn settle(&self) -> u64 {
+        let (mut spread, mut rows) = (Spread::default(), 0);
+        loop {
+            let (due, unreadable) = self.store().due_jobs(self.now, PAGE).unwrap();
+            if due.is_empty() && unreadable.is_empty() {
+                return rows;
+            }
+            let limits = TickLimits { mode: self.mode, spread, ..TickLimits::default() };
+            let decisions = tick(&due, &limits, self.now);
+            spread.before += decisions.iter().map(|decision| decision.caught_up).sum::<u32>();
+            rows += self.store().settle_due(decisions, unreadable, self.now).await.unwrap();
+        }
+    }
+
+    /// Begins all that may begin; returns the runs.
+    pub(super) async fn begin(&mut self) -> Vec<RunId> {
+        let mut begun = Vec::new();
+        loop {
+            let claimed = self.store().startable_jobs(self.now, PAGE).unwrap();
+            if claimed.is_empty() {
+                return begun;
+            }
+            for claimed in claimed {
+                begun.extend(self.fire(claimed).await);
+            }
+        }
+    }
+
+    /// Settles and begins.
+    pub(super) async fn look(&mut self) -> Vec<RunId> {
+        self.settle().await;
+        self.begin().await
+    }
+
+    /// The same later, when one run begins.
+    #[track_caller]
+    pub(super) fn only(&self, begun: &[RunId]) -> RunId {
+        let [one] = begun else { panic!("{begun:?}") };
+        one.clone()
+    }
+
+    /// Begins what is claimed, or notes why not.
+    pub(super) async fn fire(&mut self, claimed: ClaimedJob) -> Option<RunId> {
+        let occurrence = claimed.occurrence;
+        let why = match self.try_fire(claimed).await {
+            Ok(run) => return run,
+            Err(why) => why,
+        };
+        self.store().not_fired(occurrence, why, self.now).await.unwrap();
+        None
+    }
+
+    async fn try_fire(&mut self, claimed: ClaimedJob) -> Result<Option<RunId>, NotFired> {
+        let spec = claimed.spec.clone().map_err(NotFired::Failed)?;
+        if spec.agent.as_str() != "main" {
+            return Err(NotFired::Skipped("unknown-agent"));
+        }
+        let grant = claimed.grant.clone().ok_or(NotFired::Suspended)?;
+        let cause = Cause::Job(claimed.job.as_str().into());
+        let by = Caller::delegate(Component::Scheduler, grant, cause);
+        let run = run_of(&claimed);
+        let session = self.session_of(&spec, &claimed, &run);
+        let work = self.work(&claimed, &spec, &run, session);
+        let ask = FireJob { occurrence: claimed.occurrence, job: claimed.job.clone(), work };
+        match self.store().act(&by, ask, self.now).await {
+            Ok(Fired::Accepted(accepted)) => {
+                self.took(*accepted);
+                Ok(Some(run))
+            }
+            Ok(Fired::Gone | Fired::Told(_)) => Ok(None),
+            Err(ActError::Denied(_)) => Err(NotFired::Suspended),
+            Err(ActError::Failed(error)) => Err(NotFired::Failed(error.to_string())),
+            Err(ActError::Store(error)) => panic!("{error}"),
+        }
+    }
+
+    /// What is done for a due instant.
+    pub(super) fn work(
+        &self,
+        claimed: &ClaimedJob,
+        spec: &JobSpec,
+        run: &RunId,
+        session: SessionKey,
+    ) -> FireWork {
+        match &spec.payload {
+            Payload::AgentTurn { message } => {
+                let is_idle = !self.working.values().any(|it| it.view.session == session)
+                    && !self.waiting.iter().any(|ticket| ticket.session == session);
+                let precedence = if is_idle { Precedence::Start } else { Precedence::Wait };
+                FireWork::Turn(AcceptRun {
+                    session,
+                    message: message.clone(),
+                    reply_to: claimed.reply_to.clone(),
+                    ..accept(run.as_str(), "main", precedence)
+                })
+            }
+            Payload::SystemEvent { text } => {
+                let event = NewEvent {
+                    id: run.to_string(),
+                    label: spec.name.clone(),
+                    text: text.clone(),
+                    context: format!("cron:{}", claimed.job),
+                    reply_to: claimed.reply_to.clone(),
+                };
+                FireWork::Event { session, event }
+            }
+        }
+    }
+
+    pub(super) fn session_of(
+        &self,
+        spec: &JobSpec,
+        claimed: &ClaimedJob,
+        run: &RunId,
+    ) -> SessionKey {
+        match &spec.place {
+            JobPlace::Isolated if matches!(spec.payload, Payload::AgentTurn { .. }) => {
+                key(&format!("cron:{}:run:{run}", claimed.job))
+            }
+            JobPlace::Isolated | JobPlace::Main => key("main"),
+            JobPlace::Session(key) => key.clone(),
+        }
+    }
+
+    fn took(&mut self, accepted: Accepted) {
+        match accepted {
+            Accepted::Started(started) => {
+                assert!(self.working.insert(started.view.run.clone(), *started).is_none());
+            }
+            Accepted::Waiting(_, ticket) => self.waiting.push(ticket),
+            Accepted::Existing(view) => panic!("there before: {view:?}"),
+        }
+    }
+
+    /// Starts those that wait whose conversation is idle.
+    pub(super) async fn resume(&mut self) {
+        for ticket in std::mem::take(&mut self.waiting) {
+            if self.working.values().any(|it| it.view.session == ticket.session) {
+                self.waiting.push(ticket);
+                continue;
+            }
+            let run = ticket.run.clone();
+            match self.store().start_run(ticket, self.now).await {
+                Ok(Some(started)) => {
+                    self.working.insert(run, started);
+                }
+                Ok(None) => {}
+                Err(ActError::Failed(error)) => {
+                    let text = error.to_string();
+                    self.store().end_waiting_run(run, text, self.now).await.unwrap();
+                }
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+    }
+
+    /// Ends a run that works, with an answer or with what went wrong.
+    pub(super) async fn end(&mut self, run: &RunId, status: RunStatus, text: &str) {
+        let started = self.working.remove(run).unwrap();
+        let terminal = Terminal::of(status).unwrap();
+        let usage = Usage::default();
+        let answer = AssistantMessage { text: text.into(), usage, ..AssistantMessage::default() };
+        let ending = match status {
+            RunStatus::Ok => {
+                Ending { terminal, answer: Some(answer), error: String::new(), usage }
+            }
+            _ => Ending { terminal, answer: None, error: text.into(), usage },
+        };
+        self.store().end_run(&started.fence, ending, self.now).await.unwrap();
+    }
+
+    /// Has the jobs look once, and ends all that begins.
+    pub(super) async fn round(&mut self, status: RunStatus, text: &str) -> usize {
+        let begun = self.look().await;
+        for run in &begun {
+            self.end(run, status, text).await;
+        }
+        begun.len()
+    }
+
+    /// The gateway is killed, and starts again.
+    pub(super) async fn crash(&mut self) {
+        self.working.clear();
+        drop(self.store.take());
+        self.store = Some(self.bed.open());
+        let recovered = self.store().act(&recovery(), RecoverRuns, self.now).await.unwrap();
+        self.waiting = recovered.waiting;
+        self.resume().await;
+    }
+}
+
+/// What people do.
+impl Clockwork {
+    pub(super) async fn add(&self, spec: JobSpec) -> Job {
+        let added = self.try_add(&owner(), add(spec)).await;
+        added.unwrap().job
+    }
+
+    pub(super) async fn try_add(
+        &self,
+        by: &Caller,
+        ask: crate::AddJob,
+    ) -> Result<Added, ActError<JobError>> {
+        self.store().act(by, ask, self.now).await
+    }
+
+    pub(super) async fn update(
+        &self,
+        job: &str,
+        patch: JobPatch,
+    ) -> Result<Job, ActError<JobError>> {
+        let ask = UpdateJob { job: of(job), patch, expected: None };
+        self.store().act(&owner(), ask, self.now).await
+    }
+
+    pub(super) async fn switch(&self, job: &str, to: Switch) -> Result<Job, ActError<JobError>> {
+        self.update(job, JobPatch { switch: Some(to), ..JobPatch::default() }).await
+    }
+
+    pub(super) async fn remove(&self, job: &str) {
+        self.store().act(&owner(), RemoveJob(of(job)), self.now).await.unwrap();
+    }
+
+    /// Asks for a run, in a request of its own.
+    pub(super) async fn request(&mut self, job: &str) -> Occurrence {
+        self.requests += 1;
+        let name = format!("request-{}", self.requests);
+        self.request_as(job, &name).await.unwrap()
+    }
+
+    pub(super) async fn request_as(
+        &self,
+        job: &str,
+        name: &str,
+    ) -> Result<Occurrence, ActError<JobError>> {
+        let idempotency_key = IdempotencyKey::parse(name).unwrap();
+        self.store().act(&owner(), RunJob { job: of(job), idempotency_key }, self.now).await
+    }
+
+    /// Ends what a job is at; those that are ended work no more.
+    pub(super) async fn cancel(&mut self, job: &str) -> Result<CancelledJob, ActError<JobError>> {
+        let cancelled = self.store().act(&owner(), CancelJob(of(job)), self.now).await?;
+        for ended in &cancelled.ended {
+            self.working.remove(&ended.run);
+            self.waiting.retain(|ticket| ticket.run != ended.run);
+        }
+        Ok(cancelled)
+    }
+
+    pub(super) fn job(&self, job: &str) -> Job {
+        self.store().job(&of(job)).unwrap()
+    }
+
+    /// Returns what the ledger says of a job, the oldest first; also of one that was removed.
+    pub(super) async fn ledger(&self, job: &str) -> Vec<Occurrence> {
+        let query =
+            ListOccurrences { job: Some(of(job)), limit: 100_000, ..ListOccurrences::default() };
+        let page = self.store().view(&owner(), &query, self.now).await.unwrap();
+        page.occurrences.into_iter().rev().collect()
+    }
+
+    /// The same in a few words: how long after the start, of how many, and what became of it.
+    pub(super) async fn told(&self, job: &str) -> Vec<String> {
+        let words = |row: Occurrence| {
+            let after = (row.scheduled_at.as_millis() - START) / 1_000;
+            let count = if row.count > 1 { format!("x{}", row.count) } else { String::new() };
+            let outcome = row.outcome.name();
+            let reason = if row.reason.is_empty() { String::new() } else { format!(" {}", row.reason) };
+            format!("{after}s{count} {outcome}{reason}")
+        };
+        self.ledger(job).await.into_iter().map(words).collect()
+    }
+
+    pub(super) fn count(&self, sql: &str) -> i64 {
+        self.disk.prepare_cached(sql).unwrap().query_row([], |row| row.get(0)).unwrap()
+    }
+
+    /// Returns what of a job does not show in lists.
+    #[track_caller]
+    pub(super) fn disabled(&self, job: &str) -> &'static str {
+        self.job(job).disabled.map_or("", crate::Disabled::name)
+    }
+
+    #[track_caller]
+    pub(super) fn fails<T: Debug>(
+        &self,
+        result: Result<T, ActError<JobError>>,
+        reason: &'static str,
+    ) {
+        use crate::Failure as _;
+        match result {
+            Err(ActError::Failed(error)) => assert_eq!(error.reason(), reason, "{error}"),
+            other => panic!("{other:?} where it is {reason}"),
+        }
+    }
+
+    pub(super) fn later(&self, length: i64) -> Timestamp {
+        self.now.saturating_add(millis(length))
+    }
+}
+
+/// The run of a due instant: the same each time, so that there is one.
+pub(super) fn run_of(claimed: &ClaimedJob) -> RunId {
+    let (job, instant) = (&claimed.job, claimed.scheduled_at.as_millis());
+    let name = match claimed.attempts {
+        0 => format!("cron-{job}-{instant}"),
+        again => format!("cron-{job}-{instant}-{}", again + 1),
+    };
+    RunId::parse(&name).unwrap()
+}

@@ -1,0 +1,56 @@
+//! One call of every method about jobs.
+
+use openclaw_proto::v1;
+use openclaw_tests::Client;
+use tonic::Status;
+
+use super::About;
+use crate::in_process::stage::later;
+
+pub(super) async fn call(
+    client: &Client,
+    name: &str,
+    when: &str,
+    tag: &str,
+    about: &About,
+) -> Result<(), Status> {
+    let mut cron = client.cron();
+    let job = match when {
+        "job of others" => about.others_job.clone(),
+        _ => about.job.clone(),
+    };
+    match (name, when) {
+        ("cron.list", "") => cron.list(v1::ListJobsRequest::default()).await.map(drop),
+        ("cron.get", "") => cron.get(v1::GetJobRequest { job }).await.map(drop),
+        ("cron.runs", "") => cron.runs(v1::ListOccurrencesRequest::default()).await.map(drop),
+        ("cron.status", "") => cron.status(v1::CronStatusRequest {}).await.map(drop),
+        ("cron.preview", "") => {
+            let request = v1::PreviewRequest { schedule: later("x").schedule, ..Default::default() };
+            cron.preview(request).await.map(drop)
+        }
+        ("cron.add", "own job" | "job of others") => {
+            let key = if when == "own job" { String::new() } else { job };
+            let spec = Some(later(&format!("job {tag}")));
+            let idempotency_key = format!("add-{tag}-{}", key.len());
+            let request = v1::AddJobRequest { idempotency_key, key, spec };
+            cron.add(request).await.map(drop)
+        }
+        ("cron.update", "own job" | "job of others") => {
+            let spec = v1::JobSpec { name: Some(format!("job {tag}")), ..Default::default() };
+            let request =
+                v1::UpdateJobRequest { job, spec: Some(spec), ..v1::UpdateJobRequest::default() };
+            cron.update(request).await.map(drop)
+        }
+        ("cron.run", "own job" | "job of others") => {
+            let request = v1::RunJobRequest { job, idempotency_key: format!("run-{tag}") };
+            cron.run(request).await.map(drop)
+        }
+        ("cron.cancel", "own job" | "job of others") => {
+            cron.cancel(v1::CancelJobRequest { job }).await.map(drop)
+        }
+        ("cron.remove", "own job" | "job of others") => {
+            cron.remove(v1::RemoveJobRequest { job }).await.map(drop)
+        }
+        (name, when) => panic!("`{name}` on `{when}` is new: say here how it is called"),
+    }
+}
