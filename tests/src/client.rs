@@ -16,6 +16,7 @@ use openclaw_proto::v1::runs_client::RunsClient;
 use openclaw_proto::v1::security_client::SecurityClient;
 use openclaw_proto::v1::sessions_client::SessionsClient;
 use openclaw_proto::v1::subagents_client::SubagentsClient;
+use openclaw_proto::v1::system_client::SystemClient;
 use openclaw_proto::v1::tokens_client::TokensClient;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tonic::metadata::MetadataValue;
@@ -107,6 +108,8 @@ services! {
     sessions -> SessionsClient;
     /// Returns the client of delegated runs.
     subagents -> SubagentsClient;
+    /// Returns the client of system events.
+    system -> SystemClient;
     /// Returns the client of API tokens.
     tokens -> TokensClient;
 }

@@ -44,3 +44,9 @@ pub fn background<T: Send + 'static>(
 ) -> tokio::task::JoinHandle<T> {
     tokio::spawn(what)
 }
+
+/// Returns the present instant in seconds since the epoch, for what is to be due now.
+pub fn seconds_now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    i64::try_from(since.as_secs()).unwrap()
+}

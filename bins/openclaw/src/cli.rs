@@ -5,6 +5,7 @@ mod cron;
 mod device;
 mod group;
 mod head;
+mod message;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,13 +19,19 @@ use openclaw_scopes::{AgentId, IdempotencyKey};
 use crate::length;
 
 pub(crate) use access::{AccessVerb, ApprovalsVerb, ConnectArgs, SecurityVerb, TokensVerb};
-pub(crate) use cron::{AddArgs, CronVerb, EditArgs, JobArgs, OutcomeName, PreviewArgs, WhenArgs};
+pub(crate) use cron::{
+    AddArgs, CronVerb, DeliverArgs, EditArgs, JobArgs, OutcomeName, PreviewArgs, WhenArgs,
+};
 pub(crate) use device::{ApproveArgs, DevicesVerb, RoleName, Scopes};
 pub(crate) use group::{
     AgentsVerb, AuditVerb, CleanupName, ConfigVerb, ContextVerb, GatewayVerb, ListRows, ModelsVerb,
     Removal, RunStatusName, RunsVerb, SessionArg, SessionsVerb, SubagentsVerb,
 };
 pub(crate) use head::Head;
+pub(crate) use message::{
+    ChannelsVerb, DeliveryStateName, DeliveryVerb, EventArgs, MessageVerb, PairingVerb, SendArgs,
+    SystemVerb,
+};
 
 /// Talks to an OpenClaw gateway: runs agents, and looks after what they do.
 #[derive(Debug, Parser)]
@@ -96,6 +103,21 @@ Ctrl-C ends the answer that is being written; Ctrl-D or /quit leaves.")]
     /// Jobs: work that is due at certain times.
     #[command(subcommand, visible_alias = "automations")]
     Cron(CronVerb),
+    /// Messages to chat platforms and webhooks.
+    #[command(subcommand)]
+    Message(MessageVerb),
+    /// What was to leave the gateway, and what has become of it.
+    #[command(subcommand)]
+    Delivery(DeliveryVerb),
+    /// The chat platforms that the gateway speaks on, and its webhooks.
+    #[command(subcommand)]
+    Channels(ChannelsVerb),
+    /// People in chats who want to write direct messages.
+    #[command(subcommand)]
+    Pairing(PairingVerb),
+    /// What conversations are told that nobody asked in them.
+    #[command(subcommand)]
+    System(SystemVerb),
     /// Commands of agents that somebody has to approve.
     #[command(subcommand)]
     Approvals(ApprovalsVerb),

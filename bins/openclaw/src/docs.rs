@@ -79,7 +79,10 @@ fn flag(arg: &Arg) -> String {
 
 fn option(arg: &Arg, page: &mut String) {
     let shown = if arg.is_positional() { arg.get_id().as_str().to_uppercase() } else { flag(arg) };
-    let short = arg.get_short().map(|short| format!(", `-{short}`")).unwrap_or_default();
+    let mut short = arg.get_short().map(|short| format!(", `-{short}`")).unwrap_or_default();
+    for alias in arg.get_visible_aliases().unwrap_or_default() {
+        write!(short, ", `--{alias}`").unwrap();
+    }
     let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
     let default: Vec<_> =
         arg.get_default_values().iter().map(|v| v.display().to_string()).collect();

@@ -28,13 +28,13 @@ macro_rules! named {
 }
 
 named! {
-    AddJobResponse Agent Approval AuditRecord CreateTokenResponse CronStatusResponse DeleteAgentResponse DeleteSessionResponse Device
+    AddJobResponse Agent Approval AuditRecord ChannelsStatusResponse CreateTokenResponse CronStatusResponse DeleteAgentResponse DeleteSessionResponse Delivery Device
     ExplainResponse
-    GetConfigResponse Invitation Job ListAgentsResponse CompactSessionResponse ListApprovalsResponse ListStandingResponse ListAuditResponse ListDevicesResponse
-    ListInvitationsResponse ListJobsResponse ListModelsResponse ListOccurrencesResponse ListRunsResponse ListSessionsResponse
-    ListSubagentsResponse ListTokensResponse Occurrence PairingRequest
+    GetConfigResponse Invitation Job ListAgentsResponse CompactSessionResponse ListApprovalsResponse ListStandingResponse ListAuditResponse ListDeliveriesResponse ListDevicesResponse
+    ListInvitationsResponse ListJobsResponse ListModelsResponse ListOccurrencesResponse ListPeopleResponse ListRunsResponse ListSessionsResponse
+    ListSubagentsResponse ListTokensResponse Occurrence PairingRequest Person
     PreviewResponse ProbeModelResponse ResetSessionResponse RevokeAllResponse Run RunEvent SecurityAuditResponse Session
-    SessionHistoryResponse CleanupResponse ShowAccessResponse SpawnResponse StandingApproval StatusResponse Subagent Token UsageResponse VerifyAuditResponse
+    SessionHistoryResponse CleanupResponse ShowAccessResponse SpawnResponse StandingApproval StatusResponse Subagent SystemEvent Token UsageResponse VerifyAuditResponse WakeResponse
 }
 
 /// Why a message cannot be shown as JSON: the program and its descriptors do not fit.

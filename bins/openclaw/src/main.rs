@@ -11,6 +11,7 @@ mod exit;
 mod failure;
 mod json;
 mod length;
+mod looks;
 mod offline;
 mod output;
 mod pages;

@@ -40,6 +40,7 @@ macro_rules! pages {
 
 pages! {
     ListAuditResponse records "behind";
+    ListDeliveriesResponse deliveries "behind";
     ListJobsResponse jobs "behind";
     ListOccurrencesResponse occurrences "behind";
     ListRunsResponse runs "behind";

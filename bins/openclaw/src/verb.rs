@@ -5,17 +5,22 @@ mod agents;
 mod approvals;
 mod ask;
 mod audit;
+mod channels;
 mod config;
 mod connect;
 mod context;
 mod cron;
+mod delivery;
 mod devices;
 mod gateway;
+mod message;
 mod models;
+mod pairing;
 mod runs;
 mod security;
 mod sessions;
 mod subagents;
+mod system;
 mod tokens;
 
 use clap::CommandFactory as _;
@@ -45,9 +50,12 @@ pub(crate) fn run(verb: Verb, place: &Place, output: &mut Output) -> Result<Exit
 fn look(verb: &Verb) -> &'static str {
     match verb {
         Verb::Agents(_) => "agents list",
+        Verb::Channels(_) => "channels status",
         Verb::Cron(_) => "cron list --all",
+        Verb::Delivery(_) | Verb::Message(_) => "delivery list",
         Verb::Devices(DevicesVerb::Upgrade { .. }) => "devices list --own",
         Verb::Devices(_) => "devices list",
+        Verb::Pairing(_) => "pairing list",
         Verb::Runs(_) => "runs list",
         Verb::Sessions(_) => "sessions list",
         Verb::Approvals(_) => "approvals list",
@@ -64,6 +72,7 @@ fn of_group(verb: Verb, place: &Place, output: &mut Output) -> Result<Exit, Fail
         Verb::Agents(verb) => block_on(agents::run(verb, place, output)),
         Verb::Audit(AuditVerb::Verify { head }) => audit::verify(head, place, output),
         Verb::Audit(verb) => block_on(audit::run(verb, place, output)),
+        Verb::Channels(verb) => block_on(channels::run(verb, place, output)),
         Verb::Chat(args) => block_on(ask::chat(args, place, output)),
         Verb::Completion { .. } => Ok(Exit::Ok),
         Verb::Config(ConfigVerb::Check { config }) => config::check(config, place, output),
@@ -71,6 +80,7 @@ fn of_group(verb: Verb, place: &Place, output: &mut Output) -> Result<Exit, Fail
         Verb::Connect(args) => block_on(connect::run(args, place, output)),
         Verb::Context(verb) => context::run(verb, place, output),
         Verb::Cron(verb) => block_on(cron::run(verb, place, output)),
+        Verb::Delivery(verb) => block_on(delivery::run(verb, place, output)),
         Verb::Devices(verb) => devices::run(verb, place, output),
         Verb::Gateway(GatewayVerb::Fingerprint) => gateway::fingerprint(place, output),
         Verb::Gateway(GatewayVerb::Run { args }) => match offline::become_daemon(place, args)? {},
@@ -78,12 +88,15 @@ fn of_group(verb: Verb, place: &Place, output: &mut Output) -> Result<Exit, Fail
             block_on(gateway::status(place, output))
         }
         Verb::Health(args) => block_on(gateway::health(&args, place, output)),
+        Verb::Message(verb) => block_on(message::run(verb, place, output)),
         Verb::Models(verb) => block_on(models::run(verb, place, output)),
+        Verb::Pairing(verb) => block_on(pairing::run(verb, place, output)),
         Verb::Runs(verb) => block_on(runs::run(verb, place, output)),
         Verb::Security(verb) => block_on(security::run(verb, place, output)),
         Verb::Sessions(verb) => block_on(sessions::run(verb, place, output)),
         Verb::Approvals(verb) => block_on(approvals::run(verb, place, output)),
         Verb::Subagents(verb) => block_on(subagents::run(verb, place, output)),
+        Verb::System(verb) => block_on(system::run(verb, place, output)),
         Verb::Tokens(verb) => block_on(tokens::run(verb, place, output)),
         Verb::Usage(args) => block_on(gateway::usage(&args, place, output)),
     }

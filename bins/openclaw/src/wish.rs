@@ -46,6 +46,12 @@ mod tests {
             (&["audit.list"], "operator.admin"),
             (&["access.explain"], "operator.pairing operator.read"),
             (&["device.revokeAll"], "operator.admin"),
+            (&["delivery.list", "delivery.get", "channels.status"], "operator.read"),
+            (&["channels.pairing.list"], "operator.pairing"),
+            (&["channels.pairing.approve"], "operator.pairing"),
+            (&["channels.pairing.remove"], "operator.pairing"),
+            (&["system.event", "wake"], "operator.write"),
+            (&["system.event.get"], "operator.read"),
         ] {
             assert_eq!(of(methods).to_string(), expected, "{methods:?}");
         }
@@ -53,7 +59,16 @@ mod tests {
         for method in ["cron.add", "cron.cancel", "cron.remove", "cron.run", "cron.update"] {
             assert_eq!(when(method, "own job").to_string(), "operator.write", "{method}");
             assert_eq!(when(method, "job of others").to_string(), "operator.admin", "{method}");
+            let far = when(method, "job with a webhook").to_string();
+            assert_eq!(far, "operator.admin", "{method}");
         }
+        for method in ["delivery.discard", "delivery.retry"] {
+            assert_eq!(when(method, "own delivery").to_string(), "operator.write", "{method}");
+            let others = when(method, "delivery of others").to_string();
+            assert_eq!(others, "operator.admin", "{method}");
+        }
+        assert_eq!(when("send", "chat platform").to_string(), "operator.write");
+        assert_eq!(when("send", "webhook").to_string(), "operator.admin");
         assert_eq!(when("access.show", "own access").to_string(), "operator.read");
         assert_eq!(when("device.pair.list", "own device"), ScopeSet::EMPTY);
         assert_eq!(told(ScopeSet::EMPTY).to_string(), "operator.sessions.read");

@@ -15,15 +15,18 @@ use crate::v1::access_client::AccessClient;
 use crate::v1::agents_client::AgentsClient;
 use crate::v1::approvals_client::ApprovalsClient;
 use crate::v1::audit_client::AuditClient;
+use crate::v1::channels_client::ChannelsClient;
 use crate::v1::cron_client::CronClient;
 use crate::v1::devices_client::DevicesClient;
 use crate::v1::gateway_client::GatewayClient;
+use crate::v1::messages_client::MessagesClient;
 use crate::v1::models_client::ModelsClient;
 use crate::v1::pairing_request::State;
 use crate::v1::runs_client::RunsClient;
 use crate::v1::security_client::SecurityClient;
 use crate::v1::sessions_client::SessionsClient;
 use crate::v1::subagents_client::SubagentsClient;
+use crate::v1::system_client::SystemClient;
 use crate::v1::tokens_client::TokensClient;
 use crate::v1::{PairingRequest, WaitUpgradeRequest};
 use crate::{CallError, ConnectError, Identity, Options, Target, Trust, socket};
@@ -59,6 +62,8 @@ services! {
     agents -> AgentsClient;
     /// Returns the client of the decision log.
     audit -> AuditClient;
+    /// Returns the client of the chat platforms that the gateway speaks on.
+    channels -> ChannelsClient;
     /// Returns the client of jobs.
     cron -> CronClient;
     /// Returns the client of devices, and of what they may do.
@@ -69,6 +74,8 @@ services! {
     gateway -> GatewayClient;
     /// Returns the client of `grpc.health.v1`.
     health -> HealthClient;
+    /// Returns the client of what leaves the gateway.
+    messages -> MessagesClient;
     /// Returns the client of models.
     models -> ModelsClient;
     /// Returns the client of runs.
@@ -79,6 +86,8 @@ services! {
     sessions -> SessionsClient;
     /// Returns the client of delegated runs.
     subagents -> SubagentsClient;
+    /// Returns the client of what conversations are told.
+    system -> SystemClient;
     /// Returns the client of API tokens.
     tokens -> TokensClient;
 }

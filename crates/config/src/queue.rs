@@ -18,6 +18,13 @@ pub struct QueueSettings {
     pub drop: QueueDrop,
 }
 
+impl QueueSettings {
+    /// Returns how messages of a channel are taken.
+    pub fn of_channel(&self, channel: &str) -> QueueMode {
+        self.by_channel.get(&channel.to_lowercase()).copied().unwrap_or(self.mode)
+    }
+}
+
 /// How a message is taken that comes in while its conversation is busy.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum QueueMode {

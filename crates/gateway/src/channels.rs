@@ -1,7 +1,9 @@
 //! The chat platforms that the gateway speaks on, and its webhooks: who carries what leaves, and how each is doing.
 
 mod carry;
+mod commands;
 mod destination;
+mod ingress;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,8 +11,8 @@ use std::time::Duration;
 
 use openclaw_agents::tools::refusal;
 use openclaw_channels::{
-    Channel, ConnectionStatus, Discord, DiscordOptions, StatusSink, Telegram, TelegramOptions,
-    WebhookOptions, WebhookSender,
+    Channel, ConnectionStatus, Discord, DiscordOptions, ListenEnd, StatusSink, Telegram,
+    TelegramOptions, WebhookOptions, WebhookSender,
 };
 use openclaw_config::{ChatChannel, Config, Platform, Secret};
 use openclaw_scopes::Timestamp;
@@ -85,14 +87,6 @@ impl Lane {
             *state = LaneState { word, error, since: clock::now() };
         }
     }
-
-    /// Returns the platform, where it can be used.
-    pub(crate) fn chat(&self) -> Option<Arc<dyn Channel>> {
-        match &self.carrier {
-            Carrier::Chat(chat) => Some(Arc::clone(chat)),
-            Carrier::None | Carrier::Webhook { .. } => None,
-        }
-    }
 }
 
 impl StatusSink for Lane {
@@ -154,18 +148,13 @@ impl Hub {
         Self { lanes }
     }
 
-    /// Returns the channel of this name.
-    pub(crate) fn lane(&self, name: &str) -> Option<&Arc<Lane>> {
-        self.lanes.get(name)
-    }
-
     /// Iterates over the channels.
     pub(crate) fn lanes(&self) -> impl Iterator<Item = &Arc<Lane>> {
         self.lanes.values()
     }
 
-    /// Carries what leaves until the gateway stops, each channel by itself.
-    pub(crate) fn carry(
+    /// Carries what leaves and takes in what comes, until the gateway stops: each channel by itself.
+    pub(crate) fn open(
         &self,
         tasks: &Tasks,
         engine: &Engine,
@@ -179,6 +168,27 @@ impl Hub {
                 store.clone(),
                 stop.clone(),
             ));
+            let Carrier::Chat(chat) = &lane.carrier else { continue };
+            let door = ingress::Door {
+                lane: Arc::clone(lane),
+                chat: Arc::clone(chat),
+                engine: engine.clone(),
+                store: store.clone(),
+                tasks: tasks.clone(),
+            };
+            tasks.spawn(listen(door, stop.clone()));
+        }
+    }
+}
+
+/// Takes in what comes on a channel until the gateway stops.
+async fn listen(door: ingress::Door, stop: CancellationToken) {
+    let end = door.chat.listen(&door, &*door.lane, &stop).await;
+    match end {
+        ListenEnd::Cancelled => door.lane.becomes("stopped", String::new()),
+        ListenEnd::Fatal { error } => {
+            tracing::error!(channel = door.lane.name, error, "a channel has failed");
+            door.lane.becomes("failed", error);
         }
     }
 }

@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
 use crate::accept::{self, BindError, Connection, Doorman};
-use crate::channels::Hub;
 use crate::certificate::{Certificate, CertificateError};
+use crate::channels::Hub;
 use crate::core::{Core, Parts};
 use crate::engine::Engine;
 use crate::identity::IdentityLayer;
@@ -247,7 +247,7 @@ impl Builder {
         let skip = around.environment.get("OPENCLAW_SKIP_CRON");
         let mode = cron::mode(settings.config.cron().enabled, skip);
         let hub = Arc::new(Hub::new(&settings.config, &around.environment));
-        hub.carry(&tasks, &engine, &store, &stop);
+        hub.open(&tasks, &engine, &store, &stop);
         let core = Core::new(Parts {
             around,
             certificate_expires_at,

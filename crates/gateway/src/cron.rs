@@ -129,8 +129,9 @@ impl Clockwork {
             if claimed.is_empty() {
                 return Ok(Fire::Settled);
             }
+            let mode = self.mode;
             let mut fires: FuturesUnordered<_> =
-                claimed.into_iter().map(|claimed| self.engine.fire(claimed)).collect();
+                claimed.into_iter().map(|claimed| self.engine.fire(claimed, mode)).collect();
             let mut is_full = false;
             while let Some(fire) = fires.next().await {
                 is_full |= fire == Fire::Later;

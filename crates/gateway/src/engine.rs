@@ -487,6 +487,19 @@ impl Engine {
         Ok(grant.map(|grant| Caller::run(view.run, view.session, grant, capabilities)))
     }
 
+    /// Returns the runs that work or wait in a conversation.
+    pub(crate) fn runs_in(&self, session: &SessionKey) -> Vec<RunId> {
+        self.0.store.live_runs_in(session).unwrap_or_else(|error| {
+            tracing::error!(%session, %error, "what goes on in a conversation is unknown");
+            Vec::new()
+        })
+    }
+
+    /// Returns the name of the model that answers for an agent.
+    pub(crate) fn model_of_agent(&self, agent: &AgentId) -> Option<String> {
+        self.worker(agent).map(|worker| worker.model.name().to_owned())
+    }
+
     fn all_live(&self) -> Vec<Arc<Live>> {
         let runs = self.0.live.lock().unwrap_or_else(PoisonError::into_inner);
         runs.values().map(Arc::clone).collect()

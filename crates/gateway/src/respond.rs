@@ -8,8 +8,8 @@ use openclaw_scopes::method::Row;
 use openclaw_scopes::{Denial, DeviceId, ScopeSet};
 use openclaw_sessions::EnqueueError;
 use openclaw_store::{
-    ActError, ApprovalError, ChildError, DeliveryError, DeviceError, JobError, RunError, SessionError, StoreError,
-    TokenError,
+    ActError, ApprovalError, ChildError, DeliveryError, DeviceError, EventError, JobError,
+    PersonError, RunError, SessionError, StoreError, TokenError,
 };
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetail, ErrorInfo, Help, RetryInfo, StatusExt as _};
@@ -287,6 +287,33 @@ pub(crate) fn delivery(error: &DeliveryError) -> Reply {
         }
         DeliveryError::Unknown(_) => {
             Reply::new(Code::NotFound, "", said()).next("openclaw delivery list")
+        }
+    }
+}
+
+/// The public face of what can go wrong with system events.
+pub(crate) fn event(error: &EventError) -> Reply {
+    let said = || error.to_string();
+    match error {
+        EventError::Archived(session) => Reply::new(Code::FailedPrecondition, "", said())
+            .next(format!("openclaw sessions unarchive {session}")),
+        EventError::IdempotencyConflict => conflict(),
+        EventError::Undelegated(_) => Reply::new(Code::InvalidArgument, "MALFORMED_KEY", said())
+            .next("openclaw subagents spawn"),
+        EventError::Unknown(_) => Reply::new(Code::NotFound, "", said())
+            .next("openclaw sessions history shows what was told"),
+    }
+}
+
+/// The public face of what can go wrong with people in chats.
+pub(crate) fn person(error: &PersonError) -> Reply {
+    match error {
+        PersonError::SharesMain(_) => Reply::new(Code::FailedPrecondition, "", error.to_string())
+            .next(
+                "set session.dmScope = \"per-channel-peer\" in openclaw.toml, or approve with --share-main",
+            ),
+        PersonError::Unknown { .. } => {
+            Reply::new(Code::NotFound, "", error.to_string()).next("openclaw pairing list")
         }
     }
 }

@@ -160,10 +160,15 @@ pub(crate) fn main_of(agent: &AgentId, routes: &Routes) -> Result<SessionKey, Ro
     route(&Event::Named { agent: Some(agent), key: "main" }, routes).map(|routed| routed.session)
 }
 
-/// Returns the conversation that is told what came of something that one began. Nobody knows yet whom a
-/// channel lets in.
-pub(crate) fn completion(session: &SessionKey, routes: &Routes) -> SessionKey {
-    let event = Event::Completion { session, owners: Owners::None };
+/// Returns the conversation that is told what came of something that one began, or of an event that names it.
+/// `people` are the ids of those whom its channel lets in; `*` stands for everybody.
+pub(crate) fn completion(session: &SessionKey, people: &[String], routes: &Routes) -> SessionKey {
+    let owners = match people {
+        [one] if one != "*" => Owners::One(one),
+        [] => Owners::None,
+        _ => Owners::Many,
+    };
+    let event = Event::Completion { session, owners };
     route(&event, routes).map_or_else(|_| session.clone(), |routed| routed.session)
 }
 

@@ -4,6 +4,7 @@ mod access;
 mod agents;
 mod approvals;
 mod audit;
+mod channels;
 mod cron;
 mod devices;
 mod messages;
@@ -13,6 +14,7 @@ mod security;
 mod sessions;
 mod status;
 mod subagents;
+mod system;
 mod tokens;
 
 pub(crate) use devices::pairing_request;
@@ -31,6 +33,7 @@ use openclaw_proto::v1::runs_server::RunsServer;
 use openclaw_proto::v1::security_server::SecurityServer;
 use openclaw_proto::v1::sessions_server::SessionsServer;
 use openclaw_proto::v1::subagents_server::SubagentsServer;
+use openclaw_proto::v1::system_server::SystemServer;
 use openclaw_proto::v1::tokens_server::TokensServer;
 use tonic::service::Routes;
 
@@ -54,6 +57,7 @@ pub(crate) fn routes(core: &Core, max_message: usize) -> Routes {
         .add_service(SecurityServer::new(core.clone()).max_decoding_message_size(max_message))
         .add_service(SessionsServer::new(core.clone()).max_decoding_message_size(max_message))
         .add_service(SubagentsServer::new(core.clone()).max_decoding_message_size(max_message))
+        .add_service(SystemServer::new(core.clone()).max_decoding_message_size(max_message))
         .add_service(TokensServer::new(core.clone()).max_decoding_message_size(max_message));
     routes.routes()
 }

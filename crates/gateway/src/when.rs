@@ -29,8 +29,10 @@ pub(crate) fn instant(text: &str, zone: &str, now: Timestamp) -> Result<Timestam
         let zone: String = zone.chars().take(64).collect();
         format!("`{}` is no known time zone", zone.escape_debug())
     })?;
-    if let Ok(time) = text.parse::<Time>()
+    // Nothing longer is a time of day alone.
+    if text.len() <= 8
         && text.contains(':')
+        && let Ok(time) = text.parse::<Time>()
     {
         let here = jiff::Timestamp::from_millisecond(now.as_millis()).map_err(|_error| wrong())?;
         let here = here.to_zoned(zone.clone());

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::{DeviceId, ParseIdError, PluginId, ScopeSet, TokenId};
+use crate::{DeviceId, ParseIdError, PluginId, ScopeSet, SenderId, TokenId};
 
 /// Whose authority a piece of work rests on. Also who owns a session.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -16,8 +16,59 @@ pub enum GrantHolder {
     Owner,
     /// An installed plugin.
     Plugin(PluginId),
+    /// A person in a chat who is let in.
+    Sender(ChatPerson),
     /// A named API token.
     Token(TokenId),
+}
+
+/// A person in a chat, by the immutable id that the platform has for them.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct ChatPerson {
+    // INVARIANT: neither holds a colon, so the text of a holder is read as it was written.
+    channel: Box<str>,
+    account: Box<str>,
+    /// Who it is.
+    id: SenderId,
+}
+
+impl ChatPerson {
+    /// Names a person.
+    ///
+    /// # Errors
+    /// When a part is empty, or holds a colon or a control character where it may not.
+    pub fn new(channel: &str, account: &str, id: &str) -> Result<Self, ParseHolderError> {
+        let is_well = |part: &str| {
+            !part.is_empty()
+                && part.len() <= 64
+                && !part.contains(|c: char| c == ':' || c.is_control())
+        };
+        if !is_well(channel) || !is_well(account) {
+            return Err(ParseHolderError::Kind);
+        }
+        Ok(Self { channel: channel.into(), account: account.into(), id: SenderId::parse(id)? })
+    }
+
+    /// Returns the channel.
+    pub const fn channel(&self) -> &str {
+        &self.channel
+    }
+
+    /// Returns the account of the gateway there.
+    pub const fn account(&self) -> &str {
+        &self.account
+    }
+
+    /// Returns who it is.
+    pub const fn id(&self) -> &SenderId {
+        &self.id
+    }
+}
+
+impl fmt::Display for ChatPerson {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.channel, self.account, self.id)
+    }
 }
 
 impl fmt::Display for GrantHolder {
@@ -27,6 +78,7 @@ impl fmt::Display for GrantHolder {
             Self::Gateway => f.write_str("gateway"),
             Self::Owner => f.write_str("owner"),
             Self::Plugin(id) => write!(f, "plugin:{id}"),
+            Self::Sender(person) => write!(f, "sender:{person}"),
             Self::Token(id) => write!(f, "token:{id}"),
         }
     }
@@ -39,7 +91,9 @@ pub enum ParseHolderError {
     #[error("not a grant holder")]
     Id(#[from] ParseIdError),
     /// The kind is none of the known ones.
-    #[error("grant holder is none of owner, gateway, device:ID, token:ID, plugin:ID")]
+    #[error(
+        "grant holder is none of owner, gateway, device:ID, token:ID, plugin:ID, sender:CHANNEL:ACCOUNT:ID"
+    )]
     Kind,
 }
 
@@ -52,6 +106,11 @@ impl FromStr for GrantHolder {
             None if text == "owner" => Ok(Self::Owner),
             Some(("device", id)) => Ok(Self::Device(DeviceId::parse(id)?)),
             Some(("plugin", id)) => Ok(Self::Plugin(PluginId::parse(id)?)),
+            Some(("sender", person)) => {
+                let mut parts = person.splitn(3, ':');
+                let mut part = || parts.next().ok_or(ParseHolderError::Kind);
+                Ok(Self::Sender(ChatPerson::new(part()?, part()?, part()?)?))
+            }
             Some(("token", id)) => Ok(Self::Token(TokenId::parse(id)?)),
             None | Some(_) => Err(ParseHolderError::Kind),
         }
@@ -129,10 +188,27 @@ mod tests {
 
     #[test]
     fn holders_survive_their_text() {
-        for text in ["owner", "gateway", "device:ab12", "token:ci", "plugin:memory-core"] {
+        for text in [
+            "owner",
+            "gateway",
+            "device:ab12",
+            "token:ci",
+            "plugin:memory-core",
+            "sender:telegram:default:42",
+            "sender:matrix:default:@a:b",
+        ] {
             assert_eq!(text.parse::<GrantHolder>().unwrap().to_string(), text);
         }
-        for text in ["", "Owner", "owner:1", "device:", "device:A B", "run:1"] {
+        for text in [
+            "",
+            "Owner",
+            "owner:1",
+            "device:",
+            "device:A B",
+            "run:1",
+            "sender:telegram:42",
+            "sender::a:b",
+        ] {
             assert!(text.parse::<GrantHolder>().is_err(), "{text}");
         }
     }

@@ -22,7 +22,7 @@ mod words;
 pub use authorize::{Authorized, Denial, authorize};
 pub use capability::{Capability, CapabilitySet};
 pub use explain::{Explanation, Verdict, explain};
-pub use grant::{Epoch, Grant, GrantHolder, ParseHolderError};
+pub use grant::{ChatPerson, Epoch, Grant, GrantHolder, ParseHolderError};
 pub use id::{
     AgentId, DeviceId, IdempotencyKey, InvitationId, JobId, PairingId, ParseIdError, PluginId,
     RunId, SenderId, SessionKey, TokenId, ToolName,

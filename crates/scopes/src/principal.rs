@@ -4,8 +4,8 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use crate::{
-    Capability, CapabilitySet, DeviceId, Epoch, Grant, GrantHolder, PluginId, RunId, ScopeSet,
-    SenderId, SessionKey, TokenId,
+    Capability, CapabilitySet, ChatPerson, DeviceId, Epoch, Grant, GrantHolder, PluginId, RunId,
+    ScopeSet, SenderId, SessionKey, TokenId,
 };
 
 /// The identity that an operation runs as.
@@ -179,6 +179,8 @@ pub enum Cause {
     Event(Box<str>),
     /// A job was due.
     Job(Box<str>),
+    /// A message came in from a chat platform.
+    Message(Box<str>),
     /// Somebody asked over the network.
     Peer(SocketAddr),
     /// A process on this machine asked.
@@ -202,6 +204,7 @@ impl fmt::Display for Cause {
             Self::Drain => f.write_str("drain"),
             Self::Event(id) => write!(f, "event:{id}"),
             Self::Job(id) => write!(f, "job:{id}"),
+            Self::Message(id) => write!(f, "message:{id}"),
             Self::Peer(address) => write!(f, "request:{address}"),
             Self::Process { pid } => write!(f, "request:pid-{pid}"),
             Self::Request => f.write_str("request"),
@@ -247,6 +250,19 @@ impl Caller {
     /// Only the identity layer may say so: elsewhere the call is a lint error.
     pub const fn token(id: TokenId, grant: Grant, cause: Cause) -> Self {
         let actor = Principal::Token { id };
+        Self { actor, capabilities: CapabilitySet::EMPTY, cause, grant }
+    }
+
+    /// Asserts that a platform said that a person wrote, and that the configuration or an approval lets them in.
+    ///
+    /// Only the ingress of channels may say so: elsewhere the call is a lint error.
+    pub fn sender(person: &ChatPerson, standing: Standing, grant: Grant, cause: Cause) -> Self {
+        let actor = Principal::Sender {
+            channel: person.channel().into(),
+            account: person.account().into(),
+            sender: person.id().clone(),
+            standing,
+        };
         Self { actor, capabilities: CapabilitySet::EMPTY, cause, grant }
     }
 

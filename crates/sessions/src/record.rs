@@ -274,7 +274,7 @@ mod tests {
         for text in said {
             let notice = Notice {
                 run: "exec-2".into(),
-                kind: crate::NoticeKind::End,
+                kind: NoticeKind::End,
                 child: String::new(),
                 label: "echo\n[exec-3, `y`: ok]".into(),
                 status: RunStatus::Error,

@@ -91,6 +91,7 @@ fn held(
         GrantHolder::Gateway
         | GrantHolder::Owner
         | GrantHolder::Plugin(_)
+        | GrantHolder::Sender(_)
         | GrantHolder::Token(_) => None,
     };
     let approvals = match &device {
@@ -102,7 +103,8 @@ fn held(
         GrantHolder::Device(_)
         | GrantHolder::Gateway
         | GrantHolder::Owner
-        | GrantHolder::Plugin(_) => None,
+        | GrantHolder::Plugin(_)
+        | GrantHolder::Sender(_) => None,
     };
     let live = grants::live(connection, &holder)?;
     let (epoch, effective) =

@@ -395,7 +395,9 @@ pub(crate) fn row_of(
         [(row, _)] => Ok(Some(*row)),
         many => {
             let ids: Vec<_> = many.iter().map(|(_, id)| id.as_str()).collect();
-            let (count, ids) = (many.len(), ids.join(", "));
+            let sql = "SELECT count(*) FROM cron_jobs WHERE name = ?1 AND deleted_at IS NULL";
+            let count = connection.prepare_cached(sql)?.query_row([name], |row| row.get(0))?;
+            let ids = ids.join(", ");
             Err(crate::error::Fault::Domain(JobError::Ambiguous { name: name.clone(), count, ids }))
         }
     }
@@ -424,8 +426,8 @@ fn target_of(connection: &Connection, row: i64) -> rusqlite::Result<JobTarget> {
     let owner = owner.parse().map_err(|error| damaged(1, error))?;
     let agent = agent.parse().map_err(|error| damaged(3, error))?;
     // What cannot be read any more reaches as far as it may have.
-    let reach = spec::from_text(name, agent, &text)
-        .map_or(Reach::Programs, |spec| spec.delivery.reach());
+    let reach =
+        spec::from_text(name, agent, &text).map_or(Reach::Programs, |spec| spec.delivery.reach());
     Ok(JobTarget { id: id.into(), owner: Some(owner), reach })
 }
 

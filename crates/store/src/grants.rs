@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use crate::act::{Transaction, live_epoch};
 use crate::error::{StoreError, damaged};
 use crate::handle::Store;
+use crate::people;
 use crate::runs::grant_of_run;
 
 /// A grant whose former epochs are void.
@@ -83,6 +84,12 @@ pub(crate) fn live(
                 },
             }
         }
+        GrantHolder::Sender(person) => match people::approved_by(connection, person)? {
+            // A person in a chat has never more than whoever let them in has now.
+            //= docs/threat-model.md#T31
+            Some(by) => live(connection, &by)?.map(|(_, bound)| bound.attenuate(people::MEANS)),
+            None => None,
+        },
         // No plugin has been granted anything yet; absence is denial.
         GrantHolder::Plugin(_) => None,
     };

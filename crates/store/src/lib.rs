@@ -27,6 +27,7 @@ mod migrate;
 mod note;
 mod open;
 mod outbox;
+mod people;
 mod processes;
 mod readers;
 mod runs;
@@ -56,10 +57,10 @@ pub use children::{
 };
 pub use cron::{
     AddJob, Added, AfterRun, Asked, CancelJob, CancelledJob, ClaimedJob, CronFacts, Disabled,
-    DueRow, FireJob, FireWork, Fired, GetJob, Job, JobCursor, JobDelivery, JobError, JobFilter, JobGiven,
-    JobNovelty, JobPage, JobPatch, JobPlace, JobRef, JobSpec, JobTools, ListOccurrences, NotFired,
-    Occurrence, OccurrenceCursor, OccurrencePage, Outcome, Payload, ReadCron, RemoveJob, RunJob,
-    Switch, UpdateJob,
+    DueRow, FireJob, FireWork, Fired, GetJob, Job, JobCursor, JobDelivery, JobError, JobFilter,
+    JobGiven, JobNovelty, JobPage, JobPatch, JobPlace, JobRef, JobSpec, JobTools, ListOccurrences,
+    NotFired, Occurrence, OccurrenceCursor, OccurrencePage, Outcome, Payload, ReadCron, RemoveJob,
+    RunJob, Switch, UpdateJob,
 };
 pub use devices::{
     AdmitDevice, Admitted, ApproveRequest, Device, DeviceError, DeviceList, DeviceRef, FileRequest,
@@ -67,7 +68,7 @@ pub use devices::{
     RenameDevice, RenewDevice, RequestUpgrade, RevokeAll, RevokeDevice, Revoked, RotateDevice, Via,
 };
 pub use error::{Fault, StoreError};
-pub use events::NewEvent;
+pub use events::{EventError, GetEvent, NewEvent, PutEvent, SystemEvent};
 pub use grants::{End, Ended};
 pub use handle::Store;
 pub use invitations::{
@@ -79,9 +80,13 @@ pub use migrate::MigrateError;
 pub use note::{ConflictError, Note, NoteOnce, Noted, Peek};
 pub use open::{OpenError, Options};
 pub use outbox::{
-    Carrier, ClaimedDelivery, Delivery, DeliveryCursor, DeliveryError, DeliveryFence, DeliveryFilter,
-    DeliveryPage, DeliveryState, DiscardDelivery, GetDelivery, Lost, NewDelivery, Progress,
-    ReplyTo, RetryDelivery, SendMessage, WEBHOOK,
+    Carrier, ClaimedDelivery, Delivery, DeliveryCursor, DeliveryError, DeliveryFence,
+    DeliveryFilter, DeliveryPage, DeliveryState, DiscardDelivery, GetDelivery, Lost, NewDelivery,
+    Progress, ReplyTo, RetryDelivery, SendMessage, WEBHOOK,
+};
+pub use people::{
+    ApprovePerson, FilePerson, FiledPerson, ListPeople, People, Person, PersonError, PersonRequest,
+    RemovePerson, RemovedPerson,
 };
 pub use processes::{NewProcess, ProcessEnd};
 pub use runs::{

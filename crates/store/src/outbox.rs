@@ -10,8 +10,8 @@ use openclaw_scopes::{GrantHolder, SessionKey, Timestamp};
 use crate::act::Failure;
 
 pub use list::{DeliveryCursor, DeliveryFilter, DeliveryPage, GetDelivery};
-pub use put::{DiscardDelivery, NewDelivery, RetryDelivery, SendMessage, WEBHOOK};
 pub(crate) use put::answer;
+pub use put::{DiscardDelivery, NewDelivery, RetryDelivery, SendMessage, WEBHOOK};
 pub use target::{Carrier, ReplyTo};
 pub use work::{ClaimedDelivery, DeliveryFence, Lost, Progress};
 

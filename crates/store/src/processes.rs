@@ -8,6 +8,7 @@ use crate::act::ActError;
 use crate::error::{Fault, damaged};
 use crate::handle::Store;
 use crate::runs::FenceError;
+use crate::sessions;
 
 /// Bytes of a command that are kept to tell it by.
 const MAX_COMMAND: usize = 200;
@@ -113,12 +114,32 @@ impl Store {
 /// The conversation that is told of a command's end.
 const TOLD: &str = "coalesce((SELECT t.id FROM sessions t WHERE t.key = p.told), p.session)";
 
+/// Opens the conversations that are told of commands, where nobody has said anything in them yet: of one command, or
+/// of all.
+fn open_told(connection: &Connection, id: Option<&str>, now: Timestamp) -> rusqlite::Result<()> {
+    let sql = "SELECT DISTINCT p.told, p.on_behalf_of FROM processes p JOIN sessions s ON s.id = p.session
+               WHERE (?1 IS NULL OR p.id = ?1) AND p.notify = 1 AND s.deleted_at IS NULL
+                   AND NOT EXISTS (SELECT 1 FROM sessions t WHERE t.key = p.told)";
+    let mut statement = connection.prepare_cached(sql)?;
+    let absent = statement.query_map([id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let absent: Vec<(String, String)> = absent.collect::<rusqlite::Result<_>>()?;
+    for (key, holder) in absent {
+        let key = key.parse().map_err(|error| damaged(0, error))?;
+        let holder = holder.parse().map_err(|error| damaged(1, error))?;
+        if sessions::row_of(connection, &key)?.is_none() {
+            sessions::insert(connection, &key, &holder, "", now)?;
+        }
+    }
+    Ok(())
+}
+
 fn tell(
     connection: &Connection,
     id: &str,
     end: &ProcessEnd,
     now: Timestamp,
 ) -> rusqlite::Result<Option<SessionKey>> {
+    open_told(connection, Some(id), now)?;
     let sql = format!(
         "INSERT INTO inbox (session, source, child, label, status, text, at, run, on_behalf_of,
              grant_epoch, grant_scopes, state)
@@ -139,6 +160,7 @@ fn tell(
 
 /// After a start: what ran in the background has ended with the gateway, and its conversations are told.
 pub(crate) fn lost(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
+    open_told(connection, None, now)?;
     let sql = format!(
         "INSERT INTO inbox (session, source, child, label, status, text, at, run, on_behalf_of,
              grant_epoch, grant_scopes, state)

@@ -129,13 +129,38 @@ async fn a_command_outlives_its_turn_and_is_told_once() {
         let told =
             all.iter().find(|run| run.session_key == session && run.run_id.starts_with("told-"));
         let text = &told.unwrap().text;
-        assert!(text.starts_with("Heard:") && text.contains("exit code 0"), "{text}");
-        assert!(text.contains("\n> begun\n> over"), "{text}");
+        assert!(text.starts_with("Heard:") && text.contains(", code 0) :: begun\n> over"), "{text}");
     }
     assert_eq!(daemon.stop(Signal::Terminate).await, 0);
     let mut daemon = home.start().await;
     let client = daemon.connect().await;
     assert_eq!(runs(&client).await.len(), 4, "nothing more after a start");
+    assert_eq!(daemon.stop(Signal::Terminate).await, 0);
+}
+
+/// Report #71581: where direct messages are one conversation, the end of a command is told there, whichever key it
+/// was begun under.
+#[tokio::test]
+async fn the_end_of_a_command_is_told_where_its_owner_reads() {
+    const LITERAL: &str = "agent:main:telegram:default:direct:42";
+    let mut home = home();
+    home.configure(
+        "[channels.telegram]\ntoken.env = \"ABSENT\"\nallowFrom = [\"42\"]\ndmPolicy = \"allowlist\"\n",
+    );
+    let mut daemon = home.start().await;
+    let client = daemon.connect().await;
+    ask(&client, "a", LITERAL, "leave it").await;
+    go(&home);
+    let told = told(&client).await;
+    assert_eq!(told.session_key, "agent:main:main");
+    let history = SessionHistoryRequest { key: "main".into(), ..SessionHistoryRequest::default() };
+    let said = client.sessions().history(history).await.unwrap().into_inner().entries;
+    let text = &said.first().unwrap().text;
+    let (id, rest) = text.split_once("Exec completed (").unwrap().1.split_once(", ").unwrap();
+    assert_eq!(id.len(), 8, "{text}");
+    assert!(rest.starts_with("code 0) :: begun\n> over"), "{text}");
+    let literal = runs(&client).await.into_iter().filter(|run| run.session_key == LITERAL).count();
+    assert_eq!(literal, 1, "it had no turn there");
     assert_eq!(daemon.stop(Signal::Terminate).await, 0);
 }
 
@@ -155,7 +180,7 @@ async fn what_was_seen_is_not_told() {
     // A failure is told, and stands after the others: then they were not told before it.
     ask(&client, "f", "explicit:f", "fail").await;
     let told = told(&client).await;
-    assert!(told.text.contains("exit code 3"), "{told:?}");
+    assert!(told.text.contains("Exec failed (") && told.text.contains(", code 3)"), "{told:?}");
     assert_eq!(told.session_key, "agent:main:explicit:f");
     assert_eq!(runs(&client).await.len(), 5);
     assert_eq!(daemon.stop(Signal::Terminate).await, 0);

@@ -3,6 +3,7 @@
 mod authority;
 mod cron;
 mod delegation;
+mod messages;
 
 use openclaw_client::health::HealthCheckRequest;
 use openclaw_proto::v1;
@@ -146,6 +147,12 @@ pub(super) async fn call(
         }
         (name, when) if name.starts_with("cron.") => {
             cron::call(client, name, when, tag, about).await
+        }
+        (name, when)
+            if ["send", "wake"].contains(&name)
+                || ["channels.", "delivery.", "system."].iter().any(|of| name.starts_with(of)) =>
+        {
+            messages::call(client, name, when, tag, about).await
         }
         (name, when) => authority::call(client, name, when, tag, about).await,
     }

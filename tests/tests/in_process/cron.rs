@@ -6,7 +6,7 @@ use openclaw_proto::v1::occurrence::Outcome;
 use openclaw_proto::v1::schedule::When;
 use openclaw_scopes::Scope;
 use openclaw_tests::{
-    Behavior, Client, Device, Provider, Refusal, Setup, TestGateway, ask, request, soon,
+    Behavior, Client, Device, Provider, Refusal, Setup, TestGateway, ask, request, seconds_now, soon,
 };
 use tonic::Code;
 
@@ -14,8 +14,7 @@ use super::stage::later;
 
 /// A schedule that is due now.
 pub(super) fn at_once() -> v1::Schedule {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    let seconds = i64::try_from(now.as_secs()).unwrap();
+    let seconds = seconds_now();
     let at = prost_types::Timestamp { seconds, nanos: 0 };
     v1::Schedule { when: Some(When::At(at)), ..v1::Schedule::default() }
 }

@@ -13,20 +13,35 @@ pub(super) fn lines() -> impl Iterator<Item = (&'static Row, &'static Case)> {
 
 /// Tells whether a line is about what is one's own: others have nothing there that is theirs.
 pub(super) fn is_of_owners(case: &Case) -> bool {
-    matches!(case.when, "own job" | "own run" | "own session")
+    matches!(
+        case.when,
+        "job with a webhook" | "own delivery" | "own job" | "own run" | "own session"
+    )
 }
 
 /// Tells whether a call that may be made finds nothing to do on what is there.
 pub(super) fn is_idle(row: &Row) -> bool {
     matches!(
         row.name,
-        "cron.cancel" | "sessions.compact" | "subagents.discard" | "subagents.retry"
+        "cron.cancel"
+            | "delivery.retry"
+            | "sessions.compact"
+            | "subagents.discard"
+            | "subagents.retry"
     )
 }
 
 /// Tells whether it is made on something that is not there: commands to be approved are asked for by runs.
 pub(super) fn is_absent(row: &Row) -> bool {
-    matches!(row.name, "approvals.approve" | "approvals.deny" | "approvals.revoke")
+    matches!(
+        row.name,
+        "approvals.approve"
+            | "approvals.deny"
+            | "approvals.revoke"
+            | "channels.pairing.approve"
+            | "channels.pairing.remove"
+            | "system.event.get"
+    )
 }
 
 /// Tells whether only a device can meet a line: others are no device, or ask about another one.

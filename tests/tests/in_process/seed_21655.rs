@@ -1,11 +1,16 @@
 //! Report #21655: a gateway that refuses its own work for lack of a scope, and what is different here.
 
+use openclaw_platforms::{Discord, WebSink};
 use openclaw_proto::v1;
+use openclaw_proto::v1::delivery::State;
 use openclaw_scopes::Scope;
 use openclaw_tests::{
     Attempt, Connected, Device, Log, Refusal, Setup, TestGateway, ask, names, request, soon,
 };
 use tonic::Code;
+
+use super::cron::{add, settled, turn};
+use super::delivery::{announce, delivered, on_discord};
 
 /// What the original gives every new device.
 const REPORTED: [Scope; 3] = [Scope::Admin, Scope::Approvals, Scope::Pairing];
@@ -261,4 +266,61 @@ async fn the_rotate_command_of_the_report() {
     let again = device.connect(&gateway, &Attempt::default()).await.unwrap();
     assert_eq!(again.answer.scopes, ["operator.admin"]);
     works(&again, "r").await;
+}
+
+/// Fresh state, no device, nothing paired, no listener: a job with a delivery to Discord, the announce of a
+/// sub-agent to a Discord channel, and a webhook all arrive; nothing is dialed and nothing is paired for it.
+#[tokio::test]
+async fn jobs_announces_and_webhooks_arrive_on_a_fresh_install() {
+    let (discord, sink) = (Discord::start().await, WebSink::start().await);
+    let address = sink.address();
+    let config = format!("channels.webhook.allowAddresses = [\"{address}\"]");
+    let gateway = on_discord(&discord).config(&config).start().await;
+    let owner = gateway.owner().await;
+    let (log, _guard) = Log::listen();
+    // The job.
+    let job = add(&owner, announce(turn("news", "Any news?"), "discord", "channel:1")).await.unwrap();
+    let ran = settled(&owner, &job.id).await;
+    assert_eq!(delivered(&owner, &ran.delivery_id).await.state(), State::Sent);
+    assert_eq!(discord.sent()[0].channel, "1");
+    // The announce, in the literal conversation of the report.
+    let literal = "agent:main:discord:channel:1469556013123502103";
+    let create = v1::CreateSessionRequest {
+        idempotency_key: "literal".into(),
+        key: literal.into(),
+        ..v1::CreateSessionRequest::default()
+    };
+    owner.sessions().create(create).await.unwrap();
+    let spawn = v1::SpawnRequest {
+        idempotency_key: "child".into(),
+        session_key: literal.into(),
+        task: "Look at the sky.".into(),
+        ..v1::SpawnRequest::default()
+    };
+    owner.subagents().spawn(spawn).await.unwrap();
+    soon(discord.wait_for(2)).await;
+    let announced = &discord.sent()[1];
+    assert_eq!(announced.channel, "1469556013123502103");
+    assert!(announced.text.contains("Look at the sky."), "{announced:?}");
+    // The webhook.
+    let message = v1::SendMessageRequest {
+        idempotency_key: "hook".into(),
+        channel: "webhook".into(),
+        to: format!("{}/hook", sink.url()),
+        text: "Hello.".into(),
+        ..v1::SendMessageRequest::default()
+    };
+    let sent = owner.messages().send(message).await.unwrap().into_inner();
+    assert_eq!(delivered(&owner, &sent.id).await.state(), State::Sent);
+    assert_eq!(sink.received().len(), 1);
+    // Nobody was paired, asked to be, or refused.
+    assert_eq!(devices(&gateway).await, v1::ListDevicesResponse::default());
+    let all = v1::ListAuditRequest { all: true, page_size: 1000, ..Default::default() };
+    let records = owner.audit().list(all).await.unwrap().into_inner().records;
+    assert!(
+        records.iter().all(|record| record.decision() == v1::audit_record::Decision::Allowed),
+        "{records:?}"
+    );
+    assert!(records.iter().any(|record| record.method == "cron.fire"), "{records:?}");
+    assert!(log.said("pairing required").is_empty());
 }

@@ -25,7 +25,12 @@ impl Stage {
 
     /// The same, started so.
     pub(super) async fn of(setup: Setup) -> Self {
-        let gateway = setup.network().start().await;
+        // A platform that cannot be used, as its token is not there: what is sent there waits.
+        let gateway = setup
+            .network()
+            .config("channels.telegram.token.env = \"ABSENT\"")
+            .start()
+            .await;
         let owner = gateway.owner().await;
         ask(&owner, request("kept", "main", "Hello.")).await.unwrap();
         let door = Device::new(0).called("stagehand").paired(&gateway, &[Scope::Talk]).await;
@@ -127,6 +132,9 @@ impl Stage {
             others_child: self.child(&self.writer().await).await,
             job: self.job(&self.owner).await,
             others_job: self.job(&self.writer().await).await,
+            hooked_job: self.hooked(&self.owner).await,
+            delivery: self.delivery(&self.owner).await,
+            others_delivery: self.delivery(&self.writer().await).await,
         }
     }
 
@@ -147,13 +155,35 @@ impl Stage {
         key
     }
 
+    /// Has somebody send a message to a platform that cannot be reached; returns the delivery, which waits.
+    pub(super) async fn delivery(&self, client: &Client) -> String {
+        let number = self.number();
+        let request = v1::SendMessageRequest {
+            idempotency_key: format!("stage-{number}"),
+            channel: "telegram".into(),
+            to: number.to_string(),
+            text: "Hello.".into(),
+            ..v1::SendMessageRequest::default()
+        };
+        client.messages().send(request).await.unwrap().into_inner().id
+    }
+
     /// Has somebody add a job that is not due for long; returns its key.
     pub(super) async fn job(&self, client: &Client) -> String {
+        self.add(client, |spec| spec).await
+    }
+
+    /// The same, that posts what it says.
+    pub(super) async fn hooked(&self, client: &Client) -> String {
+        self.add(client, hooked).await
+    }
+
+    async fn add(&self, client: &Client, with: fn(v1::JobSpec) -> v1::JobSpec) -> String {
         let key = format!("stage-{}", self.number());
         let request = v1::AddJobRequest {
             idempotency_key: key.clone(),
             key: key.clone(),
-            spec: Some(later(&key)),
+            spec: Some(with(later(&key))),
         };
         client.cron().add(request).await.unwrap();
         key
@@ -207,9 +237,14 @@ impl Stage {
                 about.session = self.session(&self.owner).await;
                 about.others_session = self.session(&self.writer().await).await;
             }
+            "delivery.discard" => {
+                about.delivery = self.delivery(&self.owner).await;
+                about.others_delivery = self.delivery(&self.writer().await).await;
+            }
             "cron.cancel" | "cron.remove" => {
                 about.job = self.job(&self.owner).await;
                 about.others_job = self.job(&self.writer().await).await;
+                about.hooked_job = self.hooked(&self.owner).await;
             }
             "tokens.revoke" => about.token = self.token(&self.owner, HELD.into()).await.0,
             _ => {}
@@ -232,4 +267,10 @@ pub(super) fn later(name: &str) -> v1::JobSpec {
         }),
         ..v1::JobSpec::default()
     }
+}
+
+/// The same, that posts what it says.
+pub(super) fn hooked(spec: v1::JobSpec) -> v1::JobSpec {
+    let webhook = v1::job_delivery::Where::Webhook("https://127.0.0.1:9/nobody".into());
+    v1::JobSpec { delivery: Some(v1::JobDelivery { r#where: Some(webhook) }), ..spec }
 }

@@ -8,6 +8,7 @@ use openclaw_tests::{Client, TestGateway};
 pub(super) struct World {
     agents: Vec<v1::Agent>,
     config: String,
+    deliveries: Vec<String>,
     devices: Vec<v1::Device>,
     effective: String,
     /// Invitations that are open are among them.
@@ -36,6 +37,13 @@ impl World {
         Self {
             agents: owner.agents().list(agents).await.unwrap().into_inner().agents,
             config: gateway.config_text(),
+            // How often one was tried is no matter of who may do what.
+            deliveries: {
+                let request = v1::ListDeliveriesRequest::default();
+                let listed = owner.messages().list(request).await.unwrap().into_inner();
+                let name = |it: v1::Delivery| format!("{} {}", it.id, it.state == 7);
+                listed.deliveries.into_iter().map(name).collect()
+            },
             devices: listed.devices,
             effective: owner.gateway().get_config(effective).await.unwrap().into_inner().toml,
             findings: owner.security().audit(audit).await.unwrap().into_inner().findings,
@@ -74,6 +82,7 @@ impl World {
         let Self { agents, config, devices, effective, findings, history, .. } = self;
         assert_eq!(agents, &before.agents, "agents after {after}");
         assert_eq!(config, &before.config, "configuration after {after}");
+        assert_eq!(self.deliveries, before.deliveries, "deliveries after {after}");
         assert_eq!(devices, &before.devices, "devices after {after}");
         assert_eq!(effective, &before.effective, "configuration after {after}");
         assert_eq!(findings, &before.findings, "findings after {after}");

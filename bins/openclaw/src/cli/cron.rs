@@ -20,6 +20,7 @@ Examples:
   openclaw cron add --name brief --cron '0 7 * * 1-5' --tz Europe/Berlin --message 'Sum up the news.'
   openclaw cron add --name tea --at 20m --system-event 'The tea is ready.' --delete-after-run
   openclaw cron add --name look --every 30m --active 09:00-17:00 --key look --message -
+  openclaw cron add --name brief --cron @daily --message 'Sum up the news.' --announce --channel telegram --to 123
 
 It acts on behalf of whoever adds it, with what that one may do when it is due."
     )]
@@ -129,6 +130,8 @@ pub(crate) struct AddArgs {
     pub(crate) when: WhenArgs,
     #[command(flatten)]
     pub(crate) job: JobArgs,
+    #[command(flatten)]
+    pub(crate) deliver: DeliverArgs,
     /// Remove the job when it has run well.
     #[arg(long)]
     pub(crate) delete_after_run: bool,
@@ -154,6 +157,8 @@ pub(crate) struct EditArgs {
     pub(crate) when: WhenArgs,
     #[command(flatten)]
     pub(crate) job: JobArgs,
+    #[command(flatten)]
+    pub(crate) deliver: DeliverArgs,
     /// All tools that the agent has.
     #[arg(long, conflicts_with = "tools")]
     pub(crate) all_tools: bool,
@@ -257,6 +262,45 @@ pub(crate) struct JobArgs {
     /// of a new job `last` if nothing is said.
     #[arg(long, value_name = "POLICY", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) catch_up: Option<String>,
+}
+
+/// Where what a job says goes. Absent: where answers of its conversation go, and of a new one nowhere.
+#[derive(Args, Clone, Debug, Default)]
+#[group(skip)]
+pub(crate) struct DeliverArgs {
+    /// Send what it says to somebody on a chat platform: --to says to whom or where.
+    #[arg(long, requires = "to")]
+    pub(crate) announce: bool,
+    /// The chat platform: discord or telegram. Else the only one.
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new(), requires = "announce")]
+    pub(crate) channel: Option<String>,
+    /// To whom or where. Discord: channel:ID or user:ID; Telegram: the id of a chat, with :topic:ID
+    /// for a topic.
+    #[arg(
+        long,
+        value_name = "TARGET",
+        value_parser = NonEmptyStringValueParser::new(),
+        requires = "announce",
+        allow_hyphen_values = true
+    )]
+    pub(crate) to: Option<String>,
+    /// The thread below it.
+    #[arg(long, value_name = "ID", requires = "announce", allow_hyphen_values = true)]
+    pub(crate) thread: Option<String>,
+    /// The account of the gateway there. Else its only one.
+    #[arg(long, value_name = "ID", requires = "announce", allow_hyphen_values = true)]
+    pub(crate) account: Option<String>,
+    /// Send what it says nowhere: it stays in its conversation.
+    #[arg(long, conflicts_with = "announce")]
+    pub(crate) no_deliver: bool,
+    /// Send what it says to this URL, as a signed POST; needs operator.admin.
+    #[arg(
+        long,
+        value_name = "URL",
+        value_parser = NonEmptyStringValueParser::new(),
+        conflicts_with_all = ["announce", "no_deliver"]
+    )]
+    pub(crate) webhook: Option<String>,
 }
 
 /// Hours of the day.

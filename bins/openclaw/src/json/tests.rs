@@ -57,6 +57,13 @@ fn every_named_message_is_defined() {
     definitions.describe(&v1::ListOccurrencesResponse::default()).unwrap();
     definitions.describe(&v1::Occurrence::default()).unwrap();
     definitions.describe(&v1::PreviewResponse::default()).unwrap();
+    definitions.describe(&v1::ChannelsStatusResponse::default()).unwrap();
+    definitions.describe(&v1::Delivery::default()).unwrap();
+    definitions.describe(&v1::ListDeliveriesResponse::default()).unwrap();
+    definitions.describe(&v1::ListPeopleResponse::default()).unwrap();
+    definitions.describe(&v1::Person::default()).unwrap();
+    definitions.describe(&v1::SystemEvent::default()).unwrap();
+    definitions.describe(&v1::WakeResponse::default()).unwrap();
 }
 
 #[test]

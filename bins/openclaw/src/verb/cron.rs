@@ -1,15 +1,20 @@
 //! `cron`: jobs, and what became of their due instants.
 
 mod change;
+mod deliver;
 mod export;
 mod given;
 mod occur;
 mod shown;
 
+use std::fmt::Display;
+
 use openclaw_client::v1::{
-    CronStatusRequest, GetJobRequest, Job, ListJobsRequest, PreviewRequest, PreviewResponse,
+    CronStatusRequest, GetJobRequest, Job, JobDelivery, ListJobsRequest, PreviewRequest,
+    PreviewResponse,
 };
 use openclaw_client::{Client, Code};
+use openclaw_scopes::target::Reach;
 
 use self::change::Switch;
 use self::given::Clocks;
@@ -99,21 +104,24 @@ async fn preview(args: PreviewArgs, place: &Place, output: &mut Output) -> Resul
     let client = place.connect_for(&["cron.preview"]).await?;
     let preview = client.cron().preview(request).await?.into_inner();
     match output.format() {
-        Format::Human => told(&preview, timed.clocks.as_ref(), zone, output)?,
+        Format::Human => told(&preview, timed.clocks.as_ref(), zone, None, output)?,
         Format::Json => output.message(&preview)?,
     }
     Ok(Exit::Ok)
 }
 
-/// Tells what a schedule was understood as, and when it is due.
+/// Tells what a schedule was understood as, where goes what is said then, and when it is due.
 fn told(
     preview: &PreviewResponse,
     read_by: Option<&Clocks>,
     zone: Zone,
+    delivery: Option<&JobDelivery>,
     output: &mut Output,
 ) -> Result<(), Failure> {
     if let Some(schedule) = &preview.schedule {
-        output.block(&table::facts(&shown::understood(schedule, read_by, zone)))?;
+        let mut facts = shown::understood(schedule, read_by, zone);
+        facts.push(("delivers", deliver::words(delivery)));
+        output.block(&table::facts(&facts))?;
     }
     if preview.instants.is_empty() {
         output.note("it is never due again")?;
@@ -122,37 +130,82 @@ fn told(
     Ok(output.block(&shown::instants(&preview.instants))?)
 }
 
-/// Connects to do something with a job: as its owner if this device is, else as an administrator.
-async fn connect_to_change(method: &str, job: &str, place: &Place) -> Result<Client, Failure> {
+/// Connects to do something with a job that reaches as far as `wanted`, or as far as it does: as its owner if this
+/// device is, else as an administrator.
+async fn connect_to_change(
+    method: &str,
+    job: &str,
+    wanted: Reach,
+    place: &Place,
+) -> Result<Client, Failure> {
     let client = place.connect_for(&["cron.get"]).await?;
-    if client.admission().is_none() {
-        return Ok(client);
-    }
+    let Some(admission) = client.admission() else { return Ok(client) };
     let job = client.cron().get(GetJobRequest { job: job.to_owned() }).await?.into_inner();
-    place.connect(wish::when(method, whose(&client, &job))).await
+    place.connect(wish::when(method, what_to(&admission.device, &job, wanted))).await
 }
 
-/// Connects to add a job: as an administrator only if the one that has its key is somebody else's.
-async fn connect_to_add(key: Option<&str>, place: &Place) -> Result<Client, Failure> {
-    let client = place.connect(wish::when("cron.add", "own job")).await?;
-    let Some(key) = key.filter(|_| client.admission().is_some()) else { return Ok(client) };
+/// Connects to add a job: as an administrator only if it reaches programs, or the one that has its key is somebody
+/// else's or does.
+async fn connect_to_add(
+    key: Option<&str>,
+    wanted: Reach,
+    place: &Place,
+) -> Result<Client, Failure> {
+    let own = of_own(wanted);
+    let client = place.connect(wish::when("cron.add", own)).await?;
+    let Some(admission) = client.admission() else { return Ok(client) };
+    let Some(key) = key else { return Ok(client) };
     let when = match client.cron().get(GetJobRequest { job: key.to_owned() }).await {
-        Ok(job) if job.get_ref().key == key => whose(&client, job.get_ref()),
+        Ok(job) if job.get_ref().key == key => what_to(&admission.device, job.get_ref(), wanted),
         // It is called so, and has another key or none.
-        Ok(_) => "own job",
-        Err(status) if matches!(status.code(), Code::NotFound | Code::FailedPrecondition) => {
-            "own job"
-        }
+        Ok(_) => own,
+        Err(status) if matches!(status.code(), Code::NotFound | Code::FailedPrecondition) => own,
         Err(status) => return Err(status.into()),
     };
-    if when == "own job" {
+    if when == own {
         return Ok(client);
     }
     place.connect(wish::when("cron.add", when)).await
 }
 
-/// Returns whose a job is, as the policy calls it.
-fn whose(client: &Client, job: &Job) -> &'static str {
-    let device = client.admission().map(|admission| format!("device:{}", admission.device));
-    if device.as_ref() == Some(&job.owner) { "own job" } else { "job of others" }
+/// Returns what a job is to a device, as the policy calls it.
+fn what_to(device: &impl Display, job: &Job, wanted: Reach) -> &'static str {
+    if job.owner == format!("device:{device}") {
+        of_own(wanted.max(deliver::reach(job)))
+    } else {
+        "job of others"
+    }
+}
+
+const fn of_own(reach: Reach) -> &'static str {
+    match reach {
+        Reach::Agents => "own job",
+        Reach::Programs => "job with a webhook",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use openclaw_client::v1::job_delivery::Where;
+
+    use super::*;
+
+    #[test]
+    #[rustfmt::skip]
+    fn what_jobs_are() {
+        let webhook = || Some(JobDelivery { r#where: Some(Where::Webhook("https://x".into())) });
+        let nowhere = || Some(JobDelivery { r#where: Some(Where::None(true)) });
+        for (owner, delivery, problem, wanted, expected) in [
+            ("device:d", None,      "",     Reach::Agents,   "own job"),
+            ("device:d", nowhere(), "",     Reach::Agents,   "own job"),
+            ("device:d", None,      "",     Reach::Programs, "job with a webhook"),
+            ("device:d", webhook(), "",     Reach::Agents,   "job with a webhook"),
+            ("device:d", None,      "torn", Reach::Agents,   "job with a webhook"),
+            ("device:e", webhook(), "",     Reach::Programs, "job of others"),
+            ("owner",    None,      "",     Reach::Agents,   "job of others"),
+        ] {
+            let job = Job { owner: owner.into(), delivery, problem: problem.into(), ..Job::default() };
+            assert_eq!(what_to(&"d", &job, wanted), expected);
+        }
+    }
 }

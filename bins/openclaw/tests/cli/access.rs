@@ -180,6 +180,23 @@ async fn each_verb_connects_with_the_least_it_needs() {
         ("devices uninvite inv_1 --yes",              &["operator.pairing", "operator.pairing operator.read"]),
         ("tokens create --name ci --scopes operator.read --ttl 1d", &["operator.pairing operator.read"]),
         ("tokens revoke ci --yes",                    &["operator.pairing", "operator.pairing operator.write"]),
+        ("message send --to 1 -m hi --wait 1s",       &["operator.write"]),
+        ("message send --channel webhook --to https://x -m hi", &["operator.admin"]),
+        ("delivery list",                             &["operator.read"]),
+        ("delivery retry dl-1",                       &["operator.read", "operator.admin"]),
+        ("delivery discard dl-1 --yes",               &["operator.read", "operator.admin"]),
+        ("delivery discard dl-1 --dry-run",           &["operator.read"]),
+        ("channels status",                           &["operator.read"]),
+        ("pairing list",                              &["operator.pairing"]),
+        ("pairing approve telegram CODE",             &["operator.pairing operator.write"]),
+        ("pairing remove telegram 1 --yes",           &["operator.pairing operator.write"]),
+        ("pairing remove telegram 1 --dry-run",       &["operator.pairing"]),
+        ("system event --text hi --wait 1s",          &["operator.write"]),
+        ("system show e1",                            &["operator.read"]),
+        ("system wake",                               &["operator.write"]),
+        ("cron add --name n --every 5m --message hi", &["operator.write"]),
+        ("cron add --name n --every 5m --message hi --announce --to 1", &["operator.write"]),
+        ("cron add --name n --every 5m --message hi --webhook https://x", &["operator.admin"]),
     ] {
         fake.seen().connects.clear();
         run(here.path(), line).await;
@@ -188,6 +205,10 @@ async fn each_verb_connects_with_the_least_it_needs() {
         assert_eq!(told, wishes, "{line}");
         assert!(seen.connects.iter().all(|(_, asks)| asks == "nothing"), "{line}");
     }
+    // What is on its own behalf, a device decides about with operator.write.
+    fake.seen().connects.clear();
+    run(here.path(), "delivery retry own").await;
+    assert_eq!(fake.seen().connects[1].0, "operator.write");
     // A device manages itself without operator.pairing.
     let line = format!("connect https://{} --fingerprint {} --json", fake.address, fake.fingerprint);
     let (_, out, _) = run(here.path(), &line).await;

@@ -29,8 +29,8 @@ async fn verbs() {
                   at work:                    0\n\
                   waiting:                    0\n\
                   behind:                     1m30s\n";
-    let runs = "JOB      SCHEDULED                                           OUTCOME  REASON    STARTED  TOOK  RUN  TEXT\n\
-                job-tea  2026-12-01T07:00:00Z x2 until 2026-12-01T08:00:00Z  skipped  back-off  -        -     -    -\n";
+    let runs = "JOB      SCHEDULED                                           OUTCOME  REASON    STARTED  TOOK  RUN  DELIVERY  TEXT\n\
+                job-tea  2026-12-01T07:00:00Z x2 until 2026-12-01T08:00:00Z  skipped  back-off  -        -     -    -         -\n";
     let failed = "error: job `job-bad` did not run well: failed: error: the model is on fire\nnext: openclaw --state-dir STATE cron runs job-bad\n";
     let slow = "error: job `job-slow` has not come to its end yet\nnext: openclaw --state-dir STATE cron runs job-slow\n";
     let gone = "error: the ledger has nothing of job `job-gone` any more\n";
@@ -90,6 +90,13 @@ async fn what_was_understood() {
             (code, err.as_str()),
             (0, "it is disabled: it is not due until it is enabled\n")
         );
+
+        let (_, out, _) = with(
+            &state,
+            &[&add[..], &["--announce", "--channel", "telegram", "--to", "-1"]].concat(),
+        )
+        .await;
+        assert!(out.contains("\ndelivers:  to telegram -1\n"), "{out}");
 
         let (code, _, err) = with(&state, &["edit", "never", "--exact"]).await;
         let unknown = "when it will be due could not be told: it is never active\n";
@@ -202,6 +209,11 @@ async fn what_changes_is_said_and_nothing_else() {
             ("--system-event -v",         "/payload",         r#"{"systemEvent":"-v"}"#),
             ("--at 2026-12-01T10:00:00+01:00", "/schedule/at", "\"2026-12-01T09:00:00Z\""),
             ("--name x --expected-revision 3", "/revision",   "3"),
+            ("--name x",                  "/delivery",        "null"),
+            ("--no-deliver",              "/delivery",        r#"{"none":true}"#),
+            ("--webhook https://x.example/y", "/delivery",    r#"{"webhook":"https://x.example/y"}"#),
+            ("--announce --to -100123",   "/delivery",        r#"{"announce":{"accountId":"","channel":"","threadId":"","to":"-100123"}}"#),
+            ("--announce --channel telegram --to 1 --thread 7 --account a", "/delivery/announce/threadId", "\"7\""),
         ] {
             let (code, out, err) = run(&state, &format!("cron edit brief --json {flags}")).await;
             assert_eq!(code, 0, "{flags}: {err}");
@@ -239,9 +251,14 @@ async fn documents() {
             assert_eq!(json(&out).pointer(pointer).unwrap().to_string(), expected, "{line}");
         }
         let (_, out, _) = run(&state, "cron runs brief").await;
-        assert!(out.contains("  1m30s  cron-1  All is \\u{1b}[2Jwell."), "{out}");
+        assert!(out.contains("  1m30s  cron-1  dead      All is \\u{1b}[2Jwell."), "{out}");
         let (_, out, _) = run(&state, "cron show brief").await;
-        for fact in ["asks:      Sum it up.\\u{1b}[2J\n", "it was:    failed: error\n"] {
+        for fact in [
+            "asks:      Sum it up.\\u{1b}[2J\n",
+            "delivers:  to telegram -100123 thread 7\n",
+            "it was:    failed: error\n",
+            "delivery:  sent (dl-1)\n",
+        ] {
             assert!(out.contains(fact), "{out}");
         }
         let (_, out, _) = run(&state, "cron export").await;
@@ -250,7 +267,9 @@ async fn documents() {
         assert_eq!(jobs.len(), 2);
         assert_eq!(jobs[0]["message"].as_str(), Some("Sum it up.\u{1b}[2J"));
         assert_eq!(jobs[0]["schedule"]["tz"].as_str(), Some("Pacific/Chatham"));
+        assert_eq!(jobs[0]["delivery"]["to"].as_str(), Some("-100123"));
         assert_eq!(jobs[1]["disabledReason"].as_str(), Some("by-request"));
+        assert_eq!(jobs[1]["problem"].as_str(), Some("its schedule is torn"));
     })
     .await;
 }

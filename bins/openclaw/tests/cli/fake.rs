@@ -1,16 +1,20 @@
 //! A gateway that answers as its messages tell it.
 
 mod cron;
+mod messages;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use openclaw_client::Code;
 use openclaw_client::v1::audit_server::{Audit, AuditServer};
+use openclaw_client::v1::channels_server::ChannelsServer;
 use openclaw_client::v1::cron_server::CronServer;
+use openclaw_client::v1::messages_server::MessagesServer;
 use openclaw_client::v1::run_event::Event;
 use openclaw_client::v1::runs_server::{Runs, RunsServer};
 use openclaw_client::v1::sessions_server::{Sessions, SessionsServer};
+use openclaw_client::v1::system_server::SystemServer;
 use openclaw_client::v1::{
     AbortRunRequest, AuditFinding, AuditRecord, CleanupRequest, CleanupResponse,
     CompactSessionRequest, CompactSessionResponse, CreateSessionRequest, DeleteSessionRequest,
@@ -46,9 +50,12 @@ pub(crate) fn serve(state_dir: &Path) -> (Fake, impl Future<Output = ()>) {
     let router = tonic::transport::Server::builder()
         .add_service(health_server)
         .add_service(AuditServer::new(fake.clone()))
+        .add_service(ChannelsServer::new(fake.clone()))
         .add_service(CronServer::new(fake.clone()))
+        .add_service(MessagesServer::new(fake.clone()))
         .add_service(RunsServer::new(fake.clone()))
-        .add_service(SessionsServer::new(fake.clone()));
+        .add_service(SessionsServer::new(fake.clone()))
+        .add_service(SystemServer::new(fake.clone()));
     let served = router.serve_with_incoming(UnixListenerStream::new(listener));
     (fake, async move { served.await.unwrap() })
 }

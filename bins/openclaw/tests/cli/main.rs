@@ -7,6 +7,8 @@ mod cron;
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
+mod messages;
+#[cfg(test)]
 mod network;
 #[cfg(test)]
 mod offline;

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use openclaw_client::v1::access_server::AccessServer;
 use openclaw_client::v1::devices_server::{Devices, DevicesServer};
 use openclaw_client::v1::gateway_server::GatewayServer;
+use openclaw_client::v1::messages_server::MessagesServer;
 use openclaw_client::v1::security_server::SecurityServer;
 use openclaw_client::v1::tokens_server::TokensServer;
 use openclaw_client::v1::*;
@@ -30,6 +31,8 @@ pub(crate) const DEVICE: &str = "abcdef0123456789abcdef0123456789abcdef012345678
 pub(crate) struct Seen {
     /// What each device wished for when it connected, and whether it asked for an upgrade.
     pub(crate) connects: Vec<(String, String)>,
+    /// Who connected last.
+    pub(crate) device: String,
     /// Each call that changes something, in words.
     pub(crate) calls: Vec<String>,
     /// How many devices are still to be told that they are not paired.
@@ -70,6 +73,7 @@ impl Fake {
         let routes = Routes::new(DevicesServer::new(fake.clone()))
             .add_service(AccessServer::new(fake.clone()))
             .add_service(GatewayServer::new(fake.clone()))
+            .add_service(MessagesServer::new(fake.clone()))
             .add_service(SecurityServer::new(fake.clone()))
             .add_service(TokensServer::new(fake.clone()));
         let server = || tonic::transport::Server::builder().add_routes(routes.clone());
@@ -176,6 +180,7 @@ impl Devices for Fake {
         let text = |index: usize| String::from_utf8(fields[index].to_vec()).unwrap();
         let mut seen = self.seen();
         seen.connects.push((text(5), text(6)));
+        seen.device = text(3);
         if seen.unpaired > 0 && asked.invitation.is_empty() {
             seen.unpaired -= 1;
             let next = "openclaw devices approve r9@1 --scopes operator.read";

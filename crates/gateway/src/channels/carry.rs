@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use openclaw_channels::{Channel, Destination, Part, SendOutcome, parts};
-use openclaw_sessions::ChatType;
+use openclaw_channels::{Button, Channel, Part, SendOutcome, parts};
 use openclaw_store::{ClaimedDelivery, Lost, Progress, Store};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use super::destination::to_platform;
 use super::{Carrier, Lane};
 use crate::clock;
 use crate::engine::Engine;
@@ -109,7 +109,7 @@ async fn send(lane: &Lane, store: &Store, delivery: ClaimedDelivery) {
 }
 
 async fn send_chat(chat: &dyn Channel, store: &Store, delivery: &ClaimedDelivery) {
-    let Some(to) = destination(delivery) else {
+    let Some(to) = to_platform(&delivery.to) else {
         let dead = Progress::Dead("where it goes cannot be read".to_owned());
         note(store, delivery, dead, chat.name()).await;
         return;
@@ -125,6 +125,11 @@ async fn send_chat(chat: &dyn Channel, store: &Store, delivery: &ClaimedDelivery
     }
     if let Some(first) = all.first_mut().filter(|_| !delivery.to.answers.is_empty()) {
         first.reply_to = Some(delivery.to.answers.clone());
+    }
+    if let Some(last) = all.last_mut() {
+        let button =
+            |(label, data): &(String, String)| Button { data: data.clone(), label: label.clone() };
+        last.buttons = delivery.buttons.iter().map(button).collect();
     }
     let of = u32::try_from(all.len()).unwrap_or(u32::MAX);
     if of == 0 {
@@ -187,16 +192,4 @@ async fn note(
         }
     }
     false
-}
-
-fn destination(delivery: &ClaimedDelivery) -> Option<Destination> {
-    let to = &delivery.to;
-    let kinds = [ChatType::Channel, ChatType::Direct, ChatType::Group];
-    Some(Destination {
-        channel: to.channel.clone(),
-        account: to.account.clone(),
-        peer: to.peer.clone(),
-        kind: kinds.into_iter().find(|kind| kind.name() == to.kind)?,
-        thread: (!to.thread.is_empty()).then(|| to.thread.clone()),
-    })
 }

@@ -1,5 +1,6 @@
 //! Where messages go: fixed from what callers write, and from the keys of conversations.
 
+use openclaw_channels::Destination;
 use openclaw_config::{ChannelSettings, ChatChannel, Platform};
 use openclaw_scopes::SessionKey;
 use openclaw_sessions::{ChatType, DEFAULT_ACCOUNT, ParsedKey};
@@ -160,6 +161,18 @@ pub(crate) fn reply_of(session: &SessionKey, channels: &ChannelSettings) -> Opti
         peer: peer.to_owned(),
         thread: route.thread.unwrap_or(topic).to_owned(),
         ..ReplyTo::default()
+    })
+}
+
+/// Returns a place as adapters know it; `None` when it cannot be read.
+pub(super) fn to_platform(to: &ReplyTo) -> Option<Destination> {
+    let kinds = [ChatType::Channel, ChatType::Direct, ChatType::Group];
+    Some(Destination {
+        channel: to.channel.clone(),
+        account: to.account.clone(),
+        peer: to.peer.clone(),
+        kind: kinds.into_iter().find(|kind| kind.name() == to.kind)?,
+        thread: (!to.thread.is_empty()).then(|| to.thread.clone()),
     })
 }
 

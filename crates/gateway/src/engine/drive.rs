@@ -10,7 +10,7 @@ use openclaw_agents::tools::{
 };
 use openclaw_agents::{Model, ModelError, Ports, Turn, TurnLimits, TurnOutcome, run_turn};
 use openclaw_config::ModelName;
-use openclaw_scopes::Caller;
+use openclaw_scopes::{Caller, GrantHolder};
 use openclaw_sessions::{
     AssistantMessage, CompactLimits, CompactTrigger, Projection, Record, RunStatus, Running,
     Terminal, Usage, WindowLimits, estimate_tokens,
@@ -304,9 +304,28 @@ impl Engine {
             exec,
         };
         let toolbox = worker.toolbox(&own);
+        // People in chats who are no owners have what the configuration gives them, of what there is.
+        let guests = match started.grant.holder() {
+            GrantHolder::Sender(person) => Some(self.tools_of_guests(person.channel())),
+            GrantHolder::Device(_)
+            | GrantHolder::Gateway
+            | GrantHolder::Owner
+            | GrantHolder::Plugin(_)
+            | GrantHolder::Token(_) => None,
+        };
+        let toolbox = match &guests {
+            Some(allowed) => {
+                toolbox.only(|name| allowed.iter().any(|pattern| pattern.matches(name)))
+            }
+            None => toolbox,
+        };
         let only = |tools: &[String]| toolbox.only(|name| tools.iter().any(|tool| tool == name));
         let (toolbox, system) =
             match (&started.delegated, started.job.as_ref().map(|job| &job.tools)) {
+                (None, None | Some(JobTools::All)) if guests.is_some() => {
+                    let system = worker.prompt_for(&toolbox.specs(), "");
+                    (toolbox, system)
+                }
                 (None, None | Some(JobTools::All)) => (toolbox, worker.prompt()),
                 (None, Some(JobTools::Only(tools))) => {
                     let toolbox = only(tools);

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use openclaw_config::ModelName;
+use openclaw_config::{ModelName, ToolPattern};
+use openclaw_scheduler::Mode;
 use openclaw_scopes::{AgentId, Caller, Cause, Component, Grant, JobId, RunId, SessionKey};
-use openclaw_sessions::{ChatType, DEFAULT_ACCOUNT, Dropped, QueueMode, RouteError};
+use openclaw_sessions::{ChatType, DEFAULT_ACCOUNT, Dropped, ParsedKey, QueueMode, RouteError};
 use openclaw_store::{
-    AcceptRun, ActError, ClaimedJob, FireJob, FireWork, Fired, JobDelivery, JobError, JobPlace,
-    JobSpec, NewEvent, NotFired, Payload, Precedence, ReplyTo, WEBHOOK,
+    AcceptRun, ActError, Asked, ClaimedJob, FireJob, FireWork, Fired, JobDelivery, JobError, JobPlace,
+    JobSpec, NewEvent, NotFired, Payload, Precedence, ReplyTo, StoreError, WEBHOOK,
 };
 use tokio::sync::Notify;
 
@@ -77,9 +78,16 @@ impl Engine {
     }
 
     /// Does what a job is for, now that an instant of it may begin.
-    pub(crate) async fn fire(&self, claimed: ClaimedJob) -> Fire {
+    pub(crate) async fn fire(&self, claimed: ClaimedJob, mode: Mode) -> Fire {
         let (occurrence, job) = (claimed.occurrence, claimed.job.clone());
-        let why = match self.begin_job(claimed).await {
+        // While jobs are off, only what somebody asks for is done.
+        let is_off = mode == Mode::Disabled && claimed.requested == Asked::BySchedule;
+        let begun = if is_off {
+            Err(Refused::Not(NotFired::Skipped("disabled")))
+        } else {
+            self.begin_job(claimed).await
+        };
+        let why = match begun {
             Ok(()) => return Fire::Settled,
             Err(Refused::Later) => return Fire::Later,
             Err(Refused::Not(why)) => why,
@@ -214,7 +222,7 @@ impl Engine {
                 route::job_run(&spec.agent, job.as_str(), run, routes)?
             }
             JobPlace::Isolated | JobPlace::Main => route::main_of(&spec.agent, routes)?,
-            JobPlace::Session(key) => route::completion(key, routes),
+            JobPlace::Session(key) => self.told_in(key),
         })
     }
 
@@ -236,12 +244,49 @@ impl Engine {
         }
     }
 
+    /// Returns the conversation that is told what happens in another: the one that somebody reads. What is told
+    /// and what is woken are the same, whoever asks.
+    pub(crate) fn told_in(&self, session: &SessionKey) -> SessionKey {
+        let roster = self.roster();
+        let people = self.people_of(session).unwrap_or_else(|error| {
+            tracing::error!(%session, %error, "who is let in is unknown");
+            // Then nobody's conversation is moved.
+            vec!["*".to_owned()]
+        });
+        route::completion(session, &people, &roster.routes)
+    }
+
+    /// Returns the ids of those whom the channel of a conversation lets in: by configuration and by approval.
+    fn people_of(&self, session: &SessionKey) -> Result<Vec<String>, StoreError> {
+        let roster = self.roster();
+        let key = ParsedKey::of(session).ok();
+        let channel =
+            key.as_ref().and_then(|key| key.route()).map(|route| route.channel.to_owned());
+        let chats = &roster.config.channels().chats;
+        let of_channel =
+            chats.iter().filter(|(name, _)| channel.as_ref().is_none_or(|it| it == *name));
+        let mut people: Vec<String> =
+            of_channel.flat_map(|(_, chat)| chat.allow_from.iter().cloned()).collect();
+        let approved = self.0.store.approved_people(channel.as_deref())?;
+        people.extend(approved.iter().map(|person| person.id().to_string()));
+        people.sort_unstable();
+        people.dedup();
+        Ok(people)
+    }
+
     /// Returns where answers of a conversation go whose key leads to a channel on which the gateway speaks
     /// itself; empty when nobody delivers them.
     pub(super) fn reply_of(&self, session: &SessionKey) -> String {
         let roster = self.roster();
         let to = channels::reply_of(session, roster.config.channels());
         to.map(ReplyTo::by_gateway).unwrap_or_default()
+    }
+
+    /// Returns the tools that turns of people have who are no owners.
+    pub(super) fn tools_of_guests(&self, channel: &str) -> Vec<ToolPattern> {
+        let roster = self.roster();
+        let chat = roster.config.channels().chats.get(channel);
+        chat.map(|chat| chat.tools.clone()).unwrap_or_default()
     }
 
     /// Returns whether an agent is configured.

@@ -7,8 +7,8 @@ use openclaw_scheduler::{CatchUp, Rules, Schedule, Zone, default_stagger, stagge
 use openclaw_scopes::{AgentId, Caller, IdempotencyKey, JobId, SessionKey, Timestamp};
 use openclaw_sessions::{KeyClass, ParsedKey};
 use openclaw_store::{
-    ActError, AddJob, AfterRun, Job, JobDelivery, JobFilter, JobPlace, JobRef, JobSpec, JobTools, Payload,
-    RemoveJob, Switch,
+    ActError, AddJob, AfterRun, Job, JobDelivery, JobFilter, JobPlace, JobRef, JobSpec, JobTools,
+    Payload, RemoveJob, Switch,
 };
 use serde_json::{Value, json};
 

@@ -337,7 +337,7 @@ pub(crate) enum Novelty {
 #[derive(Debug)]
 enum WatchState {
     Done,
-    Ended(RunView),
+    Ended(Box<RunView>),
     Watching { inbox: Arc<Inbox>, live: Arc<Live> },
 }
 
@@ -362,7 +362,7 @@ impl Watch {
 
     /// Watches a run that has ended.
     pub(super) fn ended(view: RunView) -> Self {
-        let state = WatchState::Ended(view.clone());
+        let state = WatchState::Ended(Box::new(view.clone()));
         Self { accepted: view, novelty: Novelty::Existing, state }
     }
 
@@ -381,7 +381,7 @@ impl Watch {
             return Some(end.map_or(Event::Left, Event::Ended));
         }
         match std::mem::replace(&mut self.state, WatchState::Done) {
-            WatchState::Ended(view) => Some(Event::Ended(view)),
+            WatchState::Ended(view) => Some(Event::Ended(*view)),
             WatchState::Done | WatchState::Watching { .. } => None,
         }
     }

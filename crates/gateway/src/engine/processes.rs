@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Engine;
 use crate::task::Tasks;
-use crate::{clock, route, secrets};
+use crate::{clock, secrets};
 
 /// Commands in the background at once, of one conversation and of all: each is a tree of processes.
 const MAX_OF_SESSION: usize = 10;
@@ -210,7 +210,7 @@ impl Engine {
         let tail = text.get(text.ceil_char_boundary(text.len().saturating_sub(TAIL))..);
         let told = is_told.then(|| ProcessEnd {
             status: if end.is_success { RunStatus::Ok } else { RunStatus::Error },
-            text: format!("{}\n{}", end.how, tail.unwrap_or_default()),
+            text: exec_words(&entry.id, &end, tail.unwrap_or_default()),
         });
         let ended = self.0.store.process_ended(entry.id.clone(), told, now).await;
         entry.ended.send_replace(Some((end, now)));
@@ -220,6 +220,16 @@ impl Engine {
             Err(error) => tracing::error!(process = entry.id, ?error, "an end could not be noted"),
         }
     }
+}
+
+/// Says how a command ended (`runtime.md` §5.7 of the reference), and what it said last.
+fn exec_words(id: &str, end: &BackgroundEnd, tail: &str) -> String {
+    let id: String = id.trim_start_matches("exec-").chars().take(8).collect();
+    let how = end.how.strip_prefix("exit ").unwrap_or(&end.how);
+    let word = if end.is_success { "completed" } else { "failed" };
+    let tail = tail.trim();
+    let gap = if tail.is_empty() { "" } else { " :: " };
+    format!("Exec {word} ({id}, {how}){gap}{tail}")
 }
 
 /// Commands in the background, for one run.
@@ -268,7 +278,7 @@ impl Processes for RunProcesses {
             let new = NewProcess {
                 id: id.clone(),
                 command: process.command().to_owned(),
-                told: route::completion(&self.session, &self.engine.roster().routes),
+                told: self.engine.told_in(&self.session),
                 notify: self.notify,
             };
             let began = self.engine.0.store.process_began(self.run.clone(), new, now).await;

@@ -112,7 +112,10 @@ impl Core {
                 Whose::Device(DeviceRef::parse(id.as_str()).map_err(|it| respond::device(&it))?)
             }
             GrantHolder::Token(id) => Whose::Token(id.to_string()),
-            holder @ (GrantHolder::Gateway | GrantHolder::Owner | GrantHolder::Plugin(_)) => {
+            holder @ (GrantHolder::Gateway
+            | GrantHolder::Owner
+            | GrantHolder::Plugin(_)
+            | GrantHolder::Sender(_)) => {
                 let epoch = self.store.epoch(holder).map_err(|error| respond::store(&error))?;
                 return Ok(Standing { is_over: epoch.is_none(), device: None });
             }

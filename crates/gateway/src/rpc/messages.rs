@@ -1,13 +1,12 @@
 //! What leaves the gateway, over the wire.
 
-use openclaw_proto::v1::channels_server::Channels;
 use openclaw_proto::v1::messages_server::Messages;
 use openclaw_proto::{to_timestamp, v1};
 use openclaw_scopes::method::{self, Method as _};
-use openclaw_scopes::target::Whole;
+use openclaw_scopes::target::{DestinationTarget, Reach};
 use openclaw_store::{
     Delivery, DeliveryCursor, DeliveryFilter, DeliveryState, DiscardDelivery, GetDelivery,
-    NewDelivery, ReplyTo, RetryDelivery, SendMessage,
+    NewDelivery, ReplyTo, RetryDelivery, SendMessage, WEBHOOK,
 };
 use tonic::{Request, Response, Status};
 
@@ -49,9 +48,19 @@ impl Messages for Core {
         }
         let roster = self.engine.roster();
         let fixed = destination(roster.config.channels(), &channel, &to, &account_id, &thread_id);
-        let fixed = fixed.map_err(|error| {
-            Reply::invalid(error.to_string()).next("openclaw channels status lists the channels")
-        })?;
+        let fixed = match fixed {
+            Ok(fixed) => fixed,
+            Err(error) => {
+                // Whoever may not send is told that, and only that.
+                let reach = if channel == WEBHOOK { Reach::Programs } else { Reach::Agents };
+                let target =
+                    DestinationTarget { channel: channel.into(), peer: "nobody".into(), reach };
+                drop(self.peek::<method::SendMessage>(&caller, target).await?);
+                return Err(Reply::invalid(error.to_string())
+                    .next("openclaw channels status lists the channels")
+                    .into());
+            }
+        };
         let told =
             [&*fixed.channel, &fixed.kind, &fixed.peer, &fixed.thread, &text, &media_url, &answers];
         let request_digest = digest::of(&told);
@@ -62,6 +71,7 @@ impl Messages for Core {
             text,
             media: media_url,
             session: String::new(),
+            buttons: Vec::new(),
         };
         let ask = SendMessage { idempotency_key, new };
         let delivery = self.perform(&caller, ask, clock::now(), respond::delivery).await?;
@@ -124,33 +134,6 @@ impl Messages for Core {
         // What waited behind it may go.
         self.engine.outbox().notify_waiters();
         Ok(Response::new(shown(delivery)))
-    }
-}
-
-#[tonic::async_trait]
-impl Channels for Core {
-    async fn status(
-        &self,
-        request: Request<v1::ChannelsStatusRequest>,
-    ) -> Result<Response<v1::ChannelsStatusResponse>, Status> {
-        let (caller, _) = gate::admit(request)?;
-        drop(self.peek::<method::ReadChannels>(&caller, Whole).await?);
-        let mut channels = Vec::new();
-        for lane in self.hub.lanes() {
-            let counts = self.store.delivery_counts(&lane.name);
-            let (waiting, failed) = counts.map_err(|error| respond::store(&error))?;
-            let state = lane.state();
-            channels.push(v1::ChannelStatus {
-                channel: lane.name.clone(),
-                account_id: lane.account.clone(),
-                state: state.word.to_owned(),
-                error: state.error,
-                since: Some(to_timestamp(state.since)),
-                waiting,
-                failed,
-            });
-        }
-        Ok(Response::new(v1::ChannelsStatusResponse { channels }))
     }
 }
 

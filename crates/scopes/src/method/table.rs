@@ -5,8 +5,7 @@ use super::{ActorRule, Case, Method, Requirement, Row, Surface, Tokens, sealed};
 use crate::target::{
     AgentTarget, ApprovalTarget, AuditRange, Authority, DeliveryTarget, DestinationTarget,
     JobTarget, Keeping, Listed, OperationTarget, Reach, RunTarget, SessionTarget, SpawnTarget,
-    Subject,
-    ToolTarget, Whole,
+    Subject, ToolTarget, Whole,
 };
 use crate::{Capability, GrantHolder, Scope, ScopeSet};
 
@@ -250,6 +249,20 @@ methods! {
     DiscardDelivery(DeliveryTarget) = "delivery.discard", "/openclaw.v1.Messages/Discard": [OWN_DELIVERY, OTHERS_DELIVERY] by own_delivery;
     /// Tells how the channels are doing.
     ReadChannels(Whole) = "channels.status", "/openclaw.v1.Channels/Status": [READ] by read;
+    /// Lists who wants to write direct messages, and who was approved.
+    ListPeople(Whole) = "channels.pairing.list", "/openclaw.v1.Channels/ListPeople": [LIST_HANDED_OUT] by list_handed_out;
+    /// Lets somebody in chats in.
+    ApprovePerson(Authority) = "channels.pairing.approve", "/openclaw.v1.Channels/ApprovePerson": [MANAGE] by manage, touches both;
+    /// Takes that back.
+    RemovePerson(Authority) = "channels.pairing.remove", "/openclaw.v1.Channels/RemovePerson": [MANAGE] by manage, touches both;
+    /// Files what somebody in chats asks for who is not let in.
+    FilePerson(Authority) = "channels.pairing.request", internal: [ADMIT] by admit;
+    /// Tells a conversation of something that has happened.
+    PutEvent(SessionTarget) = "system.event", "/openclaw.v1.System/Event": [WRITE] by write;
+    /// Shows what has become of an event.
+    ReadEvent(Whole) = "system.event.get", "/openclaw.v1.System/GetEvent": [READ] by read;
+    /// Has a conversation take in what waits for it.
+    WakeSession(SessionTarget) = "wake", "/openclaw.v1.System/Wake": [WRITE] by write;
     /// Seals audit rows that have outlived their retention.
     SealAudit(Whole) = "audit.seal", internal: [SEAL] by seal_case;
 }
@@ -355,6 +368,7 @@ fn delete_session(target: &SessionTarget, holder: &GrantHolder) -> &'static Case
             | GrantHolder::Gateway
             | GrantHolder::Owner
             | GrantHolder::Plugin(_)
+            | GrantHolder::Sender(_)
             | GrantHolder::Token(_),
             _,
         ) => own_session(target, holder),

@@ -75,19 +75,39 @@ impl Notice {
     }
 }
 
-fn waiting(
+/// Of what waits for a conversation, what is told together: what rests on the same authority as the notice of
+/// `source`, and leads to an answer in the same place.
+fn told_with(
     connection: &Connection,
     session: i64,
-    grant: Option<&Grant>,
+    source: &str,
 ) -> rusqlite::Result<Vec<(i64, Notice)>> {
     let sql = "SELECT i.id, i.source, i.child, i.label, i.status, i.text, i.at, i.kind FROM inbox i
                WHERE i.session = ?1 AND i.state = 'waiting'
-                   AND (?2 IS NULL OR (?2, ?3) = (i.on_behalf_of, i.grant_epoch))
-               ORDER BY i.id LIMIT ?4";
+                   AND (on_behalf_of, grant_epoch, grant_scopes, reply_to) =
+                       (SELECT on_behalf_of, grant_epoch, grant_scopes, reply_to FROM inbox
+                        WHERE source = ?2)
+               ORDER BY i.id LIMIT ?3";
     let mut statement = connection.prepare_cached(sql)?;
-    let (holder, epoch) = (grant.map(|it| it.holder().to_string()), grant.map(|it| it.epoch().0));
-    let values = params![session, holder, epoch, MAX_NOTICES];
-    statement.query_map(values, Notice::from_row)?.collect()
+    statement.query_map(params![session, source, MAX_NOTICES], Notice::from_row)?.collect()
+}
+
+/// Of what waits for a conversation, what a run at work there is told: the ends of what was begun, and events that
+/// rest on the same authority and lead to an answer in the same place. Input of others is never merged into a run.
+fn told_in(
+    connection: &Connection,
+    session: i64,
+    run: i64,
+) -> rusqlite::Result<Vec<(i64, Notice)>> {
+    let sql = "SELECT i.id, i.source, i.child, i.label, i.status, i.text, i.at, i.kind
+               FROM inbox i JOIN runs r ON r.id = ?2
+               WHERE i.session = ?1 AND i.state = 'waiting'
+                   AND (i.kind = 'end' OR ((i.on_behalf_of, i.grant_epoch, i.grant_scopes) =
+                           (r.on_behalf_of, r.grant_epoch, r.grant_scopes)
+                       AND i.reply_to IN ('', r.reply_to)))
+               ORDER BY i.id LIMIT ?3";
+    let mut statement = connection.prepare_cached(sql)?;
+    statement.query_map(params![session, run, MAX_NOTICES], Notice::from_row)?.collect()
 }
 
 fn consume(
@@ -146,7 +166,7 @@ impl Ask for ContinueSession {
         if is_busy(tx, session)? {
             return nothing();
         }
-        let rows = waiting(tx, session, Some(caller.grant()))?;
+        let rows = told_with(tx, session, &self.source)?;
         if rows.is_empty() {
             return nothing();
         }
@@ -370,7 +390,7 @@ impl Store {
     ) -> Result<Vec<Record>, ActError<FenceError>> {
         let fence = RunFence { ..*fence };
         self.step(move |connection| {
-            let rows = waiting(connection, fence.session, None)?;
+            let rows = told_in(connection, fence.session, fence.run)?;
             if rows.is_empty() {
                 return Ok(Vec::new());
             }

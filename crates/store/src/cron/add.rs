@@ -89,7 +89,7 @@ impl Ask for AddJob {
         }
         let (id, novelty) = match of_key(tx, &self.key)? {
             Some((row, _)) => {
-                super::change::rewrite(tx, row, &self.spec, Some(self.switch), now)?;
+                super::change::rewrite(tx, row, &self.spec, Some(self.switch), &caller, now)?;
                 let sql = "SELECT job FROM cron_jobs WHERE id = ?1";
                 let id: String = tx.prepare_cached(sql)?.query_row([row], |row| row.get(0))?;
                 (id, Novelty::Existing)
@@ -128,7 +128,7 @@ impl AddJob {
         if connection.prepare_cached(sql)?.execute([MAX_JOBS])? == 0 {
             return Err(Fault::Domain(JobError::TooMany { max: MAX_JOBS, place: "in all" }));
         }
-        let next = first(&self.spec, self.switch, now)?;
+        let next = first(&self.spec, self.switch, None, now)?;
         let sql =
             "INSERT INTO cron_jobs (job, key, name, agent, owner, scopes, created_in, reply_to,
                        spec, created_at, updated_at, disabled, next_at)
@@ -170,11 +170,12 @@ fn of_key(
         .optional()
 }
 
-/// Returns the first instant of a job that is given now. One without any is a mistake, unless it is not to be
-/// due at all.
+/// Returns the first instant of a job that is given now, after the newest that has its row. One without any is a
+/// mistake, unless it is not to be due at all.
 pub(super) fn first(
     spec: &JobSpec,
     switch: super::Switch,
+    newest: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<Option<Timestamp>, Fault<JobError>> {
     if switch == super::Switch::Off {
@@ -182,10 +183,16 @@ pub(super) fn first(
     }
     let next = match &spec.rules.schedule {
         // A moment ago is now: it took a moment to say it.
-        Schedule::At(at) if *at <= now && now.since(*at) <= openclaw_scheduler::GRACE => Some(*at),
+        Schedule::At(at)
+            if *at <= now
+                && now.since(*at) <= openclaw_scheduler::GRACE
+                && newest.is_none_or(|newest| newest < *at) =>
+        {
+            Some(*at)
+        }
         Schedule::At(_) | Schedule::Cron(_) | Schedule::Every { .. } => spec
             .rules
-            .next_after(now)
+            .next_after(newest.map_or(now, |newest| newest.max(now)))
             .map_err(|error| Fault::Domain(JobError::Schedule(error.to_string())))?,
     };
     match next {

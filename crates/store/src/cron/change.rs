@@ -8,19 +8,21 @@ use openclaw_scopes::method::{
     UpdateJob as UpdateMethod,
 };
 use openclaw_scopes::target::JobTarget;
-use openclaw_scopes::{AgentId, Authorized, IdempotencyKey, JobId, RunId, Timestamp};
+use openclaw_scopes::{AgentId, Authorized, Caller, IdempotencyKey, JobId, RunId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::add::first;
 use super::ledger::settle_one;
-use super::list::{find, newest};
+use super::list::find;
+use super::work::{finish_if_over, leave_out, spec_of};
 use super::{
-    AfterRun, Job, JobDelivery, JobError, JobPlace, JobRef, JobSpec, JobTools, Occurrence, Payload, row_of,
-    spec, target, unknown,
+    AfterRun, Job, JobDelivery, JobError, JobPlace, JobRef, JobSpec, JobTools, Occurrence, Payload,
+    row_of, spec, target, unknown,
 };
 use crate::act::{Applied, Ask, Transaction};
 use crate::children::{EndedRun, end_live};
 use crate::error::{Fault, damaged};
+use crate::grants;
 
 /// Whether a job is due at all.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -121,7 +123,7 @@ impl Ask for UpdateJob {
         authorized: Authorized<UpdateMethod>,
         now: Timestamp,
     ) -> Result<Applied<Job>, Fault<JobError>> {
-        let (_, target) = authorized.into_parts();
+        let (caller, target) = authorized.into_parts();
         let row = row_of(tx, &self.job)?.ok_or_else(|| unknown(&target.id))?;
         let job = find(tx, &target.id)?.ok_or_else(|| unknown(&target.id))?;
         if let Some(expected) = self.expected
@@ -134,7 +136,7 @@ impl Ask for UpdateJob {
         let new = self.patch.clone().apply(old.clone());
         let is_same = new == old && self.patch.switch.is_none();
         if !is_same {
-            rewrite(tx, row, &new, self.patch.switch, now)?;
+            rewrite(tx, row, &new, self.patch.switch, &caller, now)?;
         }
         let job = find(tx, &target.id)?.ok_or_else(|| unknown(&target.id))?;
         Ok(if is_same { Applied::Unchanged(job) } else { Applied::Changed(job) })
@@ -147,6 +149,7 @@ pub(super) fn rewrite(
     row: i64,
     new: &JobSpec,
     switch: Option<Switch>,
+    caller: &Caller,
     now: Timestamp,
 ) -> Result<(), Fault<JobError>> {
     let sql = "SELECT name, agent, spec FROM cron_jobs WHERE id = ?1";
@@ -174,18 +177,21 @@ pub(super) fn rewrite(
         let sql = "SELECT max(until) FROM cron_occurrences WHERE job = ?1 AND requested = ''";
         let newest: Option<i64> =
             connection.prepare_cached(sql)?.query_row([row], |row| row.get(0))?;
-        let newest = newest.map(Timestamp::from_millis);
-        first(new, is_on, newest.map_or(now, |newest| newest.max(now)))?
+        first(new, is_on, newest.map(Timestamp::from_millis), now)?
     };
     let disabled = match (switch, is_on) {
         (None, Switch::Off) => disabled,
         (_, is_on) => is_on.stored().to_owned(),
     };
     let is_woken = switch == Some(Switch::On);
+    // Whoever changes what it does lends it no more than they have.
+    //= docs/threat-model.md#T16
+    let sql = "SELECT scopes FROM cron_jobs WHERE id = ?1";
+    let scopes: String = connection.prepare_cached(sql)?.query_row([row], |row| row.get(0))?;
+    let scopes = grants::scopes(0, &scopes)?.closed().attenuate(caller.grant().scopes());
     let sql = "UPDATE cron_jobs SET name = ?2, agent = ?3, spec = ?4, disabled = ?5, next_at = ?6,
-                   revision = revision + 1, updated_at = ?7,
+                   revision = revision + 1, updated_at = ?7, scopes = ?9,
                    failures = CASE WHEN ?8 THEN 0 ELSE failures END,
-                   faults = CASE WHEN ?8 THEN 0 ELSE faults END,
                    not_before = CASE WHEN ?8 THEN NULL ELSE not_before END
                WHERE id = ?1";
     connection.prepare_cached(sql)?.execute(params![
@@ -197,7 +203,11 @@ pub(super) fn rewrite(
         next.map(Timestamp::as_millis),
         now.as_millis(),
         is_woken,
+        grants::stored(scopes),
     ])?;
+    if is_on == Switch::Off {
+        leave_out(connection, row, Switch::Off.stored(), now)?;
+    }
     Ok(())
 }
 
@@ -230,6 +240,9 @@ impl Ask for RemoveJob {
 
 /// Marks a job as gone. What waits to begin of it is not begun.
 pub(super) fn remove(connection: &Connection, row: i64, now: Timestamp) -> rusqlite::Result<()> {
+    if let Some(spec) = spec_of(connection, row)? {
+        settle_one(connection, row, &spec, now)?;
+    }
     let sql = "UPDATE cron_jobs SET deleted_at = ?2, next_at = NULL, updated_at = ?2
                WHERE id = ?1 AND deleted_at IS NULL";
     if connection.prepare_cached(sql)?.execute(params![row, now.as_millis()])? > 0 {
@@ -276,6 +289,10 @@ impl Ask for RunJob {
         if let Some(done) = done {
             return Ok(Applied::Unchanged(super::list::occurrence(tx, done)?));
         }
+        // What is due at this moment has its row, before somebody's wish takes its place.
+        if let Some(spec) = spec_of(tx, row)? {
+            settle_one(tx, row, &spec, now)?;
+        }
         // No two instants of a job are the same.
         let sql = "INSERT INTO cron_occurrences (job, scheduled_at, until, count, state, requested, start_at)
                    SELECT ?1, at, at, 1, 'claimed', ?3, ?2 FROM
@@ -317,16 +334,18 @@ impl Ask for CancelJob {
     ) -> Result<Applied<CancelledJob>, Fault<JobError>> {
         let (_, target) = authorized.into_parts();
         let row = row_of(tx, &self.0)?.ok_or_else(|| unknown(&target.id))?;
-        let ended = end_runs_of(tx, row, now)?;
-        let sql =
-            "UPDATE cron_occurrences SET state = 'cancelled', reason = 'by-request', ended_at = ?2
-                   WHERE job = ?1 AND state = 'claimed'";
-        let waiting = tx.prepare_cached(sql)?.execute(params![row, now.as_millis()])?;
-        if waiting == 0 && ended.is_empty() {
+        let sql = "SELECT max(id) FROM cron_occurrences WHERE job = ?1 AND state = 'claimed'";
+        let newest: Option<i64> = tx.prepare_cached(sql)?.query_row([row], |row| row.get(0))?;
+        let Some(newest) = newest else {
             let id = JobId::parse(&target.id).map_err(|error| damaged(0, error))?;
             return Err(Fault::Domain(JobError::Idle(id)));
-        }
-        let occurrence = newest(tx, row)?.ok_or_else(|| unknown(&target.id))?;
+        };
+        let ended = end_runs_of(tx, row, now)?;
+        let sql = "UPDATE cron_occurrences SET state = 'cancelled', reason = 'by-request', ended_at = ?2
+                   WHERE job = ?1 AND state = 'claimed'";
+        tx.prepare_cached(sql)?.execute(params![row, now.as_millis()])?;
+        finish_if_over(tx, row, now)?;
+        let occurrence = super::list::occurrence(tx, newest)?;
         Ok(Applied::Changed(CancelledJob { occurrence, ended }))
     }
 }

@@ -6,7 +6,7 @@ use openclaw_scopes::target::JobTarget;
 use openclaw_scopes::{Authorized, Caller, JobId, SessionKey, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::work::{disable, ended};
+use super::work::{disable, ended, finish_if_over};
 use super::{JobError, JobRef, Outcome, target};
 use crate::act::{ActError, Applied, Ask, Transaction};
 use crate::error::Fault;
@@ -85,7 +85,9 @@ impl Ask for FireJob {
         };
         let sql = "UPDATE cron_occurrences SET started_at = ?2, attempts = attempts + 1, run = ?3,
                        session = ?4, reason = '', text = ''
-                   WHERE id = ?1 AND state = 'claimed' AND started_at IS NULL";
+                   WHERE id = ?1 AND state = 'claimed' AND started_at IS NULL
+                       AND EXISTS (SELECT 1 FROM cron_jobs j
+                           WHERE j.id = cron_occurrences.job AND j.deleted_at IS NULL)";
         let values = params![self.occurrence, now.as_millis(), run, session.as_str()];
         if tx.prepare_cached(sql)?.execute(values)? == 0 {
             return Ok(Applied::Unchanged(Fired::Gone));
@@ -168,6 +170,7 @@ impl Store {
                 }
                 NotFired::Skipped(reason) => {
                     skip(reason)?;
+                    finish_if_over(connection, job, now)?;
                 }
                 NotFired::Suspended => {
                     skip(DisableReason::CreatorRevoked.name())?;

@@ -1,22 +1,15 @@
 //! The scheduler's view of the jobs: those that are due, never all; and what it has decided about them.
 
-use std::time::Duration;
-
-use openclaw_scheduler::{
-    Busy, Decision, DisableReason, DueJob, LedgerRow, MAX_SCHEDULE_ERRORS, Next, TickLimits, tick,
-};
+use openclaw_scheduler::{Busy, Decision, DisableReason, DueJob, LedgerRow, Next, TickLimits, tick};
 use openclaw_scopes::{Grant, JobId, ScopeSet, SessionKey, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::work::disable;
-use super::{JobSpec, spec};
+use super::work::{finish_if_over, leave_out};
+use super::{Asked, Disabled, JobSpec, spec};
 use crate::act::ActError;
 use crate::error::{StoreError, damaged};
 use crate::grants;
 use crate::handle::Store;
-
-/// How long a job waits whose schedule led nowhere, before it is tried again.
-const FAULT_WAIT: Duration = Duration::from_secs(60);
 
 /// A job of the due page, and how it was when it was read: a decision about it counts only if it is so still.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -24,12 +17,12 @@ pub struct DueRow {
     row: i64,
     revision: u64,
     due: Timestamp,
-    id: JobId,
+    id: String,
 }
 
 impl AsRef<str> for DueRow {
     fn as_ref(&self) -> &str {
-        self.id.as_str()
+        &self.id
     }
 }
 
@@ -52,14 +45,16 @@ pub struct ClaimedJob {
     pub created_in: Option<SessionKey>,
     /// Where that one's answers go; empty when nobody delivers them.
     pub reply_to: String,
+    /// Whether somebody asked for it.
+    pub requested: Asked,
 }
 
 /// Of two instants of one job, the second waits for the first.
 const STARTABLE: &str =
     "SELECT o.id, o.attempts, o.scheduled_at, j.job, j.name, j.agent, j.spec, j.owner, j.scopes,
-        j.created_in, j.reply_to
+        j.created_in, j.reply_to, o.requested
     FROM cron_occurrences o JOIN cron_jobs j ON j.id = o.job
-    WHERE o.state = 'claimed' AND o.started_at IS NULL AND o.start_at <= ?1
+    WHERE o.state = 'claimed' AND o.started_at IS NULL AND o.start_at <= ?1 AND j.deleted_at IS NULL
         AND NOT EXISTS (SELECT 1 FROM cron_occurrences b WHERE b.job = o.job AND b.state = 'claimed'
             AND (b.started_at IS NOT NULL
                 OR (b.start_at <= ?1 AND (b.start_at, b.id) < (o.start_at, o.id))))
@@ -92,10 +87,11 @@ impl Store {
                     row: row.get(0)?,
                     revision: row.get(2)?,
                     due: instant,
-                    id: parsed(row, 1)?,
+                    id: row.get(1)?,
                 };
                 let text: String = row.get(7)?;
-                let Ok(spec) = spec::from_text(row.get(5)?, parsed(row, 6)?, &text) else {
+                let spec = parsed(row, 6).and_then(|agent| spec::from_text(row.get(5)?, agent, &text));
+                let Ok(spec) = spec else {
                     unreadable.push(job);
                     continue;
                 };
@@ -128,7 +124,8 @@ impl Store {
                 rows = rows.saturating_add(settle(connection, decision, now)?);
             }
             for job in &unreadable {
-                disable(connection, job.row, DisableReason::ScheduleErrors, now)?;
+                let problem = "what the job is cannot be read any more";
+                rows = rows.saturating_add(give_up(connection, job, problem, now)?);
             }
             Ok(rows)
         })
@@ -190,7 +187,7 @@ pub(super) fn settle_one(
             .prepare_cached(sql)?
             .query_row(params![row, now.as_millis()], |found| {
                 let due = Timestamp::from_millis(found.get(2)?);
-                let id = parsed(found, 0)?;
+                let id = found.get(0)?;
                 Ok(DueJob {
                     job: DueRow { row, revision: found.get(1)?, due, id },
                     rules: spec.rules.clone(),
@@ -216,7 +213,7 @@ where
 
 fn claimed(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<ClaimedJob> {
     let text: String = row.get(6)?;
-    let spec = spec::from_text(row.get(4)?, parsed(row, 5)?, &text);
+    let spec = parsed(row, 5).and_then(|agent| spec::from_text(row.get(4)?, agent, &text));
     let scopes: String = row.get(8)?;
     let scopes = ScopeSet::parse(&scopes).map_err(|error| damaged(8, error))?;
     let holder = parsed(row, 7)?;
@@ -237,6 +234,7 @@ fn claimed(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<ClaimedJo
             key => Some(key.parse().map_err(|error| damaged(9, error))?),
         },
         reply_to: row.get(10)?,
+        requested: if row.get::<_, String>(11)?.is_empty() { Asked::BySchedule } else { Asked::ByRequest },
     })
 }
 
@@ -246,25 +244,17 @@ fn settle(
     now: Timestamp,
 ) -> rusqlite::Result<u64> {
     let DueRow { row, revision, due, .. } = &decision.job;
-    let (next, fault) = match &decision.next {
-        Next::At(at) => (Some(*at), None),
-        Next::Never => (None, None),
-        Next::Fault(error) => (Some(now.saturating_add(FAULT_WAIT)), Some(error.to_string())),
+    let next = match &decision.next {
+        Next::At(at) => Some(*at),
+        Next::Never => None,
+        // The same schedule leads nowhere the next time, too.
+        Next::Fault(error) => return give_up(connection, &decision.job, &error.to_string(), now),
     };
     // Two that look at once decide the same; the first one's word counts.
-    let sql = "UPDATE cron_jobs SET next_at = ?4, faults = CASE WHEN ?5 THEN faults + 1 ELSE 0 END
-               WHERE id = ?1 AND revision = ?2 AND next_at = ?3";
-    let values =
-        params![row, revision, due.as_millis(), next.map(Timestamp::as_millis), fault.is_some()];
+    let sql = "UPDATE cron_jobs SET next_at = ?4 WHERE id = ?1 AND revision = ?2 AND next_at = ?3";
+    let values = params![row, revision, due.as_millis(), next.map(Timestamp::as_millis)];
     if connection.prepare_cached(sql)?.execute(values)? == 0 {
         return Ok(0);
-    }
-    if fault.is_some() {
-        let sql = "SELECT faults FROM cron_jobs WHERE id = ?1";
-        let faults: u32 = connection.prepare_cached(sql)?.query_row([row], |row| row.get(0))?;
-        if faults >= MAX_SCHEDULE_ERRORS {
-            disable(connection, *row, DisableReason::ScheduleErrors, now)?;
-        }
     }
     let mut rows = 0_u64;
     for ledger_row in &decision.rows {
@@ -297,10 +287,33 @@ fn settle(
         rows = rows.saturating_add(u64::try_from(added).unwrap_or(0));
     }
     // A one-shot that was left out has nothing ahead of it, and nothing at work.
-    if matches!(decision.next, Next::Never)
-        && !decision.rows.iter().any(|row| matches!(row, LedgerRow::Claim { .. }))
-    {
-        disable(connection, *row, DisableReason::Finished, now)?;
-    }
+    finish_if_over(connection, *row, now)?;
     Ok(rows)
+}
+
+/// Gives up a job whose instants nobody can tell: the one that is due has failed.
+fn give_up(
+    connection: &Connection,
+    job: &DueRow,
+    problem: &str,
+    now: Timestamp,
+) -> rusqlite::Result<u64> {
+    let reason = DisableReason::ScheduleErrors;
+    let sql = "UPDATE cron_jobs SET next_at = NULL, disabled = ?4, updated_at = ?5
+               WHERE id = ?1 AND revision = ?2 AND next_at = ?3";
+    let disabled = Disabled::By(reason).name();
+    let values =
+        params![job.row, job.revision, job.due.as_millis(), disabled, now.as_millis()];
+    if connection.prepare_cached(sql)?.execute(values)? == 0 {
+        return Ok(0);
+    }
+    leave_out(connection, job.row, reason.name(), now)?;
+    let sql = "INSERT INTO cron_occurrences (job, scheduled_at, until, count, state, reason, text, start_at,
+                   ended_at)
+               VALUES (?1, ?2, ?2, 1, 'failed', ?3, ?4, ?2, ?5)
+               ON CONFLICT (job, scheduled_at) DO NOTHING";
+    let values =
+        params![job.row, job.due.as_millis(), reason.name(), problem, now.as_millis()];
+    let added = connection.prepare_cached(sql)?.execute(values)?;
+    Ok(u64::try_from(added).unwrap_or(0))
 }

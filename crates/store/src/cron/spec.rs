@@ -38,11 +38,15 @@ struct Stored {
 #[derive(Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", tag = "kind", deny_unknown_fields)]
 enum Where {
-    Announce { to: ReplyTo },
+    Announce {
+        to: ReplyTo,
+    },
     #[default]
     Conversation,
     None,
-    Webhook { url: String },
+    Webhook {
+        url: String,
+    },
 }
 
 impl Where {

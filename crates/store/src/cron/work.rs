@@ -6,9 +6,9 @@ use openclaw_sessions::RunStatus;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::change::remove;
+use super::ledger::settle_one;
 use super::{AfterRun, Disabled, JobSpec, JobTools, MAX_TEXT, Outcome, spec};
 use crate::children::cut;
-use crate::error::damaged;
 
 /// What a job gives to its turns.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -21,22 +21,35 @@ pub struct JobGiven {
     pub max_tokens: u64,
 }
 
-/// Returns what a run is given that is for a due instant.
+/// Returns what a run is given that is for a due instant. One whose job cannot be read any more has no tools.
 pub(crate) fn given(connection: &Connection, occurrence: i64) -> rusqlite::Result<JobGiven> {
     let (_, spec) = job_of(connection, occurrence)?;
-    Ok(JobGiven { model: spec.model, tools: spec.tools, max_tokens: spec.max_tokens })
+    Ok(match spec {
+        Some(spec) => {
+            JobGiven { model: spec.model, tools: spec.tools, max_tokens: spec.max_tokens }
+        }
+        None => {
+            let tools = JobTools::Only(Vec::new());
+            JobGiven { model: String::new(), tools, max_tokens: 0 }
+        }
+    })
 }
 
-/// Reads the job of a due instant, and its row.
-fn job_of(connection: &Connection, occurrence: i64) -> rusqlite::Result<(i64, JobSpec)> {
-    let sql = "SELECT j.id, j.name, j.agent, j.spec FROM cron_occurrences o
-               JOIN cron_jobs j ON j.id = o.job WHERE o.id = ?1";
-    let (row, name, agent, text): (i64, String, String, String) =
-        connection.prepare_cached(sql)?.query_row([occurrence], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-        })?;
-    let agent = agent.parse().map_err(|error| damaged(2, error))?;
-    Ok((row, spec::from_text(name, agent, &text)?))
+/// Returns the row of a due instant's job, and what that is, if it can be read.
+fn job_of(connection: &Connection, occurrence: i64) -> rusqlite::Result<(i64, Option<JobSpec>)> {
+    let sql = "SELECT job FROM cron_occurrences WHERE id = ?1";
+    let row = connection.prepare_cached(sql)?.query_row([occurrence], |row| row.get(0))?;
+    Ok((row, spec_of(connection, row)?))
+}
+
+/// Returns what a job is, if it can be read.
+pub(super) fn spec_of(connection: &Connection, row: i64) -> rusqlite::Result<Option<JobSpec>> {
+    let sql = "SELECT name, agent, spec FROM cron_jobs WHERE id = ?1";
+    let (name, agent, text): (String, String, String) = connection
+        .prepare_cached(sql)?
+        .query_row([row], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let Ok(agent) = agent.parse() else { return Ok(None) };
+    Ok(spec::from_text(name, agent, &text).ok())
 }
 
 /// Notes what came of the run of a due instant. Nothing for a run that is for none.
@@ -110,15 +123,18 @@ pub(super) fn ended(
     let Some((requested, attempts)) = found else { return Ok(()) };
     let reason = if outcome == Outcome::Ran { "" } else { reason };
     let (job, spec) = job_of(connection, occurrence)?;
+    let sql = "SELECT deleted_at IS NULL FROM cron_jobs WHERE id = ?1";
+    let is_there: bool = connection.prepare_cached(sql)?.query_row([job], |row| row.get(0))?;
     let is_scheduled = requested.is_empty();
     let failed = matches!(outcome, Outcome::Failed | Outcome::Lost);
-    let after = match failed && is_scheduled {
-        true => Some(after_attempt(connection, job, &spec, attempts, text, now)?),
-        false => None,
+    let after = match &spec {
+        Some(spec) if failed && is_scheduled && is_there => {
+            Some(after_attempt(connection, job, spec, attempts, text, now)?)
+        }
+        Some(_) | None => None,
     };
     if let Some(After::Retry { at }) = after {
-        let sql =
-            "UPDATE cron_occurrences SET started_at = NULL, start_at = ?2, run = '', session = '',
+        let sql = "UPDATE cron_occurrences SET started_at = NULL, start_at = ?2, run = '', session = '',
                        reason = ?3, text = ?4 WHERE id = ?1";
         let values = params![occurrence, at.as_millis(), reason, cut(text, MAX_TEXT)];
         return connection.prepare_cached(sql)?.execute(values).map(|_| ());
@@ -127,9 +143,9 @@ pub(super) fn ended(
                WHERE id = ?1";
     let values = params![occurrence, outcome.name(), reason, cut(text, MAX_TEXT), now.as_millis()];
     connection.prepare_cached(sql)?.execute(values)?;
-    if !is_scheduled {
-        return Ok(());
-    }
+    let Some(spec) = spec.filter(|_| is_scheduled && is_there) else {
+        return finish_if_over(connection, job, now);
+    };
     match after {
         Some(After::Wait { not_before }) => {
             let sql = "UPDATE cron_jobs SET failures = failures + 1, not_before = ?2 WHERE id = ?1";
@@ -140,34 +156,62 @@ pub(super) fn ended(
             connection.prepare_cached(sql)?.execute([job])?;
             disable(connection, job, reason, now)?;
         }
-        Some(After::Retry { .. }) => {}
         None if outcome == Outcome::Ran && spec.after_run == AfterRun::Delete => {
             remove(connection, job, now)?;
         }
-        None => {
+        Some(After::Retry { .. }) | None => {
             if outcome == Outcome::Ran {
                 let sql = "UPDATE cron_jobs SET failures = 0, not_before = NULL
                            WHERE id = ?1 AND (failures > 0 OR not_before IS NOT NULL)";
                 connection.prepare_cached(sql)?.execute([job])?;
             }
-            if !spec.rules.schedule.is_recurring() {
-                disable(connection, job, DisableReason::Finished, now)?;
-            }
         }
     }
-    Ok(())
+    finish_if_over(connection, job, now)
 }
 
-/// Has a job be due no more. One that was switched off before, or given another time, stays as it is.
+/// Has a job be due no more that has nothing ahead of it, and nothing at work.
+pub(super) fn finish_if_over(
+    connection: &Connection,
+    job: i64,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let sql = "UPDATE cron_jobs SET disabled = ?2, updated_at = ?3
+               WHERE id = ?1 AND disabled = '' AND next_at IS NULL AND deleted_at IS NULL
+                   AND NOT EXISTS (SELECT 1 FROM cron_occurrences o
+                       WHERE o.job = cron_jobs.id AND o.state = 'claimed' AND o.requested = '')";
+    let values = params![job, Disabled::By(DisableReason::Finished).name(), now.as_millis()];
+    connection.prepare_cached(sql)?.execute(values).map(|_| ())
+}
+
+/// Leaves out what of a job waits to begin.
+pub(super) fn leave_out(
+    connection: &Connection,
+    job: i64,
+    reason: &str,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let sql = "UPDATE cron_occurrences SET state = 'skipped', reason = ?2, ended_at = ?3
+               WHERE job = ?1 AND state = 'claimed' AND started_at IS NULL AND requested = ''";
+    connection.prepare_cached(sql)?.execute(params![job, reason, now.as_millis()]).map(|_| ())
+}
+
+/// Has a job be due no more: what was due until now has its row, and what waits to begin is left out. One that was
+/// switched off before stays as it is.
 pub(super) fn disable(
     connection: &Connection,
     job: i64,
     reason: DisableReason,
     now: Timestamp,
 ) -> rusqlite::Result<()> {
-    let is_done = reason == DisableReason::Finished;
+    if let Some(spec) = spec_of(connection, job)? {
+        settle_one(connection, job, &spec, now)?;
+    }
     let sql = "UPDATE cron_jobs SET disabled = ?2, next_at = NULL, updated_at = ?3
-               WHERE id = ?1 AND disabled = '' AND (NOT ?4 OR next_at IS NULL)";
-    let values = params![job, Disabled::By(reason).name(), now.as_millis(), is_done];
-    connection.prepare_cached(sql)?.execute(values).map(|_| ())
+               WHERE id = ?1 AND disabled = '' AND deleted_at IS NULL";
+    let values = params![job, Disabled::By(reason).name(), now.as_millis()];
+    if connection.prepare_cached(sql)?.execute(values)? > 0 {
+        leave_out(connection, job, reason.name(), now)?;
+    }
+    Ok(())
 }

@@ -24,9 +24,8 @@ CREATE TABLE cron_jobs (
     next_at    INTEGER,
     -- Instants before this one are left out.
     not_before INTEGER,
-    -- How often it failed in a row, and how often its schedule did.
+    -- How often it failed in a row.
     failures   INTEGER NOT NULL DEFAULT 0 CHECK (failures >= 0),
-    faults     INTEGER NOT NULL DEFAULT 0 CHECK (faults >= 0),
     -- When somebody was last told of it.
     told_at    INTEGER,
     deleted_at INTEGER,
@@ -104,6 +103,8 @@ CREATE TABLE outbox (
     answers      TEXT    NOT NULL,
     text         TEXT    NOT NULL,
     media        TEXT    NOT NULL,
+    -- What can be answered with one touch, as JSON: labels, and what they say.
+    buttons      TEXT    NOT NULL,
     session      TEXT    NOT NULL,
     on_behalf_of TEXT    NOT NULL,
     grant_epoch  INTEGER NOT NULL,
@@ -128,3 +129,27 @@ CREATE INDEX outbox_waiting ON outbox (channel, account, next_at, id) WHERE stat
 CREATE INDEX outbox_open ON outbox (channel, account, peer, thread, id)
     WHERE state IN ('sending', 'waiting');
 CREATE INDEX outbox_settled ON outbox (settled_at) WHERE settled_at IS NOT NULL;
+
+-- People in chats who asked to be let in, while their codes are valid; and those who were.
+CREATE TABLE chat_requests (
+    channel      TEXT    NOT NULL,
+    account      TEXT    NOT NULL,
+    sender       TEXT    NOT NULL,
+    name         TEXT    NOT NULL,
+    code         TEXT    NOT NULL,
+    requested_at INTEGER NOT NULL,
+    expires_at   INTEGER NOT NULL,
+    PRIMARY KEY (channel, account, sender)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE chat_people (
+    channel     TEXT    NOT NULL,
+    account     TEXT    NOT NULL,
+    sender      TEXT    NOT NULL,
+    name        TEXT    NOT NULL,
+    -- The holder of the grant that theirs rests on, and how they were let in.
+    approved_by TEXT    NOT NULL,
+    via         TEXT    NOT NULL CHECK (via IN ('approval', 'configuration')),
+    approved_at INTEGER NOT NULL,
+    PRIMARY KEY (channel, account, sender)
+) STRICT, WITHOUT ROWID;

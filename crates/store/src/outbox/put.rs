@@ -4,15 +4,16 @@ use openclaw_scopes::method::{
     DiscardDelivery as DiscardMethod, RetryDelivery as RetryMethod, SendMessage as SendMethod,
 };
 use openclaw_scopes::target::{DeliveryTarget, DestinationTarget, Reach};
-use openclaw_scopes::{Authorized, Grant, IdempotencyKey, Timestamp};
+use openclaw_scopes::{Authorized, Grant, GrantHolder, IdempotencyKey, Timestamp};
 use openclaw_sessions::{RunStatus, is_silent};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::list::find;
 use super::{Delivery, DeliveryError, DeliveryState, ReplyTo};
-use crate::act::{Applied, Ask, Transaction};
-use crate::error::Fault;
+use crate::act::{ActError, Applied, Ask, Transaction, live_epoch};
+use crate::error::{Fault, damaged};
 use crate::grants::stored;
+use crate::handle::Store;
 
 /// The channel of webhooks.
 pub const WEBHOOK: &str = "webhook";
@@ -35,6 +36,8 @@ pub struct NewDelivery {
     pub media: String,
     /// The conversation that it belongs to; empty for none.
     pub session: String,
+    /// What can be answered with one touch: labels, and what they say.
+    pub buttons: Vec<(String, String)>,
 }
 
 /// Writes something that is to leave, on behalf of a grant. What there is of one source leaves once.
@@ -44,11 +47,13 @@ pub(crate) fn put(
     grant: (&str, u64, &str),
     now: Timestamp,
 ) -> rusqlite::Result<()> {
-    let NewDelivery { source, digest, to, text, media, session } = new;
+    let NewDelivery { source, digest, to, text, media, session, buttons } = new;
+    let buttons = serde_json::to_string(buttons).map_err(|error| damaged(0, error))?;
     let sql = "INSERT INTO outbox (delivery, source, digest, channel, account, kind, peer, thread, answers,
-                   text, media, session, on_behalf_of, grant_epoch, grant_scopes, state, next_at, created_at)
+                   text, media, session, on_behalf_of, grant_epoch, grant_scopes, state, next_at, created_at,
+                   buttons)
                VALUES ('dl-' || lower(hex(randomblob(8))), ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,
-                   ?12, ?13, ?14, 'waiting', ?15, ?15)
+                   ?12, ?13, ?14, 'waiting', ?15, ?15, ?16)
                ON CONFLICT (source) DO NOTHING";
     let (holder, epoch, scopes) = grant;
     connection.prepare_cached(sql)?.execute(params![
@@ -67,6 +72,7 @@ pub(crate) fn put(
         epoch,
         scopes,
         now.as_millis(),
+        buttons,
     ])?;
     Ok(())
 }
@@ -116,6 +122,7 @@ pub(crate) fn answer(
         text,
         media: String::new(),
         session,
+        buttons: Vec::new(),
     };
     put(connection, &new, (&holder, epoch, &scopes), now)
 }
@@ -254,5 +261,35 @@ impl Ask for DiscardDelivery {
         let sql = "UPDATE outbox SET state = 'discarded', settled_at = ?2
                    WHERE delivery = ?1 AND state IN ('dead', 'partial', 'unknown', 'waiting')";
         decide(tx, &self.0, sql, now)
+    }
+}
+
+impl Store {
+    /// Says something on the gateway's own behalf, once: to somebody who has no grant.
+    ///
+    /// # Errors
+    /// When the storage fails; then nothing is said.
+    pub async fn say_as_gateway(
+        &self,
+        source: String,
+        to: ReplyTo,
+        text: String,
+        now: Timestamp,
+    ) -> Result<(), ActError<DeliveryError>> {
+        self.step(move |connection| {
+            let Some(epoch) = live_epoch(connection, &GrantHolder::Gateway)? else { return Ok(()) };
+            let new = NewDelivery {
+                source: source.clone(),
+                digest: [0; 32],
+                to: to.clone(),
+                text: text.clone(),
+                media: String::new(),
+                session: String::new(),
+                buttons: Vec::new(),
+            };
+            let holder = GrantHolder::Gateway.to_string();
+            Ok(put(connection, &new, (&holder, epoch.0, ""), now)?)
+        })
+        .await
     }
 }

@@ -48,6 +48,8 @@ pub struct ClaimedDelivery {
     pub text: String,
     /// What is sent along; empty for nothing.
     pub media: String,
+    /// What can be answered with one touch: labels, and what they say.
+    pub buttons: Vec<(String, String)>,
     /// How many of its parts have gone.
     pub gone: usize,
     /// The conversation that it belongs to; empty for none.
@@ -92,7 +94,7 @@ pub enum Lost {
 
 const CLAIM: &str = "SELECT o.id, o.fence, o.delivery, o.channel, o.account, o.kind, o.peer, o.thread, o.answers,
         o.text, o.media, o.receipts, o.session, o.source, o.created_at, o.on_behalf_of, o.grant_epoch,
-        o.grant_scopes
+        o.grant_scopes, o.buttons
     FROM outbox o
     WHERE o.state = 'waiting' AND o.channel = ?1 AND o.account = ?2 AND o.next_at <= ?3
         AND NOT EXISTS (SELECT 1 FROM outbox b
@@ -295,6 +297,7 @@ fn claimed(row: &Row<'_>) -> rusqlite::Result<(ClaimedDelivery, String, u64, Str
         to,
         text: text(9)?,
         media: text(10)?,
+        buttons: serde_json::from_str(&text(18)?).map_err(|error| damaged(18, error))?,
         gone: receipts.len(),
         session: text(12)?,
         source: text(13)?,

@@ -28,7 +28,11 @@ const TAKEN: &str = "FROM runs me JOIN runs r ON r.session = me.session
 
 static STEERED: LazyLock<String> = LazyLock::new(|| format!("SELECT EXISTS (SELECT 1 {TAKEN})"));
 static WAITS: LazyLock<String> = LazyLock::new(|| {
-    let told = "SELECT 1 FROM inbox WHERE session = ?3 AND state = 'waiting'";
+    let told = "SELECT 1 FROM inbox i JOIN runs r ON r.id = ?1
+        WHERE i.session = ?3 AND i.state = 'waiting'
+            AND (i.kind = 'end' OR ((i.on_behalf_of, i.grant_epoch, i.grant_scopes) =
+                    (r.on_behalf_of, r.grant_epoch, r.grant_scopes)
+                AND i.reply_to IN ('', r.reply_to)))";
     format!("SELECT EXISTS ({told}), EXISTS (SELECT 1 {TAKEN})")
 });
 

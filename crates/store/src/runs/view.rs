@@ -126,6 +126,22 @@ pub(crate) fn target(connection: &Connection, run: &RunId) -> rusqlite::Result<R
 }
 
 impl Store {
+    /// Returns the runs that work or wait in a conversation, the oldest first.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn live_runs_in(&self, session: &SessionKey) -> Result<Vec<RunId>, StoreError> {
+        self.snapshot(|connection| {
+            let sql = "SELECT r.run_id FROM runs r JOIN sessions s ON s.id = r.session
+                       WHERE r.status IN ('queued', 'running') AND s.key = ?1 ORDER BY r.id";
+            let mut statement = connection.prepare_cached(sql)?;
+            let runs = statement.query_map([session.as_str()], |row| {
+                row.get::<_, String>(0)?.parse().map_err(|error| damaged(0, error))
+            })?;
+            Ok(runs.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
     /// Returns what a run was asked by whom, and how it stands, for work that is authorized already.
     ///
     /// # Errors

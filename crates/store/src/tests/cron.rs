@@ -1,9 +1,12 @@
 //! Jobs: single rules as tables, workers that look at the same page at once, and a clock that does what it likes
 //! against laws that always hold.
 
+mod acts;
+mod begun;
 mod clockwork;
 mod contention;
 mod edits;
+mod ends;
 mod events;
 mod failures;
 mod laws;
@@ -14,6 +17,7 @@ mod simulation;
 mod sweep;
 mod unreadable;
 mod walk;
+mod whims;
 
 use std::time::Duration;
 

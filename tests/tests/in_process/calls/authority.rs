@@ -31,6 +31,12 @@ pub(crate) struct About {
     pub(crate) job: String,
     /// The id of a job of another device, which is also its key.
     pub(crate) others_job: String,
+    /// The id of a job of the owner's that posts what it says.
+    pub(crate) hooked_job: String,
+    /// A delivery of the owner's that waits.
+    pub(crate) delivery: String,
+    /// One of another device.
+    pub(crate) others_delivery: String,
 }
 
 /// The scopes that a call hands out or takes away, besides one's own.
@@ -49,6 +55,7 @@ pub(crate) fn touched(name: &str, when: &str) -> ScopeSet {
             | "tokens.revoke",
             _,
         ) => HELD.into(),
+        ("channels.pairing.approve", _) => Scope::Write.into(),
         _ => ScopeSet::EMPTY,
     }
 }

@@ -5,7 +5,7 @@ use openclaw_tests::Client;
 use tonic::Status;
 
 use super::About;
-use crate::in_process::stage::later;
+use crate::in_process::stage::{hooked, later};
 
 pub(super) async fn call(
     client: &Client,
@@ -17,6 +17,7 @@ pub(super) async fn call(
     let mut cron = client.cron();
     let job = match when {
         "job of others" => about.others_job.clone(),
+        "job with a webhook" => about.hooked_job.clone(),
         _ => about.job.clone(),
     };
     match (name, when) {
@@ -25,30 +26,33 @@ pub(super) async fn call(
         ("cron.runs", "") => cron.runs(v1::ListOccurrencesRequest::default()).await.map(drop),
         ("cron.status", "") => cron.status(v1::CronStatusRequest {}).await.map(drop),
         ("cron.preview", "") => {
-            let request = v1::PreviewRequest { schedule: later("x").schedule, ..Default::default() };
+            let request =
+                v1::PreviewRequest { schedule: later("x").schedule, ..Default::default() };
             cron.preview(request).await.map(drop)
         }
-        ("cron.add", "own job" | "job of others") => {
-            let key = if when == "own job" { String::new() } else { job };
-            let spec = Some(later(&format!("job {tag}")));
-            let idempotency_key = format!("add-{tag}-{}", key.len());
+        ("cron.add", "own job" | "job of others" | "job with a webhook") => {
+            let key = if when == "job of others" { job } else { String::new() };
+            let spec = later(&format!("job {tag}"));
+            let spec = Some(if when == "job with a webhook" { hooked(spec) } else { spec });
+            let words = when.replace(' ', "-");
+            let idempotency_key = format!("add-{tag}-{words}");
             let request = v1::AddJobRequest { idempotency_key, key, spec };
             cron.add(request).await.map(drop)
         }
-        ("cron.update", "own job" | "job of others") => {
+        ("cron.update", "own job" | "job of others" | "job with a webhook") => {
             let spec = v1::JobSpec { name: Some(format!("job {tag}")), ..Default::default() };
             let request =
                 v1::UpdateJobRequest { job, spec: Some(spec), ..v1::UpdateJobRequest::default() };
             cron.update(request).await.map(drop)
         }
-        ("cron.run", "own job" | "job of others") => {
+        ("cron.run", "own job" | "job of others" | "job with a webhook") => {
             let request = v1::RunJobRequest { job, idempotency_key: format!("run-{tag}") };
             cron.run(request).await.map(drop)
         }
-        ("cron.cancel", "own job" | "job of others") => {
+        ("cron.cancel", "own job" | "job of others" | "job with a webhook") => {
             cron.cancel(v1::CancelJobRequest { job }).await.map(drop)
         }
-        ("cron.remove", "own job" | "job of others") => {
+        ("cron.remove", "own job" | "job of others" | "job with a webhook") => {
             cron.remove(v1::RemoveJobRequest { job }).await.map(drop)
         }
         (name, when) => panic!("`{name}` on `{when}` is new: say here how it is called"),

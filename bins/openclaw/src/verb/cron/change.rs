@@ -5,10 +5,11 @@ use openclaw_client::v1::{
     AddJobRequest, GetJobRequest, Job, JobSpec, PreviewRequest, RemoveJobRequest, ToolList,
     UpdateJobRequest,
 };
+use openclaw_scopes::target::Reach;
 
 use super::given::{self, Clocks, Timed};
 use super::shown::{self, Zone};
-use super::{Step, confirmed, connect_to_add, connect_to_change, show, text, told};
+use super::{Step, confirmed, connect_to_add, connect_to_change, deliver, show, text, told};
 use crate::cli::{AddArgs, EditArgs, Removal};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -20,7 +21,8 @@ pub(super) async fn add(
     place: &Place,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let AddArgs { name, when, job, delete_after_run, disabled, key } = args;
+    let AddArgs { name, when, job, deliver, delete_after_run, disabled, key } = args;
+    let wanted = deliver::wanted(&deliver);
     let zone = if when.tz.is_some() { Zone::Named } else { Zone::Unnamed };
     let Timed { schedule, clocks } =
         given::timed(&when, job.catch_up.as_deref(), jiff::Timestamp::now())?;
@@ -28,9 +30,10 @@ pub(super) async fn add(
         name: Some(name),
         delete_after_run: Some(delete_after_run),
         enabled: Some(!disabled),
+        delivery: deliver::given(deliver),
         ..given::spec(job, schedule).await?
     };
-    let client = connect_to_add(key.as_deref(), place).await?;
+    let client = connect_to_add(key.as_deref(), wanted, place).await?;
     let idempotency_key = fresh_key()?.to_string();
     let request = AddJobRequest { idempotency_key, key: text(key), spec: Some(spec) };
     let added = client.cron().add(request).await?.into_inner();
@@ -59,18 +62,21 @@ pub(super) async fn edit(
         name,
         when,
         job,
+        deliver,
         all_tools,
         delete_after_run,
         enable,
         disable,
         expected_revision,
     } = args;
+    let wanted = deliver::wanted(&deliver);
     let Timed { schedule, clocks } =
         given::timed(&when, job.catch_up.as_deref(), jiff::Timestamp::now())?;
     let mut spec = JobSpec {
         name,
         delete_after_run,
         enabled: (enable || disable).then_some(enable),
+        delivery: deliver::given(deliver),
         ..given::spec(job, schedule).await?
     };
     if all_tools {
@@ -80,7 +86,7 @@ pub(super) async fn edit(
         let next = "openclaw cron edit --help";
         return Err(Failure::advised(Exit::Usage, "nothing was said that would change", next));
     }
-    let client = connect_to_change("cron.update", &named, place).await?;
+    let client = connect_to_change("cron.update", &named, wanted, place).await?;
     let request = UpdateJobRequest {
         job: named,
         spec: Some(spec),
@@ -106,7 +112,7 @@ async fn expected(
 ) -> Result<(), Failure> {
     let request = PreviewRequest { job: job.id.clone(), ..PreviewRequest::default() };
     match client.cron().preview(request).await {
-        Ok(preview) => told(&preview.into_inner(), clocks, zone, output)?,
+        Ok(preview) => told(&preview.into_inner(), clocks, zone, job.delivery.as_ref(), output)?,
         // The job is there all the same.
         Err(status) => {
             let why = status.message();
@@ -133,7 +139,7 @@ pub(super) async fn switch(
     place: &Place,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let client = connect_to_change("cron.update", &job, place).await?;
+    let client = connect_to_change("cron.update", &job, Reach::Agents, place).await?;
     let spec = Some(JobSpec { enabled: Some(switch == Switch::On), ..JobSpec::default() });
     let request = UpdateJobRequest { job, spec, ..UpdateJobRequest::default() };
     let job = client.cron().update(request).await?.into_inner();
@@ -161,7 +167,7 @@ pub(super) async fn remove(
         let client = place.connect_for(&["cron.get"]).await?;
         return show(&client.cron().get(GetJobRequest { job }).await?.into_inner(), output);
     }
-    let client = connect_to_change("cron.remove", &job, place).await?;
+    let client = connect_to_change("cron.remove", &job, Reach::Agents, place).await?;
     let removed = client.cron().remove(RemoveJobRequest { job }).await?.into_inner();
     match output.format() {
         Format::Human => output.line(&format!("removed {} ({})", removed.name, removed.id))?,

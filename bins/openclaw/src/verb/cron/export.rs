@@ -1,8 +1,9 @@
 //! Jobs as TOML, for people to read and to keep: the keys are named as the flags that add a job.
 
+use openclaw_client::v1::job_delivery::Where;
 use openclaw_client::v1::job_payload::What;
 use openclaw_client::v1::schedule::When;
-use openclaw_client::v1::{GetJobRequest, Job, ListJobsRequest, ListJobsResponse};
+use openclaw_client::v1::{GetJobRequest, Job, JobDelivery, ListJobsRequest, ListJobsResponse};
 use serde::Serialize;
 
 use super::shown;
@@ -69,6 +70,8 @@ struct Table<'a> {
     enabled: bool,
     #[serde(skip_serializing_if = "str::is_empty")]
     disabled_reason: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    problem: &'a str,
     owner: &'a str,
     agent: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -88,6 +91,8 @@ struct Table<'a> {
     delete_after_run: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     schedule: Option<Schedule<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivery: Option<Delivery<'a>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -108,8 +113,31 @@ struct Schedule<'a> {
     moved_by: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     active: String,
+    /// The zone of these hours, where it is not `tz`.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    active_zone: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     catch_up: &'a str,
+}
+
+/// Where what a job says goes.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Delivery<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    announce: Option<bool>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    channel: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    to: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    thread: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    account: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    no_deliver: Option<bool>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    webhook: &'a str,
 }
 
 impl<'a> From<&'a Job> for Table<'a> {
@@ -127,6 +155,7 @@ impl<'a> From<&'a Job> for Table<'a> {
             name: &job.name,
             enabled: job.enabled,
             disabled_reason: &job.disabled_reason,
+            problem: &job.problem,
             owner: &job.owner,
             agent: &job.agent_id,
             session: &job.session,
@@ -138,8 +167,24 @@ impl<'a> From<&'a Job> for Table<'a> {
             budget: Some(job.budget).filter(|tokens| *tokens > 0),
             delete_after_run: job.delete_after_run,
             schedule: job.schedule.as_ref().map(Schedule::from),
+            delivery: job.delivery.as_ref().and_then(delivery),
         }
     }
+}
+
+fn delivery(delivery: &JobDelivery) -> Option<Delivery<'_>> {
+    Some(match delivery.r#where.as_ref()? {
+        Where::None(_) => Delivery { no_deliver: Some(true), ..Delivery::default() },
+        Where::Announce(to) => Delivery {
+            announce: Some(true),
+            channel: &to.channel,
+            to: &to.to,
+            thread: &to.thread_id,
+            account: &to.account_id,
+            ..Delivery::default()
+        },
+        Where::Webhook(url) => Delivery { webhook: url, ..Delivery::default() },
+    })
 }
 
 impl<'a> From<&'a openclaw_client::v1::Schedule> for Schedule<'a> {
@@ -158,6 +203,10 @@ impl<'a> From<&'a openclaw_client::v1::Schedule> for Schedule<'a> {
             anchor: shown::utc(schedule.anchor.as_ref()),
             moved_by: shown::lasting(schedule.stagger.as_ref()),
             active: shown::hours(schedule),
+            active_zone: match schedule.active_zone.as_str() {
+                zone if zone == schedule.time_zone => "",
+                zone => zone,
+            },
             catch_up: &schedule.catch_up,
         }
     }
@@ -166,7 +215,7 @@ impl<'a> From<&'a openclaw_client::v1::Schedule> for Schedule<'a> {
 #[cfg(test)]
 mod tests {
     use expect_test::expect;
-    use openclaw_client::v1::{JobPayload, ToolList};
+    use openclaw_client::v1::{JobAnnounce, JobPayload, ToolList};
 
     use super::*;
 
@@ -178,11 +227,20 @@ mod tests {
             stagger: Some(prost_types::Duration { seconds: 137, nanos: 0 }),
             active_from: "09:00".into(),
             active_until: "17:00".into(),
+            active_zone: "Europe/Berlin".into(),
             catch_up: "last".into(),
             ..Default::default()
         };
         let what = What::AgentTurn("Look at \"it\".\nThen \u{1b}[2J say so.".into());
+        let to = JobAnnounce {
+            channel: "telegram".into(),
+            to: "-100123".into(),
+            account_id: "default".into(),
+            thread_id: "7".into(),
+        };
+        let sent = |r#where| Some(JobDelivery { r#where: Some(r#where) });
         let brief = Job {
+            delivery: sent(Where::Announce(to)),
             id: "job-1".into(),
             key: "brief".into(),
             name: "Morning brief".into(),
@@ -197,13 +255,20 @@ mod tests {
             budget: 5000,
             ..Job::default()
         };
+        let hook = Job {
+            id: "job-3".into(),
+            delivery: sent(Where::Webhook("https://x.example/y".into())),
+            ..Job::default()
+        };
+        let quiet = Job { id: "job-4".into(), delivery: sent(Where::None(true)), ..Job::default() };
         let broken = Job {
+            problem: "its schedule cannot be read".into(),
             id: "job-2".into(),
             name: "x".into(),
             disabled_reason: "schedule-errors".into(),
             ..Job::default()
         };
-        let text = written(&[brief, broken]).unwrap();
+        let text = written(&[brief, broken, hook, quiet]).unwrap();
         expect![[r#"
             [[job]]
             id = "job-1"
@@ -228,17 +293,47 @@ mod tests {
             active = "09:00-17:00"
             catchUp = "last"
 
+            [job.delivery]
+            announce = true
+            channel = "telegram"
+            to = "-100123"
+            thread = "7"
+            account = "default"
+
             [[job]]
             id = "job-2"
             name = "x"
             enabled = false
             disabledReason = "schedule-errors"
+            problem = "its schedule cannot be read"
             owner = ""
             agent = ""
             deleteAfterRun = false
+
+            [[job]]
+            id = "job-3"
+            name = ""
+            enabled = false
+            owner = ""
+            agent = ""
+            deleteAfterRun = false
+
+            [job.delivery]
+            webhook = "https://x.example/y"
+
+            [[job]]
+            id = "job-4"
+            name = ""
+            enabled = false
+            owner = ""
+            agent = ""
+            deleteAfterRun = false
+
+            [job.delivery]
+            noDeliver = true
         "#]]
         .assert_eq(&text);
         let read: toml::Table = text.parse().unwrap();
-        assert_eq!(read["job"].as_array().unwrap().len(), 2);
+        assert_eq!(read["job"].as_array().unwrap().len(), 4);
     }
 }

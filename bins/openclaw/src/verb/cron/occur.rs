@@ -5,6 +5,7 @@ use std::time::Duration;
 use openclaw_client::v1::occurrence::Outcome;
 use openclaw_client::v1::{CancelJobRequest, ListOccurrencesRequest, Occurrence, RunJobRequest};
 use openclaw_client::{Client, fresh_key};
+use openclaw_scopes::target::Reach;
 use tokio::time::Instant;
 
 use super::connect_to_change;
@@ -25,7 +26,7 @@ pub(super) async fn run(
     place: &Place,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let client = connect_to_change("cron.run", &job, place).await?;
+    let client = connect_to_change("cron.run", &job, Reach::Agents, place).await?;
     let request = RunJobRequest { job, idempotency_key: fresh_key()?.to_string() };
     let asked = client.cron().run(request).await?.into_inner();
     let Some(limit) = limit else {
@@ -117,7 +118,7 @@ pub(super) async fn cancel(
     place: &Place,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let client = connect_to_change("cron.cancel", &job, place).await?;
+    let client = connect_to_change("cron.cancel", &job, Reach::Agents, place).await?;
     let ended = client.cron().cancel(CancelJobRequest { job }).await?.into_inner();
     match output.format() {
         Format::Human => {

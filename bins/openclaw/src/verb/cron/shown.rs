@@ -6,6 +6,7 @@ use openclaw_client::v1::schedule::When;
 use openclaw_client::v1::{CronStatusResponse, Job, Occurrence, Schedule};
 use openclaw_proto::from_duration;
 
+use super::deliver;
 use super::given::{Clocks, machine};
 use crate::{json, length, screen, table};
 
@@ -38,6 +39,14 @@ pub(super) fn hours(schedule: &Schedule) -> String {
     match (schedule.active_from.as_str(), schedule.active_until.as_str()) {
         ("", "") => String::new(),
         (from, until) => format!("{from}-{until}"),
+    }
+}
+
+/// Returns the same, with the zone of their clocks where that is not the one of the schedule.
+fn zoned_hours(schedule: &Schedule) -> String {
+    match (hours(schedule), schedule.active_zone.as_str()) {
+        (hours, zone) if hours.is_empty() || zone.is_empty() || zone == schedule.time_zone => hours,
+        (hours, zone) => format!("{hours} {zone}"),
     }
 }
 
@@ -84,7 +93,7 @@ pub(super) fn understood(
         ("zone", clocks(schedule, read_by, zone)),
         ("counted from", utc(schedule.anchor.as_ref())),
         ("moved by", lasting(schedule.stagger.as_ref())),
-        ("hours", hours(schedule)),
+        ("hours", zoned_hours(schedule)),
         ("catch-up", schedule.catch_up.clone()),
         ("clocks", schedule.dst_policy.clone()),
     ]
@@ -144,6 +153,7 @@ pub(super) fn facts(job: &Job) -> String {
         ("id", job.id.clone()),
         ("key", job.key.clone()),
         ("state", state(job)),
+        ("problem", job.problem.clone()),
         ("next", next),
         ("held back until", utc(job.held_back_until.as_ref())),
     ];
@@ -160,6 +170,7 @@ pub(super) fn facts(job: &Job) -> String {
         ("tools", tools(job)),
         ("timeout", lasting(job.timeout.as_ref())),
         ("budget", budget),
+        ("delivers", deliver::words(job.delivery.as_ref())),
         ("then", if job.delete_after_run { "removed".to_owned() } else { String::new() }),
         ("owner", job.owner.clone()),
         ("scopes", job.scopes.join(" ")),
@@ -174,6 +185,7 @@ pub(super) fn facts(job: &Job) -> String {
             ("it was", became(last)),
             ("in run", last.run_id.clone()),
             ("said", screen::shortened(&last.text, 200)),
+            ("delivery", delivered(last)),
         ]);
     }
     table::facts(&facts)
@@ -195,6 +207,12 @@ pub(super) fn outcome(occurrence: &Occurrence) -> String {
 fn became(occurrence: &Occurrence) -> String {
     let word = outcome(occurrence);
     if occurrence.reason.is_empty() { word } else { format!("{word}: {}", occurrence.reason) }
+}
+
+/// Returns what has become of what was to leave of a due instant, and by which id it is found.
+fn delivered(occurrence: &Occurrence) -> String {
+    let Occurrence { delivery_id: id, delivery_state: state, .. } = occurrence;
+    if id.is_empty() { state.clone() } else { format!("{state} ({id})") }
 }
 
 /// Returns when something was due; of a row of instants, how many there are and the last of them.
@@ -222,7 +240,7 @@ pub(super) fn occurrences(occurrences: &[Occurrence], of: Of) -> String {
     };
     let header: Vec<&str> = job
         .into_iter()
-        .chain(["SCHEDULED", "OUTCOME", "REASON", "STARTED", "TOOK", "RUN", "TEXT"])
+        .chain(["SCHEDULED", "OUTCOME", "REASON", "STARTED", "TOOK", "RUN", "DELIVERY", "TEXT"])
         .collect();
     let rows = occurrences.iter().map(|it| {
         let mut row = job.map_or_else(Vec::new, |_| vec![it.job_id.clone()]);
@@ -233,6 +251,7 @@ pub(super) fn occurrences(occurrences: &[Occurrence], of: Of) -> String {
             table::ago(it.started_at.as_ref(), now),
             took(it),
             it.run_id.clone(),
+            it.delivery_state.clone(),
             screen::shortened(&it.text, 50),
         ]);
         row

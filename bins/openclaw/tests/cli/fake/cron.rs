@@ -1,15 +1,16 @@
 //! Jobs of the gateway of this test: they are what was said of them, and nothing is kept.
 
 use openclaw_client::v1::cron_server::Cron;
+use openclaw_client::v1::job_delivery::Where;
 use openclaw_client::v1::job_payload::What;
 use openclaw_client::v1::occurrence::Outcome;
 use openclaw_client::v1::preview_response::Instant;
 use openclaw_client::v1::schedule::When;
 use openclaw_client::v1::{
     AddJobRequest, AddJobResponse, CancelJobRequest, CronStatusRequest, CronStatusResponse,
-    GetJobRequest, Job, JobPayload, JobSpec, ListJobsRequest, ListJobsResponse,
-    ListOccurrencesRequest, ListOccurrencesResponse, Occurrence, PreviewRequest, PreviewResponse,
-    RemoveJobRequest, RunJobRequest, Schedule, UpdateJobRequest,
+    GetJobRequest, Job, JobAnnounce, JobDelivery, JobPayload, JobSpec, ListJobsRequest,
+    ListJobsResponse, ListOccurrencesRequest, ListOccurrencesResponse, Occurrence, PreviewRequest,
+    PreviewResponse, RemoveJobRequest, RunJobRequest, Schedule, UpdateJobRequest,
 };
 use tonic::{Request, Response, Status};
 
@@ -53,6 +54,7 @@ fn job(name: &str, spec: JobSpec) -> Job {
         timeout: spec.timeout,
         budget: spec.budget.unwrap_or_default(),
         delete_after_run: spec.delete_after_run.unwrap_or_default(),
+        delivery: spec.delivery,
         ..Job::default()
     }
 }
@@ -64,8 +66,15 @@ fn present(name: &str) -> Result<Job, Status> {
     }
     let schedule = Schedule { when: Some(When::Cron("0 9 * * *".into())), ..Schedule::default() };
     let what = What::AgentTurn("Sum it up.\u{1b}[2J".into());
+    let to = JobAnnounce {
+        channel: "telegram".into(),
+        to: "-100123".into(),
+        thread_id: "7".into(),
+        account_id: "default".into(),
+    };
     let spec = JobSpec {
         schedule: Some(schedule),
+        delivery: Some(JobDelivery { r#where: Some(Where::Announce(to)) }),
         payload: Some(JobPayload { what: Some(what) }),
         session: Some("isolated".into()),
         ..JobSpec::default()
@@ -88,10 +97,14 @@ fn occurrence(job: &str, outcome: Outcome) -> Occurrence {
             occurrence.run_id = "cron-1".into();
             occurrence.started_at = at(DUE);
             occurrence.ended_at = at(DUE + 90);
+            occurrence.delivery_id = "dl-dead".into();
+            occurrence.delivery_state = "dead".into();
         }
         Outcome::Failed => {
             occurrence.reason = "error".into();
             occurrence.text = "the model is on fire".into();
+            occurrence.delivery_id = "dl-1".into();
+            occurrence.delivery_state = "sent".into();
         }
         Outcome::Skipped => {
             occurrence.reason = "back-off".into();
@@ -159,7 +172,7 @@ impl Cron for Fake {
         let (job, next) = match (page_token.as_str(), all) {
             ("", true) => (brief, "2"),
             ("", false) => (brief, ""),
-            _ => (job("tea", off), ""),
+            _ => (Job { problem: "its schedule is torn".into(), ..job("tea", off) }, ""),
         };
         Ok(Response::new(ListJobsResponse { jobs: vec![job], next_page_token: next.into() }))
     }

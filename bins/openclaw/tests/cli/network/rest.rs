@@ -1,7 +1,8 @@
-//! What the gateway that writes down answers about tokens, itself, security and access.
+//! What the gateway that writes down answers about tokens, itself, security, access and deliveries.
 
 use openclaw_client::v1::access_server::Access;
 use openclaw_client::v1::gateway_server::Gateway;
+use openclaw_client::v1::messages_server::Messages;
 use openclaw_client::v1::security_server::Security;
 use openclaw_client::v1::tokens_server::Tokens;
 use openclaw_client::v1::*;
@@ -100,5 +101,39 @@ impl Access for Fake {
     ) -> Result<Response<ShowAccessResponse>, Status> {
         let call = format!("show {}", asked.into_inner().principal);
         self.note(call, ShowAccessResponse::default())
+    }
+}
+
+#[tonic::async_trait]
+impl Messages for Fake {
+    async fn send(&self, _: Request<SendMessageRequest>) -> Result<Response<Delivery>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn list(
+        &self,
+        _: Request<ListDeliveriesRequest>,
+    ) -> Result<Response<ListDeliveriesResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn get(&self, asked: Request<GetDeliveryRequest>) -> Result<Response<Delivery>, Status> {
+        let id = asked.into_inner().id;
+        let on_behalf_of = match id.as_str() {
+            "own" => format!("device:{}", self.seen().device),
+            _ => "owner".to_owned(),
+        };
+        Ok(Response::new(Delivery { id, on_behalf_of, ..Delivery::default() }))
+    }
+
+    async fn retry(&self, _: Request<RetryDeliveryRequest>) -> Result<Response<Delivery>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn discard(
+        &self,
+        _: Request<DiscardDeliveryRequest>,
+    ) -> Result<Response<Delivery>, Status> {
+        Err(Status::unimplemented(""))
     }
 }

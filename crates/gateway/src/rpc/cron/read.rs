@@ -223,12 +223,9 @@ impl Reading<'_> {
         Ok(Some(match given.r#where {
             None => JobDelivery::Conversation,
             Some(Where::None(_)) => JobDelivery::None,
-            Some(Where::Announce(to)) => JobDelivery::Announce(fixed(
-                &to.channel,
-                &to.to,
-                &to.account_id,
-                &to.thread_id,
-            )?),
+            Some(Where::Announce(to)) => {
+                JobDelivery::Announce(fixed(&to.channel, &to.to, &to.account_id, &to.thread_id)?)
+            }
             Some(Where::Webhook(url)) => JobDelivery::Webhook(fixed(WEBHOOK, &url, "", "")?.peer),
         }))
     }

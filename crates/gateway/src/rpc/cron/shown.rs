@@ -7,7 +7,8 @@ use openclaw_proto::{to_duration, to_timestamp, v1};
 use openclaw_scheduler::{DST_POLICY, Rules, Schedule};
 use openclaw_scopes::Timestamp;
 use openclaw_store::{
-    AfterRun, Asked, Disabled, Job, JobCursor, JobDelivery, JobSpec, JobTools, Occurrence, Outcome, Payload,
+    AfterRun, Asked, Disabled, Job, JobCursor, JobDelivery, JobSpec, JobTools, Occurrence, Outcome,
+    Payload,
 };
 
 use crate::respond::Reply;
@@ -176,7 +177,11 @@ pub(super) fn occurrence(occurrence: Occurrence) -> v1::Occurrence {
         session_key: occurrence.session.map(|key| key.to_string()).unwrap_or_default(),
         text: occurrence.text,
         delivery_id: occurrence.delivery.as_ref().map(|(id, _)| id.clone()).unwrap_or_default(),
-        delivery_state: occurrence.delivery.map(|(_, state)| state.name()).unwrap_or_default().into(),
+        delivery_state: occurrence
+            .delivery
+            .map(|(_, state)| state.name())
+            .unwrap_or_default()
+            .into(),
     }
 }
 

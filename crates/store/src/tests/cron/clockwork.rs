@@ -1,20 +1,17 @@
 //! What the gateway does with a store's jobs, by a clock that only tests move.
 
 use std::collections::BTreeMap;
-use std::fmt::Debug;
 
 use openclaw_scheduler::{Mode, Spread, TickLimits, tick};
-use openclaw_scopes::{Caller, Cause, Component, IdempotencyKey, RunId, SessionKey, Timestamp};
+use openclaw_scopes::{Caller, Cause, Component, RunId, SessionKey, Timestamp};
 use openclaw_sessions::{AssistantMessage, RunStatus, Terminal, Usage};
 use rusqlite::Connection;
 
-use super::super::{Bed, accept, key, owner, recovery};
-use super::{START, add, millis, of};
+use super::START;
+use crate::tests::{Bed, accept, key, recovery};
 use crate::{
-    AcceptRun, Accepted, ActError, Added, CancelJob, CancelledJob, ClaimedJob, Ending, FireJob,
-    FireWork, Fired, Job, JobError, JobPatch, JobPlace, JobSpec, ListOccurrences, NewEvent,
-    NotFired, Occurrence, Payload, Precedence, RecoverRuns, RemoveJob, RunJob, Started, Store,
-    Switch, Ticket, UpdateJob,
+    AcceptRun, Accepted, ActError, ClaimedJob, Ending, FireJob, FireWork, Fired, JobPlace, JobSpec,
+    NewEvent, NotFired, Payload, Precedence, RecoverRuns, Started, Store, Ticket,
 };
 
 /// Jobs of one page.
@@ -31,7 +28,8 @@ pub(super) struct Clockwork {
     /// Runs at work, with the right to write.
     pub(super) working: BTreeMap<RunId, Started>,
     pub(super) waiting: Vec<Ticket>,
-    requests: u32,
+    /// How often somebody asked for a run.
+    pub(super) requests: u32,
 }
 
 impl Clockwork {
@@ -229,9 +227,7 @@ impl Clockwork {
         let usage = Usage::default();
         let answer = AssistantMessage { text: text.into(), usage, ..AssistantMessage::default() };
         let ending = match status {
-            RunStatus::Ok => {
-                Ending { terminal, answer: Some(answer), error: String::new(), usage }
-            }
+            RunStatus::Ok => Ending { terminal, answer: Some(answer), error: String::new(), usage },
             _ => Ending { terminal, answer: None, error: text.into(), usage },
         };
         self.store().end_run(&started.fence, ending, self.now).await.unwrap();
@@ -254,116 +250,6 @@ impl Clockwork {
         let recovered = self.store().act(&recovery(), RecoverRuns, self.now).await.unwrap();
         self.waiting = recovered.waiting;
         self.resume().await;
-    }
-}
-
-/// What people do.
-impl Clockwork {
-    pub(super) async fn add(&self, spec: JobSpec) -> Job {
-        let added = self.try_add(&owner(), add(spec)).await;
-        added.unwrap().job
-    }
-
-    pub(super) async fn try_add(
-        &self,
-        by: &Caller,
-        ask: crate::AddJob,
-    ) -> Result<Added, ActError<JobError>> {
-        self.store().act(by, ask, self.now).await
-    }
-
-    pub(super) async fn update(
-        &self,
-        job: &str,
-        patch: JobPatch,
-    ) -> Result<Job, ActError<JobError>> {
-        let ask = UpdateJob { job: of(job), patch, expected: None };
-        self.store().act(&owner(), ask, self.now).await
-    }
-
-    pub(super) async fn switch(&self, job: &str, to: Switch) -> Result<Job, ActError<JobError>> {
-        self.update(job, JobPatch { switch: Some(to), ..JobPatch::default() }).await
-    }
-
-    pub(super) async fn remove(&self, job: &str) {
-        self.store().act(&owner(), RemoveJob(of(job)), self.now).await.unwrap();
-    }
-
-    /// Asks for a run, in a request of its own.
-    pub(super) async fn request(&mut self, job: &str) -> Occurrence {
-        self.requests += 1;
-        let name = format!("request-{}", self.requests);
-        self.request_as(job, &name).await.unwrap()
-    }
-
-    pub(super) async fn request_as(
-        &self,
-        job: &str,
-        name: &str,
-    ) -> Result<Occurrence, ActError<JobError>> {
-        let idempotency_key = IdempotencyKey::parse(name).unwrap();
-        self.store().act(&owner(), RunJob { job: of(job), idempotency_key }, self.now).await
-    }
-
-    /// Ends what a job is at; those that are ended work no more.
-    pub(super) async fn cancel(&mut self, job: &str) -> Result<CancelledJob, ActError<JobError>> {
-        let cancelled = self.store().act(&owner(), CancelJob(of(job)), self.now).await?;
-        for ended in &cancelled.ended {
-            self.working.remove(&ended.run);
-            self.waiting.retain(|ticket| ticket.run != ended.run);
-        }
-        Ok(cancelled)
-    }
-
-    pub(super) fn job(&self, job: &str) -> Job {
-        self.store().job(&of(job)).unwrap()
-    }
-
-    /// Returns what the ledger says of a job, the oldest first; also of one that was removed.
-    pub(super) async fn ledger(&self, job: &str) -> Vec<Occurrence> {
-        let query =
-            ListOccurrences { job: Some(of(job)), limit: 100_000, ..ListOccurrences::default() };
-        let page = self.store().view(&owner(), &query, self.now).await.unwrap();
-        page.occurrences.into_iter().rev().collect()
-    }
-
-    /// The same in a few words: how long after the start, of how many, and what became of it.
-    pub(super) async fn told(&self, job: &str) -> Vec<String> {
-        let words = |row: Occurrence| {
-            let after = (row.scheduled_at.as_millis() - START) / 1_000;
-            let count = if row.count > 1 { format!("x{}", row.count) } else { String::new() };
-            let outcome = row.outcome.name();
-            let reason = if row.reason.is_empty() { String::new() } else { format!(" {}", row.reason) };
-            format!("{after}s{count} {outcome}{reason}")
-        };
-        self.ledger(job).await.into_iter().map(words).collect()
-    }
-
-    pub(super) fn count(&self, sql: &str) -> i64 {
-        self.disk.prepare_cached(sql).unwrap().query_row([], |row| row.get(0)).unwrap()
-    }
-
-    /// Returns what of a job does not show in lists.
-    #[track_caller]
-    pub(super) fn disabled(&self, job: &str) -> &'static str {
-        self.job(job).disabled.map_or("", crate::Disabled::name)
-    }
-
-    #[track_caller]
-    pub(super) fn fails<T: Debug>(
-        &self,
-        result: Result<T, ActError<JobError>>,
-        reason: &'static str,
-    ) {
-        use crate::Failure as _;
-        match result {
-            Err(ActError::Failed(error)) => assert_eq!(error.reason(), reason, "{error}"),
-            other => panic!("{other:?} where it is {reason}"),
-        }
-    }
-
-    pub(super) fn later(&self, length: i64) -> Timestamp {
-        self.now.saturating_add(millis(length))
     }
 }
 

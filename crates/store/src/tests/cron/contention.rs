@@ -1,14 +1,14 @@
 //! Several that look at the same page before any of them writes: each instant has one row and one run.
 
-use openclaw_scheduler::{CatchUp, Mode, Rules, Spread, TickLimits, tick};
+use openclaw_scheduler::{CatchUp, Mode, Rules, Schedule, Spread, TickLimits, tick};
 use openclaw_scopes::{Caller, Cause, Component};
 use openclaw_sessions::RunStatus;
 use tokio::task::JoinSet;
 
 use super::clockwork::{Clockwork, run_of};
 use super::{HOUR, MINUTE, every, once, spec};
-use crate::{FireJob, Fired, JobSpec, NotFired, Payload, Switch};
 use crate::tests::Dice;
+use crate::{FireJob, Fired, JobSpec, NotFired, Payload, Switch};
 
 const JOBS: usize = 40;
 
@@ -135,9 +135,14 @@ async fn begin_all(clockwork: &mut Clockwork, workers: u64) {
 /// What was decided about a job that is another by now is dropped.
 #[tokio::test]
 async fn who_decides_late_decides_nothing() {
-    for change in ["edit", "off", "off and on", "remove", "settled"] {
+    for change in ["edit", "edit, earlier", "off", "off and on", "remove", "settled"] {
         let mut clockwork = Clockwork::new();
-        clockwork.add(spec("j", every(MINUTE))).await;
+        // From the first minute on, however far the clock is set back.
+        let rules = |every| {
+            let schedule = Schedule::every(super::millis(every), super::at(MINUTE));
+            super::rules(schedule.unwrap())
+        };
+        clockwork.add(spec("j", rules(MINUTE))).await;
         clockwork.pass(MINUTE);
         let (due, unreadable) = clockwork.store().due_jobs(clockwork.now, 9).unwrap();
         let decisions = tick(&due, &TickLimits::default(), clockwork.now);
@@ -146,6 +151,15 @@ async fn who_decides_late_decides_nothing() {
                 let rules = Some(every(HOUR));
                 let patch = crate::JobPatch { rules, ..crate::JobPatch::default() };
                 clockwork.update("j", patch).await.unwrap();
+            }
+            // The clock was set back meanwhile, so that it is due at the same time as before.
+            "edit, earlier" => {
+                clockwork.pass(-HOUR);
+                let rules = Some(Rules { catch_up: CatchUp::None, ..rules(MINUTE) });
+                let patch = crate::JobPatch { rules, ..crate::JobPatch::default() };
+                clockwork.update("j", patch).await.unwrap();
+                clockwork.pass(HOUR);
+                assert_eq!(clockwork.job("j").next_at, Some(super::at(MINUTE)));
             }
             "off" => {
                 clockwork.switch("j", Switch::Off).await.unwrap();

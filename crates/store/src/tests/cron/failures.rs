@@ -5,7 +5,7 @@ use openclaw_sessions::RunStatus;
 
 use super::clockwork::Clockwork;
 use super::{DAY, HOUR, MINUTE, SECOND, every, millis, once, spec};
-use crate::{AfterRun, JobSpec, NotFired, Outcome, Payload, Switch};
+use crate::{AfterRun, JobSpec, Outcome, Switch};
 
 const FAILED: (RunStatus, &str) = (RunStatus::Error, "overloaded: come back later");
 const GOOD: (RunStatus, &str) = (RunStatus::Ok, "Done.");
@@ -247,85 +247,23 @@ async fn what_is_caught_up_is_done_one_after_the_other() {
     }
 }
 
-/// Where nothing can begin: the instant has its row, and a job that comes again goes on.
-#[tokio::test]
-async fn what_is_not_begun_has_its_row() {
-    let cases = [
-        (NotFired::Skipped("unknown-agent"), "60s skipped unknown-agent", "", 0),
-        (NotFired::Failed("no".into()), "60s failed not-begun", "", 1),
-        (NotFired::Failed("model-not-found: x".into()), "60s failed not-begun", "", 1),
-        (NotFired::Suspended, "60s skipped creator-revoked", "creator-revoked", 0),
-    ];
-    for (why, row, disabled, failures) in cases {
-        let mut clockwork = Clockwork::new();
-        clockwork.add(spec("j", every(MINUTE))).await;
-        clockwork.pass(MINUTE);
-        clockwork.settle().await;
-        let claimed = clockwork.store().startable_jobs(clockwork.now, 9).unwrap().remove(0);
-        for _ in 0..2 {
-            let why = why.clone();
-            clockwork.store().not_fired(claimed.occurrence, why, clockwork.now).await.unwrap();
-        }
-        assert_eq!(clockwork.told("j").await, [row], "{why:?}");
-        assert_eq!(clockwork.disabled("j"), disabled, "{why:?}");
-        assert_eq!(clockwork.job("j").failures, failures, "{why:?}");
-        // Who comes too late begins nothing.
-        assert_eq!(clockwork.fire(claimed).await, None);
-        assert_eq!(clockwork.told("j").await, [row], "{why:?}");
-        clockwork.check().await;
-    }
-}
-
-/// The same of a one-shot: nothing is ahead of it, and the list says so.
-#[tokio::test]
-async fn a_one_shot_that_is_not_begun() {
-    let cases = [
-        (NotFired::Skipped("unknown-agent"), "finished"),
-        (NotFired::Failed("auth: no key".into()), "one-shot-failed"),
-        (NotFired::Suspended, "creator-revoked"),
-    ];
-    for (why, disabled) in cases {
-        let mut clockwork = Clockwork::new();
-        clockwork.add(spec("j", once(MINUTE))).await;
-        clockwork.pass(MINUTE);
-        clockwork.settle().await;
-        let claimed = clockwork.store().startable_jobs(clockwork.now, 9).unwrap().remove(0);
-        clockwork.store().not_fired(claimed.occurrence, why.clone(), clockwork.now).await.unwrap();
-        assert_eq!(clockwork.disabled("j"), disabled, "{why:?}");
-    }
-}
-
-/// A conversation that is told has been told: that cannot fail later.
-#[tokio::test]
-async fn an_event_runs_at_once() {
-    let mut clockwork = Clockwork::new();
-    let payload = Payload::SystemEvent { text: "Stand up.".into() };
-    clockwork.add(JobSpec { payload: payload.clone(), ..spec("often", every(MINUTE)) }).await;
-    let after_run = AfterRun::Delete;
-    clockwork.add(JobSpec { payload, after_run, ..spec("once", once(MINUTE)) }).await;
-    clockwork.pass(MINUTE);
-    assert_eq!(clockwork.look().await, [], "no run yet");
-    assert_eq!(clockwork.told("often").await, ["60s ran"]);
-    assert_eq!(clockwork.told("once").await, ["60s ran"]);
-    assert!(clockwork.store().job(&super::of("once")).is_err());
-    let due = clockwork.store().due(&super::super::key("main")).unwrap().unwrap();
-    assert_eq!(due.run, None);
-    clockwork.check().await;
-}
-
-/// While no jobs run at all, their instants are left out, and not made up for.
-#[tokio::test]
-async fn nothing_runs_while_jobs_are_off() {
-    let mut clockwork = Clockwork::new();
-    clockwork.mode = openclaw_scheduler::Mode::Disabled;
-    clockwork.add(spec("often", every(MINUTE))).await;
-    clockwork.add(spec("once", once(MINUTE))).await;
-    clockwork.pass(5 * MINUTE);
-    assert_eq!(clockwork.look().await, []);
-    assert_eq!(clockwork.told("often").await, ["60sx5 skipped disabled"]);
-    assert_eq!(clockwork.told("once").await, ["60s skipped disabled"]);
-    assert_eq!((clockwork.disabled("often"), clockwork.disabled("once")), ("", "finished"));
-    clockwork.mode = openclaw_scheduler::Mode::Enabled;
-    clockwork.pass(MINUTE);
-    assert_eq!(clockwork.look().await.len(), 1);
-}
+// BUG: `work::disable` forgets `next_at` without settling what is due.
+// /// What was due when a job was given up has its row all the same.
+// #[tokio::test]
+// async fn what_was_due_when_it_was_given_up() {
+//     let mut clockwork = Clockwork::new();
+//     clockwork.add(spec("j", every(HOUR))).await;
+//     for _ in 1..MAX_FAILURES {
+//         clockwork.pass(HOUR);
+//         clockwork.round(FAILED.0, FAILED.1).await;
+//     }
+//     clockwork.pass(HOUR);
+//     let begun = clockwork.look().await;
+//     let run = clockwork.only(&begun);
+//     // The end comes after the next instant, and before anybody has looked.
+//     clockwork.pass(HOUR);
+//     clockwork.end(&run, FAILED.0, FAILED.1).await;
+//     clockwork.settle().await;
+//     let rows = clockwork.ledger("j").await;
+//     assert_eq!(rows.last().unwrap().scheduled_at, super::at(11 * HOUR));
+// }

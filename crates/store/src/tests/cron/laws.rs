@@ -7,9 +7,9 @@ use rusqlite::Row;
 
 use super::clockwork::Clockwork;
 use super::of;
+use crate::tests::owner;
 use crate::{ActError, Asked, JobError, JobFilter, JobRef, ListOccurrences, ReadCron};
 use crate::{GetJob, Job, Occurrence};
-use crate::tests::owner;
 
 impl Clockwork {
     /// What holds at any time, whatever was done.
@@ -98,7 +98,7 @@ impl Clockwork {
     pub(super) async fn check_reads(&self) {
         let before = self.due();
         let changes = self.count("PRAGMA data_version");
-        let filter = JobFilter { all: true, limit: 1_000, ..JobFilter::default() };
+        let filter = JobFilter { all: true, limit: 20, ..JobFilter::default() };
         let page = self.store().view(&owner(), &filter, self.now).await.unwrap();
         for job in page.jobs.iter().take(3) {
             let read = self.store().view(&owner(), &GetJob(of(job.id.as_str())), self.now).await;

@@ -54,7 +54,7 @@ async fn each_instant_is_in_the_ledger_once_whatever_happens() {
         walk.come_to_rest().await;
         walk.clockwork.check().await;
         let checked = walk.check_dense().await;
-        assert!(ledger == Ledger::Swept || checked > 20, "{checked} were never changed");
+        assert!(ledger == Ledger::Swept || checked > 10, "{checked} were never changed");
         let rows = walk.clockwork.count("SELECT count(*) FROM cron_occurrences");
         let all = walk.clockwork.count("SELECT count(*) FROM runs");
         println!("{step} steps, {rows} rows, {all} runs, {checked} ledgers looked through");

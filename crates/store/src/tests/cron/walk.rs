@@ -2,29 +2,17 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use openclaw_scheduler::{CatchUp, Rules, Schedule};
-use openclaw_scopes::{Caller, Scope, ScopeSet, Timestamp};
+use openclaw_scopes::{Scope, Timestamp};
 use openclaw_sessions::RunStatus;
 
 use super::clockwork::Clockwork;
-use super::{DAY, HOUR, MINUTE, SECOND, START, add, cron, millis, rules, spec, within};
-use crate::tests::access::{OPERATOR, caller, holder, named};
+use super::{DAY, HOUR, MINUTE, SECOND, START};
+use crate::RotateDevice;
+use crate::tests::access::{OPERATOR, holder, named};
 use crate::tests::{Dice, key, owner};
-use crate::{
-    ActError, AfterRun, JobError, JobPatch, JobPlace, JobSpec, Payload, RotateDevice, Switch,
-};
 
 /// Steps that are told when something goes wrong.
 const TOLD: usize = 40;
-const ZONES: [&str; 6] = [
-    "UTC",
-    "Europe/Berlin",
-    "America/New_York",
-    "Asia/Kolkata",
-    "Australia/Lord_Howe",
-    "Pacific/Apia",
-];
-
 /// Whether rows that are older than they are kept are removed in between.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Ledger {
@@ -33,23 +21,23 @@ pub(super) enum Ledger {
 }
 
 /// What is known of a job beside the store.
-struct Known {
-    name: String,
-    is_gone: bool,
+pub(super) struct Known {
+    pub(super) name: String,
+    pub(super) is_gone: bool,
     /// Whether it is still what it was added as.
-    is_untouched: bool,
+    pub(super) is_untouched: bool,
 }
 
 pub(super) struct Walk {
     pub(super) clockwork: Clockwork,
-    dice: Dice,
-    jobs: Vec<Known>,
-    max_jobs: usize,
+    pub(super) dice: Dice,
+    pub(super) jobs: Vec<Known>,
+    pub(super) max_jobs: usize,
     ledger: Ledger,
     /// By how much the clock is wrong.
     wrong_by: i64,
     steps: VecDeque<String>,
-    names: u32,
+    pub(super) names: u32,
     /// How often something came of a step that does not always.
     pub(super) tally: BTreeMap<&'static str, u32>,
 }
@@ -82,7 +70,7 @@ impl Walk {
         }
     }
 
-    fn note(&mut self, step: impl Into<String>) {
+    pub(super) fn note(&mut self, step: impl Into<String>) {
         let at = self.clockwork.now.as_millis() - START;
         self.steps.push_back(format!("{:9}s {}", at / SECOND, step.into()));
         while self.steps.len() > TOLD {
@@ -90,20 +78,20 @@ impl Walk {
         }
     }
 
-    fn came(&mut self, what: &'static str) {
+    pub(super) fn came(&mut self, what: &'static str) {
         *self.tally.entry(what).or_default() += 1;
     }
 
-    fn between(&mut self, low: i64, high: i64) -> i64 {
+    pub(super) fn between(&mut self, low: i64, high: i64) -> i64 {
         let span = u64::try_from(high - low).unwrap();
         low + i64::try_from(self.dice.below(span)).unwrap()
     }
 
-    fn below(&mut self, end: usize) -> usize {
+    pub(super) fn below(&mut self, end: usize) -> usize {
         usize::try_from(self.dice.below(u64::try_from(end).unwrap())).unwrap()
     }
 
-    fn once_in(&mut self, times: u64) -> bool {
+    pub(super) fn once_in(&mut self, times: u64) -> bool {
         self.dice.below(times) == 0
     }
 
@@ -113,68 +101,9 @@ impl Walk {
     }
 
     /// A job that was not removed.
-    fn a_job(&mut self) -> Option<usize> {
+    pub(super) fn a_job(&mut self) -> Option<usize> {
         let there: Vec<_> = (0..self.jobs.len()).filter(|job| !self.jobs[*job].is_gone).collect();
         if there.is_empty() { None } else { Some(there[self.below(there.len())]) }
-    }
-
-    fn some_rules(&mut self) -> Rules {
-        let zone = ZONES[self.below(ZONES.len())];
-        let (hour, minute) = (self.dice.below(24), self.dice.below(60));
-        let date = 1 + self.dice.below(31);
-        let rules = match self.dice.below(40) {
-            0..6 => {
-                let after = self.between(1, 60) * self.between(HOUR, DAY);
-                rules(Schedule::at(self.clockwork.later(after)))
-            }
-            6 => cron(&format!("{minute} * * * *"), zone),
-            7 => cron("*/20 * * * 1-5", zone),
-            8..11 => cron(&format!("{minute} {hour} * * *"), zone),
-            11..16 => cron(&format!("{minute} {hour} * * {}", date % 7), zone),
-            16..24 => cron(&format!("{minute} {hour} {date} * *"), zone),
-            24 => within("09:00", "17:30", zone, self.some_interval(HOUR)),
-            25 => within("22:00", "06:00", zone, cron(&format!("{minute} */3 * * *"), zone)),
-            26 => self.some_interval(MINUTE),
-            27..30 => self.some_interval(HOUR),
-            _ => self.some_interval(DAY),
-        };
-        let catch_up = match self.dice.below(4) {
-            0 => CatchUp::None,
-            1 => CatchUp::All(1 + u32::try_from(self.dice.below(5)).unwrap()),
-            _ => CatchUp::Last,
-        };
-        let stagger = if self.once_in(4) { self.between(1, 300) * SECOND } else { 0 };
-        Rules { catch_up, stagger: millis(stagger), ..rules }
-    }
-
-    fn some_interval(&mut self, unit: i64) -> Rules {
-        let every = self.between(5, 60) * unit;
-        let anchor = self.clockwork.later(self.dice.below(1_000_000).cast_signed());
-        rules(Schedule::every(millis(every), anchor).unwrap())
-    }
-
-    fn some_spec(&mut self, name: &str) -> JobSpec {
-        let rules = self.some_rules();
-        let (payload, place) = match self.dice.below(10) {
-            0 => (Payload::SystemEvent { text: format!("{name}!") }, JobPlace::Main),
-            1 => (Payload::AgentTurn { message: "Go on.".into() }, JobPlace::Main),
-            2 => (
-                Payload::AgentTurn { message: "Go on.".into() },
-                JobPlace::Session(key("cron:shared")),
-            ),
-            _ => (Payload::AgentTurn { message: "Go on.".into() }, JobPlace::Isolated),
-        };
-        let after_run = if self.once_in(8) { AfterRun::Delete } else { AfterRun::Keep };
-        let agent = if self.once_in(40) { "stranger" } else { "main" };
-        let agent = agent.parse().unwrap();
-        JobSpec { payload, place, after_run, agent, ..spec(name, rules) }
-    }
-
-    fn somebody(&mut self) -> Caller {
-        match self.dice.below(4) {
-            0 => caller(self.clockwork.store(), 1, ScopeSet::ALL),
-            _ => owner(),
-        }
     }
 
     /// Everything that happens between two looks at the clock.
@@ -186,16 +115,16 @@ impl Walk {
             while self.clockwork.store().sweep_ledger(self.clockwork.now).await.unwrap() {}
         }
         self.work().await;
-        for _ in 0..1 + self.max_jobs / 100 {
+        for _ in 0..1 + self.max_jobs / 150 {
             self.somebody_acts().await;
         }
     }
 
     async fn time(&mut self) {
         let length = match self.dice.below(10) {
-            0..4 => self.between(1, 60) * MINUTE,
-            4..7 => self.between(1, 24) * HOUR,
-            _ => self.between(1, 5) * DAY,
+            0..3 => self.between(1, 60) * MINUTE,
+            3..6 => self.between(1, 24) * HOUR,
+            _ => self.between(1, 9) * DAY,
         };
         self.clockwork.pass(length);
         if self.wrong_by != 0 && self.once_in(4) {
@@ -264,7 +193,7 @@ impl Walk {
     async fn somebody_acts(&mut self) {
         match self.dice.below(24) {
             0..12 if self.jobs.len() < self.max_jobs => self.add().await,
-            0..14 => self.clockwork.check_reads().await,
+            0 => self.clockwork.check_reads().await,
             14..16 => self.edit().await,
             16..18 => self.switch().await,
             18..20 => self.request().await,
@@ -277,104 +206,6 @@ impl Walk {
                 self.came("rotated");
             }
             _ => {}
-        }
-    }
-
-    async fn add(&mut self) {
-        for _ in 0..4 {
-            self.names += 1;
-            let name = format!("j{}", self.names);
-            let (ask, by) = (add(self.some_spec(&name)), self.somebody());
-            match self.clockwork.try_add(&by, ask).await {
-                Ok(_) => {}
-                // It is never due within its hours.
-                Err(ActError::Failed(JobError::Schedule(_))) => continue,
-                Err(error) => panic!("{error:?}"),
-            }
-            self.jobs.push(Known { name, is_gone: false, is_untouched: true });
-        }
-    }
-
-    /// Whether a job that goes by itself is there still.
-    fn is_there(&mut self, job: usize) -> bool {
-        let is_there = self.clockwork.store().job(&super::of(&self.jobs[job].name)).is_ok();
-        self.jobs[job].is_gone = !is_there;
-        is_there
-    }
-
-    async fn edit(&mut self) {
-        let Some(job) = self.a_job() else { return };
-        let name = self.jobs[job].name.clone();
-        let rules = if self.once_in(3) { None } else { Some(self.some_rules()) };
-        let patch = JobPatch { rules, max_tokens: Some(self.dice.below(9)), ..JobPatch::default() };
-        let edited = self.clockwork.update(&name, patch).await;
-        self.note(format!("{name} is changed: {:?}", edited.as_ref().map(|job| job.next_at)));
-        match edited {
-            Ok(_) => self.jobs[job].is_untouched = false,
-            Err(ActError::Failed(JobError::Unknown(_))) => assert!(!self.is_there(job)),
-            Err(ActError::Failed(JobError::NeverDue(_) | JobError::Schedule(_))) => {}
-            Err(error) => panic!("{error:?}"),
-        }
-        self.came("changed");
-    }
-
-    async fn switch(&mut self) {
-        let Some(job) = self.a_job() else { return };
-        let name = self.jobs[job].name.clone();
-        let to = if self.once_in(3) { Switch::Off } else { Switch::On };
-        let switched = self.clockwork.switch(&name, to).await;
-        self.note(format!("{name} is switched {to:?}"));
-        match switched {
-            Ok(now) => {
-                assert_eq!((now.disabled.is_none(), now.next_at.is_some()), (to == Switch::On, to == Switch::On));
-                self.jobs[job].is_untouched = false;
-            }
-            Err(ActError::Failed(JobError::Unknown(_))) => assert!(!self.is_there(job)),
-            Err(ActError::Failed(JobError::NeverDue(_))) => {}
-            Err(error) => panic!("{error:?}"),
-        }
-        self.came("switched");
-    }
-
-    async fn request(&mut self) {
-        let Some(job) = self.a_job() else { return };
-        if !self.is_there(job) {
-            return;
-        }
-        let name = self.jobs[job].name.clone();
-        let times = 1 + self.dice.below(2);
-        for _ in 0..times {
-            let asked = self.clockwork.request(&name).await;
-            self.note(format!("{name} is asked for at {}", asked.scheduled_at));
-        }
-        self.came("asked for");
-    }
-
-    async fn cancel(&mut self) {
-        let sql = "SELECT count(*) FROM cron_occurrences WHERE state = 'claimed'";
-        if self.clockwork.count(sql) == 0 {
-            return;
-        }
-        let sql = "SELECT j.job FROM cron_occurrences o JOIN cron_jobs j ON j.id = o.job
-                   WHERE o.state = 'claimed' AND j.deleted_at IS NULL ORDER BY o.id DESC LIMIT 1";
-        let found = self.clockwork.disk.query_row(sql, [], |row| row.get::<_, String>(0));
-        let Ok(name) = found else { return };
-        let cancelled = self.clockwork.cancel(&name).await.unwrap();
-        self.note(format!("{name} is cancelled, {} with it", cancelled.ended.len()));
-        self.came("cancelled");
-    }
-
-    async fn remove(&mut self) {
-        if self.jobs.len() < self.max_jobs / 2 {
-            return;
-        }
-        let Some(job) = self.a_job() else { return };
-        if self.is_there(job) {
-            let name = self.jobs[job].name.clone();
-            self.clockwork.remove(&name).await;
-            self.note(format!("{name} is removed"));
-            self.jobs[job].is_gone = true;
-            self.came("removed");
         }
     }
 

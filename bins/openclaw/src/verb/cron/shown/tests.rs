@@ -80,3 +80,37 @@ fn instants_in_a_row() {
     let row = Occurrence { count: 3, scheduled_until: at(7200), ..one };
     assert_eq!(due(&row), "1970-01-01T00:00:00Z x3 until 1970-01-01T02:00:00Z");
 }
+
+#[test]
+#[rustfmt::skip]
+fn hours_name_their_zone_where_it_is_another() {
+    for (until, zone, of_hours, expected) in [
+        ("",      "Europe/Berlin", "",              ""),
+        ("17:00", "Europe/Berlin", "Europe/Berlin", "09:00-17:00"),
+        ("17:00", "",              "Europe/Berlin", "09:00-17:00 Europe/Berlin"),
+        ("17:00", "",              "",              "09:00-17:00"),
+    ] {
+        let schedule = Schedule {
+            active_from: if until.is_empty() { "" } else { "09:00" }.into(),
+            active_until: until.into(),
+            time_zone: zone.into(),
+            active_zone: of_hours.into(),
+            ..Schedule::default()
+        };
+        assert_eq!(zoned_hours(&schedule), expected);
+    }
+}
+
+#[test]
+fn deliveries_of_instants() {
+    for (id, state, expected) in
+        [("", "", ""), ("dl-1", "sent", "sent (dl-1)"), ("", "dead", "dead")]
+    {
+        let occurrence = Occurrence {
+            delivery_id: id.into(),
+            delivery_state: state.into(),
+            ..Occurrence::default()
+        };
+        assert_eq!(delivered(&occurrence), expected);
+    }
+}
