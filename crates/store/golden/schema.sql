@@ -41,6 +41,29 @@ CREATE TABLE audit_segments (
     seal      BLOB    NOT NULL CHECK (length(seal) = 32)
 ) STRICT;
 
+CREATE TABLE chat_people (
+    channel     TEXT    NOT NULL,
+    account     TEXT    NOT NULL,
+    sender      TEXT    NOT NULL,
+    name        TEXT    NOT NULL,
+    -- The holder of the grant that theirs rests on, and how they were let in.
+    approved_by TEXT    NOT NULL,
+    via         TEXT    NOT NULL CHECK (via IN ('approval', 'configuration')),
+    approved_at INTEGER NOT NULL,
+    PRIMARY KEY (channel, account, sender)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE chat_requests (
+    channel      TEXT    NOT NULL,
+    account      TEXT    NOT NULL,
+    sender       TEXT    NOT NULL,
+    name         TEXT    NOT NULL,
+    code         TEXT    NOT NULL,
+    requested_at INTEGER NOT NULL,
+    expires_at   INTEGER NOT NULL,
+    PRIMARY KEY (channel, account, sender)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE children (
     run          INTEGER NOT NULL PRIMARY KEY REFERENCES runs (id),
     -- The conversation that was opened for it: what it was given binds every turn there.
@@ -97,9 +120,8 @@ CREATE TABLE cron_jobs (
     next_at    INTEGER,
     -- Instants before this one are left out.
     not_before INTEGER,
-    -- How often it failed in a row, and how often its schedule did.
+    -- How often it failed in a row.
     failures   INTEGER NOT NULL DEFAULT 0 CHECK (failures >= 0),
-    faults     INTEGER NOT NULL DEFAULT 0 CHECK (faults >= 0),
     -- When somebody was last told of it.
     told_at    INTEGER,
     deleted_at INTEGER,
@@ -249,6 +271,50 @@ CREATE TABLE journal (
     record  TEXT    NOT NULL,
     PRIMARY KEY (session, entry)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE outbox (
+    id           INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    delivery     TEXT    NOT NULL UNIQUE,
+    -- What it is of: a run, a request. What there is of one leaves once.
+    source       TEXT    NOT NULL UNIQUE,
+    digest       BLOB    NOT NULL CHECK (length(digest) = 32),
+    channel      TEXT    NOT NULL,
+    account      TEXT    NOT NULL,
+    kind         TEXT    NOT NULL,
+    peer         TEXT    NOT NULL,
+    thread       TEXT    NOT NULL,
+    -- The message on the platform that it answers; empty for none.
+    answers      TEXT    NOT NULL,
+    text         TEXT    NOT NULL,
+    media        TEXT    NOT NULL,
+    -- What can be answered with one touch, as JSON: labels, and what they say.
+    buttons      TEXT    NOT NULL,
+    session      TEXT    NOT NULL,
+    on_behalf_of TEXT    NOT NULL,
+    grant_epoch  INTEGER NOT NULL,
+    grant_scopes TEXT    NOT NULL,
+    state        TEXT    NOT NULL CHECK (state IN
+        ('dead', 'discarded', 'partial', 'sending', 'sent', 'unknown', 'waiting')),
+    -- In how many parts it goes, once that is known, and the platform's receipts of those that went.
+    parts        INTEGER NOT NULL DEFAULT 0,
+    receipts     TEXT    NOT NULL DEFAULT '[]',
+    attempts     INTEGER NOT NULL DEFAULT 0,
+    next_at      INTEGER NOT NULL,
+    fence        INTEGER NOT NULL DEFAULT 0,
+    lease_until  INTEGER,
+    error        TEXT    NOT NULL DEFAULT '',
+    created_at   INTEGER NOT NULL,
+    settled_at   INTEGER,
+    CHECK ((state = 'sending') = (lease_until IS NOT NULL)),
+    CHECK ((state IN ('sending', 'waiting')) = (settled_at IS NULL))
+) STRICT;
+
+CREATE INDEX outbox_open ON outbox (channel, account, peer, thread, id)
+    WHERE state IN ('sending', 'waiting');
+
+CREATE INDEX outbox_settled ON outbox (settled_at) WHERE settled_at IS NOT NULL;
+
+CREATE INDEX outbox_waiting ON outbox (channel, account, next_at, id) WHERE state = 'waiting';
 
 CREATE INDEX pairing_by_age ON pairing_requests (state, created_at);
 

@@ -129,7 +129,10 @@ async fn a_command_outlives_its_turn_and_is_told_once() {
         let told =
             all.iter().find(|run| run.session_key == session && run.run_id.starts_with("told-"));
         let text = &told.unwrap().text;
-        assert!(text.starts_with("Heard:") && text.contains(", code 0) :: begun\n> over"), "{text}");
+        assert!(
+            text.starts_with("Heard:") && text.contains(", code 0) :: begun\n> over"),
+            "{text}"
+        );
     }
     assert_eq!(daemon.stop(Signal::Terminate).await, 0);
     let mut daemon = home.start().await;

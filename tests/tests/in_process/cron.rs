@@ -6,7 +6,8 @@ use openclaw_proto::v1::occurrence::Outcome;
 use openclaw_proto::v1::schedule::When;
 use openclaw_scopes::Scope;
 use openclaw_tests::{
-    Behavior, Client, Device, Provider, Refusal, Setup, TestGateway, ask, request, seconds_now, soon,
+    Behavior, Client, Device, Provider, Refusal, Setup, TestGateway, ask, request, seconds_now,
+    soon,
 };
 use tonic::Code;
 

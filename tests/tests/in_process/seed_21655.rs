@@ -279,7 +279,8 @@ async fn jobs_announces_and_webhooks_arrive_on_a_fresh_install() {
     let owner = gateway.owner().await;
     let (log, _guard) = Log::listen();
     // The job.
-    let job = add(&owner, announce(turn("news", "Any news?"), "discord", "channel:1")).await.unwrap();
+    let job =
+        add(&owner, announce(turn("news", "Any news?"), "discord", "channel:1")).await.unwrap();
     let ran = settled(&owner, &job.id).await;
     assert_eq!(delivered(&owner, &ran.delivery_id).await.state(), State::Sent);
     assert_eq!(discord.sent()[0].channel, "1");

@@ -26,11 +26,8 @@ impl Stage {
     /// The same, started so.
     pub(super) async fn of(setup: Setup) -> Self {
         // A platform that cannot be used, as its token is not there: what is sent there waits.
-        let gateway = setup
-            .network()
-            .config("channels.telegram.token.env = \"ABSENT\"")
-            .start()
-            .await;
+        let gateway =
+            setup.network().config("channels.telegram.token.env = \"ABSENT\"").start().await;
         let owner = gateway.owner().await;
         ask(&owner, request("kept", "main", "Hello.")).await.unwrap();
         let door = Device::new(0).called("stagehand").paired(&gateway, &[Scope::Talk]).await;

@@ -438,7 +438,15 @@ fn words(message: &Inbound) -> String {
             media.name.as_deref().unwrap_or("without a name").chars().take(128).collect();
         let mime = media.mime.as_deref().unwrap_or("unknown type");
         let name = name.escape_debug();
-        for part in ["\n[", kind, " `", &name.to_string(), "`, ", mime, ", was sent along and is not shown]"] {
+        for part in [
+            "\n[",
+            kind,
+            " `",
+            &name.to_string(),
+            "`, ",
+            mime,
+            ", was sent along and is not shown]",
+        ] {
             words.push_str(part);
         }
     }

@@ -9,8 +9,8 @@ use openclaw_scheduler::Mode;
 use openclaw_scopes::{AgentId, Caller, Cause, Component, Grant, JobId, RunId, SessionKey};
 use openclaw_sessions::{ChatType, DEFAULT_ACCOUNT, Dropped, ParsedKey, QueueMode, RouteError};
 use openclaw_store::{
-    AcceptRun, ActError, Asked, ClaimedJob, FireJob, FireWork, Fired, JobDelivery, JobError, JobPlace,
-    JobSpec, NewEvent, NotFired, Payload, Precedence, ReplyTo, StoreError, WEBHOOK,
+    AcceptRun, ActError, Asked, ClaimedJob, FireJob, FireWork, Fired, JobDelivery, JobError,
+    JobPlace, JobSpec, NewEvent, NotFired, Payload, Precedence, ReplyTo, StoreError, WEBHOOK,
 };
 use tokio::sync::Notify;
 

@@ -341,7 +341,8 @@ impl Ask for CancelJob {
             return Err(Fault::Domain(JobError::Idle(id)));
         };
         let ended = end_runs_of(tx, row, now)?;
-        let sql = "UPDATE cron_occurrences SET state = 'cancelled', reason = 'by-request', ended_at = ?2
+        let sql =
+            "UPDATE cron_occurrences SET state = 'cancelled', reason = 'by-request', ended_at = ?2
                    WHERE job = ?1 AND state = 'claimed'";
         tx.prepare_cached(sql)?.execute(params![row, now.as_millis()])?;
         finish_if_over(tx, row, now)?;

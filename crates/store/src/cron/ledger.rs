@@ -1,6 +1,8 @@
 //! The scheduler's view of the jobs: those that are due, never all; and what it has decided about them.
 
-use openclaw_scheduler::{Busy, Decision, DisableReason, DueJob, LedgerRow, Next, TickLimits, tick};
+use openclaw_scheduler::{
+    Busy, Decision, DisableReason, DueJob, LedgerRow, Next, TickLimits, tick,
+};
 use openclaw_scopes::{Grant, JobId, ScopeSet, SessionKey, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
@@ -90,7 +92,8 @@ impl Store {
                     id: row.get(1)?,
                 };
                 let text: String = row.get(7)?;
-                let spec = parsed(row, 6).and_then(|agent| spec::from_text(row.get(5)?, agent, &text));
+                let spec =
+                    parsed(row, 6).and_then(|agent| spec::from_text(row.get(5)?, agent, &text));
                 let Ok(spec) = spec else {
                     unreadable.push(job);
                     continue;
@@ -234,7 +237,11 @@ fn claimed(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<ClaimedJo
             key => Some(key.parse().map_err(|error| damaged(9, error))?),
         },
         reply_to: row.get(10)?,
-        requested: if row.get::<_, String>(11)?.is_empty() { Asked::BySchedule } else { Asked::ByRequest },
+        requested: if row.get::<_, String>(11)?.is_empty() {
+            Asked::BySchedule
+        } else {
+            Asked::ByRequest
+        },
     })
 }
 
@@ -302,8 +309,7 @@ fn give_up(
     let sql = "UPDATE cron_jobs SET next_at = NULL, disabled = ?4, updated_at = ?5
                WHERE id = ?1 AND revision = ?2 AND next_at = ?3";
     let disabled = Disabled::By(reason).name();
-    let values =
-        params![job.row, job.revision, job.due.as_millis(), disabled, now.as_millis()];
+    let values = params![job.row, job.revision, job.due.as_millis(), disabled, now.as_millis()];
     if connection.prepare_cached(sql)?.execute(values)? == 0 {
         return Ok(0);
     }
@@ -312,8 +318,7 @@ fn give_up(
                    ended_at)
                VALUES (?1, ?2, ?2, 1, 'failed', ?3, ?4, ?2, ?5)
                ON CONFLICT (job, scheduled_at) DO NOTHING";
-    let values =
-        params![job.row, job.due.as_millis(), reason.name(), problem, now.as_millis()];
+    let values = params![job.row, job.due.as_millis(), reason.name(), problem, now.as_millis()];
     let added = connection.prepare_cached(sql)?.execute(values)?;
     Ok(u64::try_from(added).unwrap_or(0))
 }

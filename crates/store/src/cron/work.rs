@@ -134,7 +134,8 @@ pub(super) fn ended(
         Some(_) | None => None,
     };
     if let Some(After::Retry { at }) = after {
-        let sql = "UPDATE cron_occurrences SET started_at = NULL, start_at = ?2, run = '', session = '',
+        let sql =
+            "UPDATE cron_occurrences SET started_at = NULL, start_at = ?2, run = '', session = '',
                        reason = ?3, text = ?4 WHERE id = ?1";
         let values = params![occurrence, at.as_millis(), reason, cut(text, MAX_TEXT)];
         return connection.prepare_cached(sql)?.execute(values).map(|_| ());

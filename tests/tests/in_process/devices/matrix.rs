@@ -115,9 +115,12 @@ impl Somebody {
                 format!("{} on `{}` by {} with {:?}", row.name, case.when, self.name, self.held);
             let called = match (case.when, row.name) {
                 ("own device", "device.pair.list")
-                | ("" | "own run" | "own session" | "run of others" | "session of others", _)
-                    if row.name != "agents.delete" =>
-                {
+                | (
+                    "" | "own run" | "own session" | "run of others" | "session of others"
+                    | "own job" | "job of others" | "job with a webhook" | "own delivery"
+                    | "delivery of others" | "chat platform" | "webhook",
+                    _,
+                ) if row.name != "agents.delete" => {
                     let about = stage.renewed(about, row.name).await;
                     call(&self.client, row.name, case.when, tag, &about).await
                 }

@@ -40,8 +40,7 @@ async fn what_is_not_begun_has_its_row() {
 #[tokio::test]
 async fn a_one_shot_that_is_not_begun() {
     let cases = [
-        // BUG: `Store::not_fired` writes the row and does not disable the job.
-        // (NotFired::Skipped("unknown-agent"), "finished"),
+        (NotFired::Skipped("unknown-agent"), "finished"),
         (NotFired::Failed("auth: no key".into()), "one-shot-failed"),
         (NotFired::Suspended, "creator-revoked"),
     ];

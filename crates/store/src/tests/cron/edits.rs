@@ -94,7 +94,7 @@ async fn all_of_a_job_is_kept() {
 /// A name, how much time passes, what changes, what the ledger says, and when the job is due then.
 type Case = (&'static str, i64, JobPatch, &'static [&'static str], Option<i64>);
 
-/// An instant that has come before the change is done by the job as it was due, and stays in the ledger.
+/// An instant that has come before the change is the job's as it was due, and stays in the ledger.
 #[tokio::test]
 async fn an_overdue_instant_stays_in_the_ledger() {
     #[rustfmt::skip]
@@ -105,7 +105,7 @@ async fn an_overdue_instant_stays_in_the_ledger() {
         ("none",     3 * HOUR + MINUTE * 2, timed(Rules { catch_up: CatchUp::None, ..every(DAY) }), &["3600sx2 missed catch-up", "10800s claimed"], Some(DAY)),
         ("once",     HOUR,              timed(once(DAY)),                                &["3600s claimed"], Some(DAY)),
         ("renamed",  HOUR,              JobPatch { model: Some("a/b".into()), ..JobPatch::default() }, &["3600s claimed"], Some(2 * HOUR)),
-        ("off",      HOUR,              JobPatch { switch: Some(Switch::Off), ..JobPatch::default() }, &["3600s claimed"], None),
+        ("off",      HOUR,              JobPatch { switch: Some(Switch::Off), ..JobPatch::default() }, &["3600s skipped by-request"], None),
         ("on",       HOUR,              JobPatch { switch: Some(Switch::On), ..JobPatch::default() }, &["3600s claimed"], Some(2 * HOUR)),
     ];
     for (name, length, patch, told, next) in cases {
@@ -116,7 +116,9 @@ async fn an_overdue_instant_stays_in_the_ledger() {
         assert_eq!(clockwork.told("j").await, told, "{name}");
         assert_eq!(job.next_at, next.map(at), "{name}");
         assert_eq!(clockwork.settle().await, 0, "{name}: nothing twice");
-        assert_eq!(clockwork.round(RunStatus::Ok, "Done.").await, 1, "{name}");
+        // What waits of a job that is off is left out; anything else is done.
+        let begun = usize::from(job.disabled.is_none());
+        assert_eq!(clockwork.round(RunStatus::Ok, "Done.").await, begun, "{name}");
         clockwork.check().await;
     }
 }
@@ -148,9 +150,7 @@ async fn nothing_is_due_again_after_the_clock_was_set_back() {
 /// A one-shot that has had its instant is not on again: it needs another time.
 #[tokio::test]
 async fn a_one_shot_that_is_over_is_not_switched_on() {
-    // BUG: `add::first` takes an instant of a minute ago for now, also one that has its row.
-    // for length in [HOUR, 30 * SECOND] {
-    for length in [HOUR, 2 * MINUTE] {
+    for length in [HOUR, 30 * SECOND] {
         let mut clockwork = Clockwork::new();
         clockwork.add(spec("j", once(MINUTE))).await;
         clockwork.pass(MINUTE);

@@ -42,12 +42,8 @@ impl Clockwork {
                  AND (disabled <> '' OR deleted_at IS NOT NULL)",
             "what is off, or gone, is not due",
         );
-        // BUG: a one-shot that is cancelled while it waits, left out, or switched on a minute after its end stays on
-        // and is never due; see `a_one_shot_that_is_cancelled` and others. Without the
-        // line about `at` all are looked at.
         self.none(
             "SELECT job FROM cron_jobs j WHERE deleted_at IS NULL AND disabled = '' AND next_at IS NULL
-                 AND spec NOT LIKE '%\"kind\":\"at\"%'
                  AND NOT EXISTS (SELECT 1 FROM cron_occurrences o
                      WHERE o.job = j.id AND o.state = 'claimed')",
             "what is on is due some time, or at work",

@@ -214,34 +214,31 @@ async fn a_key_is_no_way_to_the_job_of_another() {
     assert_eq!(again.job.owner, openclaw_scopes::GrantHolder::Owner);
 }
 
-// BUG: `change::rewrite` keeps the scopes that the job was added with, whoever changes what it does.
-// /// Who has less than a job was added with does not make it do something else with more.
-// #[tokio::test]
-// //= docs/threat-model.md#T16
-// async fn who_has_less_lends_a_job_no_more() {
-//     let mut clockwork = with_device(Scope::Admin.into()).await;
-//     let wide = device(&clockwork, ScopeSet::ALL);
-//     let of_key = |name: &str, key: &str| crate::AddJob {
-//         key: key.into(),
-//         ..add(spec(name, every(MINUTE)))
-//     };
-//     clockwork.try_add(&wide, of_key("edited", "")).await.unwrap();
-//     clockwork.try_add(&wide, of_key("given", "k")).await.unwrap();
-//     let narrow = device(&clockwork, WRITE);
-//     let payload = Some(crate::Payload::AgentTurn { message: "Do what I want.".into() });
-//     let patch = JobPatch { payload, ..JobPatch::default() };
-//     let ask = UpdateJob { job: of("edited"), patch, expected: None };
-//     let edited = clockwork.store().act(&narrow, ask, clockwork.now).await;
-//     let given = clockwork.try_add(&narrow, of_key("again", "k")).await;
-//     clockwork.pass(MINUTE);
-//     clockwork.settle().await;
-//     for claimed in clockwork.store().startable_jobs(clockwork.now, 9).unwrap() {
-//         let was_changed = match claimed.job.as_str() {
-//             "edited" => edited.is_ok(),
-//             _ => given.is_ok(),
-//         };
-//         let scopes = claimed.grant.unwrap().scopes();
-//         let bound = if was_changed { narrow.grant().scopes() } else { wide.grant().scopes() };
-//         assert!(scopes.is_subset(bound), "{} has {scopes}", claimed.job);
-//     }
-// }
+/// Who has less than a job was added with does not make it do something else with more.
+#[tokio::test]
+//= docs/threat-model.md#T16
+async fn who_has_less_lends_a_job_no_more() {
+    let mut clockwork = with_device(Scope::Admin.into()).await;
+    let wide = device(&clockwork, ScopeSet::ALL);
+    let of_key =
+        |name: &str, key: &str| crate::AddJob { key: key.into(), ..add(spec(name, every(MINUTE))) };
+    clockwork.try_add(&wide, of_key("edited", "")).await.unwrap();
+    clockwork.try_add(&wide, of_key("given", "k")).await.unwrap();
+    let narrow = device(&clockwork, WRITE);
+    let payload = Some(crate::Payload::AgentTurn { message: "Do what I want.".into() });
+    let patch = JobPatch { payload, ..JobPatch::default() };
+    let ask = UpdateJob { job: of("edited"), patch, expected: None };
+    let edited = clockwork.store().act(&narrow, ask, clockwork.now).await;
+    let given = clockwork.try_add(&narrow, of_key("again", "k")).await;
+    clockwork.pass(MINUTE);
+    clockwork.settle().await;
+    for claimed in clockwork.store().startable_jobs(clockwork.now, 9).unwrap() {
+        let was_changed = match claimed.job.as_str() {
+            "edited" => edited.is_ok(),
+            _ => given.is_ok(),
+        };
+        let scopes = claimed.grant.unwrap().scopes();
+        let bound = if was_changed { narrow.grant().scopes() } else { wide.grant().scopes() };
+        assert!(scopes.is_subset(bound), "{} has {scopes}", claimed.job);
+    }
+}
