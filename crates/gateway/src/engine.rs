@@ -1,18 +1,21 @@
 //! The life of runs: accepted, queued, driven, ended; and who watches them.
 
 mod adapters;
+mod announce;
 mod approvals;
 mod budget;
 mod cache;
 mod compact;
 mod delegate;
 mod drive;
+mod ended;
 mod jobs;
 mod jobs_port;
 mod live;
 mod port;
 mod processes;
 mod queue;
+mod request;
 mod send;
 mod turns;
 
@@ -37,6 +40,7 @@ pub(crate) use compact::{Compacted, Failed as CompactFailed, Purpose, Refused as
 pub(crate) use delegate::{Order, SpawnError};
 pub(crate) use jobs::Fire;
 pub(crate) use live::{Event, Novelty, Watch};
+pub(crate) use request::{Limit, Request, StartError};
 
 use self::cache::HistoryCache;
 use self::drive::Begin;
@@ -48,53 +52,6 @@ use crate::task::Tasks;
 
 /// How long a look at a run takes that goes on, and that nobody here drives.
 const UNSEEN: Duration = Duration::from_secs(1);
-
-/// Why a run was not accepted.
-#[derive(Debug)]
-pub(crate) enum StartError {
-    /// The decision, the request or the storage said no.
-    Act(ActError<RunError>),
-    /// The gateway is stopping.
-    Draining,
-    /// Too many runs wait.
-    Full(EnqueueError),
-    /// There is no such agent.
-    UnknownAgent(AgentId),
-}
-
-impl From<ActError<RunError>> for StartError {
-    fn from(error: ActError<RunError>) -> Self {
-        Self::Act(error)
-    }
-}
-
-/// A request to run an agent's turn.
-#[derive(Clone, Debug)]
-pub(crate) struct Request {
-    pub(crate) run: RunId,
-    pub(crate) digest: [u8; 32],
-    pub(crate) session: SessionKey,
-    pub(crate) agent: AgentId,
-    pub(crate) message: String,
-    pub(crate) limit: Limit,
-    /// Where the answer goes, as it is stored.
-    pub(crate) reply_to: String,
-    /// What becomes of it when its conversation is busy.
-    pub(crate) queue: QueueMode,
-    /// What is left of messages that gave way to it.
-    pub(crate) dropped: Dropped,
-}
-
-/// How long a run may take.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Limit {
-    /// As long as it needs.
-    None,
-    /// As long as its agent's runs may.
-    OfAgent,
-    /// So long.
-    Within(Duration),
-}
 
 /// All runs of one gateway.
 #[derive(Clone, Debug)]

@@ -12,11 +12,10 @@ use openclaw_scopes::target::SpawnTarget;
 use openclaw_scopes::{
     AgentId, Caller, CapabilitySet, Cause, Component, GrantHolder, RunId, SessionKey,
 };
-use openclaw_sessions::{Dropped, EnqueueError, LaneClass, QueueMode};
+use openclaw_sessions::{Dropped, EnqueueError, QueueMode};
 use openclaw_store::{
     AcceptRun, Accepted, ActError, Ask, Assignment, CancelChild, ChildError, Cleanup,
-    ContinueSession, Continued, DeleteSession, Due, EndedRun, Peek, Precedence, RunView,
-    SessionError, SpawnChild, SpawnLimits, TOLD,
+    DeleteSession, EndedRun, Peek, Precedence, RunView, SessionError, SpawnChild, SpawnLimits,
 };
 
 use super::Engine;
@@ -25,10 +24,6 @@ use super::live::{Live, Stop};
 use super::turns::Enlisted;
 use crate::roster::Worker;
 use crate::{clock, route, secrets};
-
-/// Attempts to hand something over while the lanes are full, and the wait between them.
-const ATTEMPTS: u32 = 60;
-const WAIT: Duration = Duration::from_secs(5);
 
 /// A task to be delegated, parsed.
 #[derive(Clone, Debug)]
@@ -245,128 +240,6 @@ impl Engine {
         Ok((view, Some(begin)))
     }
 
-    /// What follows the end of a run: its conversation may have something to be told, and so may the one
-    /// that delegated to it; and what was told may let the conversation of a sub-agent go.
-    pub(super) async fn after(&self, session: &SessionKey) {
-        self.0.ends.notify_waiters();
-        if LaneClass::of(session) == LaneClass::Background {
-            // One of a job has ended: others of it may wait for that.
-            self.0.jobs.notify_one();
-        }
-        self.announce(session).await;
-        self.reap().await;
-    }
-
-    /// Goes on with a conversation that has something to be told, and with those above it.
-    pub(crate) async fn announce(&self, session: &SessionKey) {
-        let mut session = session.clone();
-        loop {
-            self.announce_in(&session).await;
-            if LaneClass::of(&session) != LaneClass::Subagent {
-                return;
-            }
-            session = match self.0.store.parent_of(&session) {
-                Ok(Some(parent)) => parent,
-                Ok(None) => return,
-                Err(error) => {
-                    return tracing::error!(%session, %error, "a parent could not be found");
-                }
-            };
-        }
-    }
-
-    /// The same, while whoever asks does something else.
-    pub(crate) fn announce_soon(&self, session: SessionKey) {
-        let engine = self.clone();
-        self.0.tasks.spawn(async move { engine.announce(&session).await });
-    }
-
-    /// Goes on with a conversation that has something to be told, if nobody works there who will be.
-    async fn announce_in(&self, session: &SessionKey) {
-        for _ in 0..ATTEMPTS {
-            if self.is_draining() {
-                // It waits on the disk: the next start tells it.
-                return;
-            }
-            let due = match self.0.store.due(session) {
-                Ok(Some(due)) => due,
-                Ok(None) => return,
-                Err(error) => {
-                    tracing::error!(%session, %error, "what waits for a conversation is unknown");
-                    return;
-                }
-            };
-            match self.tell(&due).await {
-                Told::Done => {}
-                Told::Later => tokio::time::sleep(WAIT).await,
-                Told::Never(reason) => {
-                    tracing::warn!(%session, source = due.source, reason, "a conversation is not told");
-                    let buried = self.0.store.bury_notices(&due, reason, clock::now()).await;
-                    if let Err(error) = buried {
-                        tracing::error!(%session, ?error, "what waits could not be given up");
-                        return;
-                    }
-                }
-            }
-        }
-    }
-
-    async fn tell(&self, due: &Due) -> Told {
-        let Some(grant) = due.grant.clone() else {
-            return Told::Never("the grant that it rests on has ended".into());
-        };
-        let Some(worker) = self.worker_of(&due.session) else {
-            return Told::Never("its agent is not configured any more".into());
-        };
-        // What an event leads to is nothing that the conversation began by itself.
-        let prefix = if due.run.is_some() { TOLD } else { "event-" };
-        let Ok(run) = secrets::id(prefix, RunId::parse) else { return Told::Later };
-        let cause =
-            due.run.clone().map_or_else(|| Cause::Event(due.source.as_str().into()), Cause::Run);
-        let caller = Caller::delegate(Component::Announcer, grant, cause);
-        let digest = crate::digest::of(&[&due.source]);
-        let live = match self.enlist(&run, digest, &due.session, &caller) {
-            Enlisted::New(live) => live,
-            Enlisted::Full(_) | Enlisted::There(_) => return Told::Later,
-        };
-        let precedence = if live.has_turn() { Precedence::Start } else { Precedence::Wait };
-        let accept = AcceptRun {
-            run,
-            request_digest: digest,
-            session: due.session.clone(),
-            message: String::new(),
-            timeout: worker.agent.timeout,
-            precedence,
-            reply_to: self.reply_of(&due.session),
-            queue: QueueMode::Followup,
-            dropped: Dropped::default(),
-            fresh_since: None,
-        };
-        let ask = ContinueSession { accept, source: due.source.clone() };
-        let accepted = match self.0.store.act(&caller, ask, clock::now()).await {
-            Ok(Continued::Accepted(accepted)) => Ok(*accepted),
-            Ok(Continued::Nothing) => {
-                self.dismiss(&live);
-                live.accept_failed();
-                return Told::Done;
-            }
-            Err(error) => Err(error),
-        };
-        match self.begin(&live, accepted) {
-            Ok((_view, Some(begin))) => {
-                self.spawn(live, worker, begin);
-                Told::Done
-            }
-            Ok((_view, None)) => Told::Done,
-            Err(ActError::Denied(denial)) => Told::Never(denial.to_string()),
-            Err(ActError::Failed(error)) => Told::Never(error.to_string()),
-            Err(ActError::Store(error)) => {
-                tracing::error!(session = %due.session, %error, "a conversation could not be told");
-                Told::Later
-            }
-        }
-    }
-
     /// Ends a sub-agent and all below it; returns it as it ended.
     pub(crate) async fn cancel_child(
         &self,
@@ -481,27 +354,4 @@ impl Engine {
         }
         Ok(())
     }
-
-    /// After a start: tells every conversation what came of what it delegated.
-    pub(crate) async fn announce_all(&self) {
-        let due = match self.0.store.all_due() {
-            Ok(due) => due,
-            Err(error) => {
-                return tracing::error!(%error, "what waits for conversations is unknown");
-            }
-        };
-        // Each by itself: one for which there is no place holds up no other.
-        due.into_iter().for_each(|session| self.announce_soon(session));
-        self.reap().await;
-    }
-}
-
-/// What came of telling a conversation.
-enum Told {
-    /// A run does, or nothing was left to be told.
-    Done,
-    /// There is no place for a run now.
-    Later,
-    /// It cannot be, for this reason.
-    Never(String),
 }

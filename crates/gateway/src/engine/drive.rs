@@ -12,8 +12,8 @@ use openclaw_agents::{Model, ModelError, Ports, Turn, TurnLimits, TurnOutcome, r
 use openclaw_config::ModelName;
 use openclaw_scopes::{Caller, GrantHolder};
 use openclaw_sessions::{
-    AssistantMessage, CompactLimits, CompactTrigger, Projection, Record, RunStatus, Running,
-    Terminal, Usage, WindowLimits, estimate_tokens,
+    CompactLimits, CompactTrigger, Projection, Record, RunStatus, Running, Usage, WindowLimits,
+    estimate_tokens,
 };
 use openclaw_store::{
     ActError, Ending, FoundAt, Interrupted, JobTools, RunError, RunView, Started, StoreError,
@@ -26,6 +26,7 @@ use super::adapters::{FencedJournal, LiveStatus, RunGate};
 use super::approvals::RunApprovals;
 use super::cache::Place;
 use super::compact::{RECORDS_READ, overhead};
+use super::ended::Ended;
 use super::jobs_port::RunJobs;
 use super::live::{Live, Stop};
 use super::port::RunDelegation;
@@ -462,63 +463,4 @@ async fn until_due<F: Future>(live: &Live, running: &Running, work: F) -> F::Out
     }
     live.stop(Stop::TimeOut);
     work.await
-}
-
-/// How a run came to its end.
-struct Ended {
-    answer: Option<AssistantMessage>,
-    error: String,
-    status: RunStatus,
-    usage: Usage,
-}
-
-impl Ended {
-    fn failed(error: String) -> Self {
-        Self { answer: None, error, status: RunStatus::Error, usage: Usage::default() }
-    }
-
-    fn of(outcome: TurnOutcome, stopped: Option<Stop>) -> Self {
-        let said = |text: String| {
-            (!text.is_empty()).then(|| AssistantMessage { text, ..AssistantMessage::default() })
-        };
-        match outcome {
-            TurnOutcome::Answer { message, usage } => {
-                Self { answer: Some(message), error: String::new(), status: RunStatus::Ok, usage }
-            }
-            TurnOutcome::Cancelled { text, usage } => {
-                let (status, error) = match stopped {
-                    Some(Stop::Abort) | None => (RunStatus::Aborted, "aborted"),
-                    Some(Stop::GrantEnded) => {
-                        (RunStatus::Aborted, "the grant that the run rests on has ended")
-                    }
-                    Some(Stop::Aside | Stop::Drain | Stop::Leave) => {
-                        (RunStatus::Interrupted, "the gateway stopped while the run was at work")
-                    }
-                    Some(Stop::TimeOut) => (RunStatus::Timeout, "the run's time was up"),
-                };
-                Self { answer: said(text), error: error.into(), status, usage }
-            }
-            TurnOutcome::Failed { error, text, usage } => {
-                let error = format!("{}: {error}", error.name());
-                Self { answer: said(text), error, status: RunStatus::Error, usage }
-            }
-            TurnOutcome::StepLimit { max_steps, usage } => {
-                let error = format!("the model still wanted tools after {max_steps} steps");
-                Self { usage, ..Self::failed(error) }
-            }
-            TurnOutcome::Storage { error, usage } => {
-                Self { usage, ..Self::failed(error.to_string()) }
-            }
-        }
-    }
-
-    fn terminal(&self, running: Running) -> Terminal {
-        match self.status {
-            RunStatus::Aborted => running.abort(),
-            RunStatus::Ok => running.finish(),
-            RunStatus::Interrupted => running.interrupt(),
-            RunStatus::Timeout => running.time_out(),
-            RunStatus::Error | RunStatus::Queued | RunStatus::Running => running.fail(),
-        }
-    }
 }

@@ -1,11 +1,17 @@
 //! The rows of the policy, and the rules that choose the line of a row by its target.
 
+mod time;
+
+use self::time::{
+    FAR_JOB, FIRE, FIRE_FAR, OTHERS_DELIVERY, OTHERS_JOB, OWN_DELIVERY, OWN_JOB, SEND, SEND_FAR,
+    add_job, fire_case, own_delivery, own_job, send_message,
+};
 use super::{ADMIN, OPEN, READ, SESSIONS_READ, WRITE};
 use super::{ActorRule, Case, Method, Requirement, Row, Surface, Tokens, sealed};
 use crate::target::{
     AgentTarget, ApprovalTarget, AuditRange, Authority, DeliveryTarget, DestinationTarget,
-    JobTarget, Keeping, Listed, OperationTarget, Reach, RunTarget, SessionTarget, SpawnTarget,
-    Subject, ToolTarget, Whole,
+    JobTarget, Keeping, Listed, OperationTarget, RunTarget, SessionTarget, SpawnTarget, Subject,
+    ToolTarget, Whole,
 };
 use crate::{Capability, GrantHolder, Scope, ScopeSet};
 
@@ -476,56 +482,6 @@ const fn exec_case(target: &OperationTarget, _: &GrantHolder) -> &'static Case {
         | Capability::SessionsReap
         | Capability::SessionsSpawn
         | Capability::SessionsStatus => &NO_TOOL,
-    }
-}
-
-/// A run manages the jobs of its own conversation, and the gateway looks that they are that.
-const OWN_JOB: Case = Case::shared(Capability::CronOwn, Scope::Write).when("own job");
-const OTHERS_JOB: Case = ADMIN.when("job of others");
-/// What is due is done on behalf of whoever added it, and never with more than that one has by then.
-const FIRE: Case = Case::internal(Capability::CronFire, WRITES).when("agents");
-/// What reaches programs anywhere needs admin, when it is asked for and when it is done.
-const FAR_JOB: Case = ADMIN.when("job with a webhook");
-const FIRE_FAR: Case =
-    Case::internal(Capability::CronFire, Requirement::Scope(Scope::Admin)).when("webhook");
-const SEND: Case = WRITE.when("chat platform");
-const SEND_FAR: Case = ADMIN.when("webhook");
-
-const fn send_message(target: &DestinationTarget, _: &GrantHolder) -> &'static Case {
-    match target.reach {
-        Reach::Agents => &SEND,
-        Reach::Programs => &SEND_FAR,
-    }
-}
-
-fn own_job(target: &JobTarget, holder: &GrantHolder) -> &'static Case {
-    match (target.owner.as_ref() == Some(holder), target.reach) {
-        (false, _) => &OTHERS_JOB,
-        (true, Reach::Programs) => &FAR_JOB,
-        (true, Reach::Agents) => &OWN_JOB,
-    }
-}
-
-const OWN_DELIVERY: Case = WRITE.when("own delivery");
-const OTHERS_DELIVERY: Case = ADMIN.when("delivery of others");
-
-fn own_delivery(target: &DeliveryTarget, holder: &GrantHolder) -> &'static Case {
-    if target.owner.as_ref() == Some(holder) { &OWN_DELIVERY } else { &OTHERS_DELIVERY }
-}
-
-/// A job that is not there yet is its creator's.
-fn add_job(target: &JobTarget, holder: &GrantHolder) -> &'static Case {
-    match (&target.owner, target.reach) {
-        (None, Reach::Agents) => &OWN_JOB,
-        (None, Reach::Programs) => &FAR_JOB,
-        (Some(_), _) => own_job(target, holder),
-    }
-}
-
-const fn fire_case(target: &JobTarget, _: &GrantHolder) -> &'static Case {
-    match target.reach {
-        Reach::Agents => &FIRE,
-        Reach::Programs => &FIRE_FAR,
     }
 }
 
