@@ -5,6 +5,7 @@ mod cron;
 mod device;
 mod group;
 mod head;
+mod heartbeat;
 mod message;
 
 use std::path::PathBuf;
@@ -28,6 +29,7 @@ pub(crate) use group::{
     Removal, RunStatusName, RunsVerb, SessionArg, SessionsVerb, SubagentsVerb,
 };
 pub(crate) use head::Head;
+pub(crate) use heartbeat::HeartbeatVerb;
 pub(crate) use message::{
     ChannelsVerb, DeliveryStateName, DeliveryVerb, EventArgs, MessageVerb, PairingVerb, SendArgs,
     SystemVerb,
@@ -103,6 +105,9 @@ Ctrl-C ends the answer that is being written; Ctrl-D or /quit leaves.")]
     /// Jobs: work that is due at certain times.
     #[command(subcommand, visible_alias = "automations")]
     Cron(CronVerb),
+    /// Agents that look around by themselves.
+    #[command(subcommand)]
+    Heartbeat(HeartbeatVerb),
     /// Messages to chat platforms and webhooks.
     #[command(subcommand)]
     Message(MessageVerb),

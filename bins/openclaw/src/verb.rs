@@ -51,7 +51,7 @@ fn look(verb: &Verb) -> &'static str {
     match verb {
         Verb::Agents(_) => "agents list",
         Verb::Channels(_) => "channels status",
-        Verb::Cron(_) => "cron list --all",
+        Verb::Cron(_) | Verb::Heartbeat(_) => "cron list --all",
         Verb::Delivery(_) | Verb::Message(_) => "delivery list",
         Verb::Devices(DevicesVerb::Upgrade { .. }) => "devices list --own",
         Verb::Devices(_) => "devices list",
@@ -87,6 +87,7 @@ fn of_group(verb: Verb, place: &Place, output: &mut Output) -> Result<Exit, Fail
         Verb::Gateway(GatewayVerb::Status) | Verb::Status => {
             block_on(gateway::status(place, output))
         }
+        Verb::Heartbeat(verb) => block_on(cron::run(verb.into(), place, output)),
         Verb::Health(args) => block_on(gateway::health(&args, place, output)),
         Verb::Message(verb) => block_on(message::run(verb, place, output)),
         Verb::Models(verb) => block_on(models::run(verb, place, output)),

@@ -33,7 +33,7 @@ pub use offline::{OFFLINE_MODEL, OfflineModel, OfflineScript, ParseScriptError};
 pub use openai::OpenAiModel;
 pub use prompt::{
     FileNote, Fingerprint, MAX_FILE_CHARS, MAX_FILES_CHARS, PromptInputs, Skill, TEMPLATE,
-    WorkspaceFile, WorkspaceFiles, build_prompt, fingerprint, read_workspace,
+    WorkspaceFile, WorkspaceFiles, build_prompt, fingerprint, has_empty_heartbeat, read_workspace,
 };
 pub use providers::{ConnectError, Providers};
 pub use turn::{

@@ -12,7 +12,8 @@ use std::hash::{DefaultHasher, Hasher as _};
 use crate::tool::ToolSpec;
 
 pub use workspace::{
-    FileNote, Fingerprint, Skill, WorkspaceFile, WorkspaceFiles, fingerprint, read_workspace,
+    FileNote, Fingerprint, Skill, WorkspaceFile, WorkspaceFiles, fingerprint, has_empty_heartbeat,
+    read_workspace,
 };
 
 /// The template. `{name}`, `{identity}`, `{workspace}`, `{tools}`, `{skills}`, `{boundary}` and

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use openclaw_scopes::AgentId;
 
-use crate::{Budget, ModelRoute, ToolPolicy};
+use crate::{Budget, Heartbeat, ModelRoute, ToolPolicy};
 
 /// The id of the agent that exists without being configured.
 pub(crate) const MAIN: &str = "main";
@@ -32,6 +32,8 @@ pub struct Agent {
     pub budget: Budget,
     /// Which other agents it may delegate to: their ids, or `*` for every one.
     pub allow_agents: Vec<String>,
+    /// How it looks around by itself; absent, not at all.
+    pub heartbeat: Option<Heartbeat>,
 }
 
 impl Agent {
@@ -66,6 +68,8 @@ pub struct AgentDefaults {
     pub budget: Budget,
     /// Which other agents they may delegate to: their ids, or `*` for every one.
     pub allow_agents: Vec<String>,
+    /// How they look around by themselves, unless one of them has its own words for it; absent, not at all.
+    pub heartbeat: Option<Heartbeat>,
     /// Whether conversations are compacted before they fill the window.
     pub compaction: bool,
     /// How many runs may go on at once; absent, as many as the machine's processors suggest.

@@ -15,6 +15,7 @@ mod cron;
 mod duration;
 mod edit;
 mod error;
+mod heartbeat;
 mod home;
 mod key;
 #[cfg(test)]
@@ -44,6 +45,7 @@ pub use cron::CronSettings;
 pub use duration::{ParseDurationError, format_duration, parse_duration};
 pub use edit::{EditError, NewAgent, add_agent, remove_agent};
 pub use error::{ConfigError, ConfigErrors, Problem};
+pub use heartbeat::{HEARTBEAT_PROMPT, HEARTBEAT_TOOLS, Heartbeat, HeartbeatTarget};
 pub use home::expand_home;
 pub use key::KeyDoc;
 pub use listen::{ListenSettings, TlsFiles};

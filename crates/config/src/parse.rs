@@ -2,6 +2,7 @@
 
 mod agents;
 mod channels;
+mod heartbeat;
 mod keys;
 mod listen;
 mod models;

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::{
-    Agent, AgentDefaults, Budget, Config, Endpoint, Identity, ListenSettings, ModelRoute, Provider,
-    Spending, TlsFiles, ToolPolicy, format_duration,
+    Agent, AgentDefaults, Budget, Config, Endpoint, Heartbeat, HeartbeatTarget, Identity,
+    ListenSettings, ModelRoute, Provider, Spending, TlsFiles, ToolPolicy, format_duration,
 };
 
 /// Writes the configuration with all its defaults, always in the same order.
@@ -153,7 +153,43 @@ fn write_defaults(out: &mut fmt::Formatter<'_>, defaults: &AgentDefaults) -> fmt
     writeln!(out, "compaction.enabled = {}", defaults.compaction)?;
     writeln!(out, "subagents.maxSpawnDepth = {}", limits.max_spawn_depth)?;
     writeln!(out, "subagents.maxChildrenPerAgent = {}", limits.max_children_per_agent)?;
-    writeln!(out, "subagents.maxConcurrent = {}", limits.max_concurrent)
+    writeln!(out, "subagents.maxConcurrent = {}", limits.max_concurrent)?;
+    write_heartbeat(out, defaults.heartbeat.as_ref())
+}
+
+fn write_heartbeat(out: &mut fmt::Formatter<'_>, heartbeat: Option<&Heartbeat>) -> fmt::Result {
+    let Some(heartbeat) = heartbeat else {
+        return writeln!(out, "heartbeat.every = \"0m\"");
+    };
+    writeln!(out, "heartbeat.every = {}", quoted(&format_duration(heartbeat.every)))?;
+    writeln!(out, "heartbeat.prompt = {}", quoted(&heartbeat.prompt))?;
+    if let Some(model) = &heartbeat.model {
+        writeln!(out, "heartbeat.model = {}", quoted(&model.to_string()))?;
+    }
+    let (target, to) = match &heartbeat.target {
+        HeartbeatTarget::Chat { channel, to } => (channel.as_str(), Some(to)),
+        HeartbeatTarget::None => ("none", None),
+        HeartbeatTarget::Owner => ("owner", None),
+    };
+    writeln!(out, "heartbeat.target = {}", quoted(target))?;
+    if let Some(to) = to {
+        writeln!(out, "heartbeat.to = {}", quoted(to))?;
+    }
+    if let Some(hours) = &heartbeat.active {
+        let (start, end, zone) = (hours.start(), hours.end(), hours.zone().name());
+        let (start, end, zone) = (quoted(&start), quoted(&end), quoted(zone));
+        writeln!(
+            out,
+            "heartbeat.activeHours = {{ start = {start}, end = {end}, timezone = {zone} }}"
+        )?;
+    }
+    writeln!(out, "heartbeat.isolatedSession = {}", heartbeat.isolated_session)?;
+    writeln!(out, "heartbeat.lightContext = {}", heartbeat.light_context)?;
+    if let Some(timeout) = heartbeat.timeout {
+        writeln!(out, "heartbeat.timeoutSeconds = {}", timeout.as_secs())?;
+    }
+    let tools: Vec<_> = heartbeat.tools.iter().map(ToString::to_string).collect();
+    writeln!(out, "heartbeat.tools = {}", list(&tools))
 }
 
 fn write_agent(out: &mut fmt::Formatter<'_>, agent: &Agent) -> fmt::Result {
@@ -164,7 +200,8 @@ fn write_agent(out: &mut fmt::Formatter<'_>, agent: &Agent) -> fmt::Result {
     write_shared(out, &agent.model, &agent.identity, &agent.tools, agent.timeout)?;
     writeln!(out, "contextTokens = {}", agent.context_tokens)?;
     write_budget(out, &agent.budget)?;
-    writeln!(out, "subagents.allowAgents = {}", list(&agent.allow_agents))
+    writeln!(out, "subagents.allowAgents = {}", list(&agent.allow_agents))?;
+    write_heartbeat(out, agent.heartbeat.as_ref())
 }
 
 fn write_shared(

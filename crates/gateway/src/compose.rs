@@ -265,6 +265,7 @@ impl Builder {
         let telling = engine.clone();
         tasks.spawn(async move { telling.announce_all().await });
         let health = serve(&tasks, &core, &settings, accepted, stop.clone());
+        engine.keep_heartbeats().await;
         cron::keep(&tasks, &engine, &store, mode, health.clone(), &stop);
         let drain_limit = settings.config.gateway().drain;
         Ok(Gateway {

@@ -9,7 +9,7 @@ use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use openclaw_scheduler::{Mode, Spread, TickLimits, tick};
 use openclaw_scopes::Timestamp;
-use openclaw_store::{Store, StoreError};
+use openclaw_store::{JobNotice, JobNoticeKind, Store, StoreError};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -98,9 +98,22 @@ impl Clockwork {
     async fn look(&self) -> Result<Duration, StoreError> {
         self.settle().await?;
         let is_full = self.begin().await? == Fire::Later;
+        self.tell_owners().await?;
         let next = self.store.next_job_at()?;
         let wait = next.map_or(LONGEST, |next| next.since(clock::now()));
         Ok(if is_full { wait.max(AGAIN) } else { wait }.min(LONGEST))
+    }
+
+    /// Tells the gateway's owner which jobs fail, and which are due no more.
+    async fn tell_owners(&self) -> Result<(), StoreError> {
+        for notice in self.store.job_notices(PAGE)? {
+            let text = words(&notice);
+            tracing::warn!(job = %notice.job, "{text}");
+            let to = self.engine.owner_reads();
+            self.store.tell_of_job(notice, to, text, clock::now()).await.map_err(storage)?;
+            self.engine.outbox().notify_one();
+        }
+        Ok(())
     }
 
     /// Gives every due instant its row of the ledger.
@@ -190,6 +203,22 @@ pub(crate) fn host_zone() -> String {
     let name = jiff::tz::TimeZone::system().iana_name().map(str::to_owned);
     let known = name.filter(|name| openclaw_scheduler::Zone::parse(name).is_ok());
     known.unwrap_or_else(|| "UTC".to_owned())
+}
+
+/// What an owner is told.
+fn words(notice: &JobNotice) -> String {
+    let JobNotice { job, name, reason, failures, .. } = notice;
+    let name: String = name.chars().take(64).collect();
+    let reason: String = reason.chars().take(200).collect();
+    match notice.notice {
+        JobNoticeKind::Disabled => format!(
+            "Job `{name}` is due no more: {reason}. See `openclaw cron runs {job}`; `openclaw cron enable {job}` \
+             has it run again."
+        ),
+        JobNoticeKind::Failing => format!(
+            "Job `{name}` failed {failures} times in a row: {reason}. See `openclaw cron runs {job}`."
+        ),
+    }
 }
 
 /// Returns an instant in words that people of a zone read.

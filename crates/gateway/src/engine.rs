@@ -9,6 +9,7 @@ mod compact;
 mod delegate;
 mod drive;
 mod ended;
+mod heartbeat;
 mod jobs;
 mod jobs_port;
 mod live;

@@ -333,6 +333,8 @@ pub(crate) fn job(error: &JobError) -> Reply {
         JobError::IdempotencyConflict => conflict(),
         JobError::Idle(job) => Reply::new(Code::FailedPrecondition, "", said())
             .next(format!("openclaw cron runs {job}")),
+        JobError::Kept(_) => Reply::new(Code::FailedPrecondition, "", said())
+            .next("edit agents.defaults.heartbeat in the file, or openclaw heartbeat set off"),
         JobError::NeverDue(_) => Reply::invalid(said()).next("openclaw cron preview"),
         JobError::Place(session) => Reply::new(Code::FailedPrecondition, "", said())
             .next(format!("openclaw sessions unarchive {session}")),

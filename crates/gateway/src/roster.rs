@@ -13,7 +13,7 @@ use openclaw_agents::tools::{
 };
 use openclaw_agents::{
     ConnectError, Fingerprint, Health, Model, PromptInputs, Providers, RetryPolicy, SeededJitter,
-    build_prompt, fingerprint, read_workspace,
+    build_prompt, fingerprint, has_empty_heartbeat, read_workspace,
 };
 use openclaw_config::{
     Agent, Config, ExecAsk, ModelName, ModelRoute, ProviderId, ResetPolicy, Sandbox, Secret,
@@ -231,6 +231,11 @@ impl Worker {
     /// Returns what a model is told of the tools.
     pub(crate) fn specs(&self) -> Arc<[ToolSpec]> {
         self.tools.specs()
+    }
+
+    /// Whether there is nothing for its heartbeat to look at.
+    pub(crate) fn has_empty_heartbeat(&self) -> bool {
+        has_empty_heartbeat(&self.workspace)
     }
 
     pub(crate) fn workspace(&self) -> &Path {

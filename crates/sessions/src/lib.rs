@@ -54,7 +54,7 @@ pub use lane::{
     BACKGROUND, DEFAULT_SUBAGENTS, EnqueueError, LaneClass, LaneLimits, Lanes, MAX_WAITING,
     MAX_WAITING_PER_SESSION, Removed, Turn, default_concurrency,
 };
-pub use message::{Message, NO_REPLY, is_silent};
+pub use message::{HEARTBEAT_OK, Message, NO_REPLY, heartbeat_alert, is_silent};
 pub use project::{Projection, project};
 pub use queue::{Dropped, QueueMode, collected};
 pub use record::{

@@ -52,10 +52,28 @@ impl Message {
 /// What a model says that has nothing to say to anybody (`runtime.md` §5.2 of the reference).
 pub const NO_REPLY: &str = "NO_REPLY";
 
-/// Whether an answer is none: nothing, or the word for it.
+/// What a heartbeat says that found nothing (`runtime.md` §5.2 of the reference).
+pub const HEARTBEAT_OK: &str = "HEARTBEAT_OK";
+
+/// How much may stand beside that word, in characters, for it to count (`runtime.md` §5.2 of the reference).
+const BESIDE: usize = 300;
+
+/// Whether an answer is none: nothing, or a word for it, however that is written.
 pub fn is_silent(text: &str) -> bool {
+    let text = text.trim_matches(|c: char| c.is_whitespace() || "*_`'\".!".contains(c));
+    [NO_REPLY, HEARTBEAT_OK].iter().any(|word| text.eq_ignore_ascii_case(word)) || text.is_empty()
+}
+
+/// Returns what of a heartbeat's answer is to be told: nothing when the word that it found nothing stands at either
+/// edge and little beside it, and the rest when much does.
+pub fn heartbeat_alert(text: &str) -> &str {
     let text = text.trim();
-    text.is_empty() || text == NO_REPLY
+    let rest = text.strip_prefix(HEARTBEAT_OK).or_else(|| text.strip_suffix(HEARTBEAT_OK));
+    match rest.map(str::trim) {
+        None => text,
+        Some(rest) if rest.chars().count() <= BESIDE => "",
+        Some(rest) => rest,
+    }
 }
 
 #[cfg(test)]

@@ -3,8 +3,10 @@
 mod add;
 mod change;
 mod fire;
+mod heartbeat;
 mod ledger;
 mod list;
+mod notice;
 mod spec;
 mod sweep;
 mod work;
@@ -23,11 +25,13 @@ use crate::outbox::{DeliveryState, ReplyTo};
 pub use add::{AddJob, Added, Novelty as JobNovelty};
 pub use change::{CancelJob, CancelledJob, JobPatch, RemoveJob, RunJob, Switch, UpdateJob};
 pub use fire::{FireJob, FireWork, Fired, NotFired};
+pub use heartbeat::{HEARTBEAT, HeartbeatOf, KeepHeartbeats};
 pub use ledger::{ClaimedJob, DueRow};
 pub use list::{
     CronFacts, GetJob, JobCursor, JobFilter, JobPage, ListOccurrences, OccurrenceCursor,
     OccurrencePage, ReadCron,
 };
+pub use notice::{JobNotice, Notice as JobNoticeKind};
 pub use work::JobGiven;
 pub(crate) use work::{given, run_ended};
 
@@ -47,11 +51,28 @@ pub enum Payload {
         /// What.
         message: String,
     },
+    /// Has an agent look around by itself. Only the configuration says so, and nobody adds one.
+    Heartbeat {
+        /// What it is asked.
+        prompt: String,
+        /// How much of the conversation it is shown.
+        context: JobContext,
+    },
     /// Tells a conversation; its agent has a turn if it is idle.
     SystemEvent {
         /// What.
         text: String,
     },
+}
+
+/// How much of its conversation a turn is shown.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum JobContext {
+    /// As much as its model's window holds.
+    #[default]
+    Full,
+    /// What it is asked, and nothing before.
+    Light,
 }
 
 /// In which conversation a job works.
@@ -331,6 +352,9 @@ pub enum JobError {
     /// It has no instant ahead of it.
     #[error("job `{0}` would never be due; give it another time")]
     NeverDue(String),
+    /// The configuration says what it is.
+    #[error("`{0}` is a heartbeat: what it does is said in the configuration file")]
+    Kept(String),
     /// The conversation is archived, and nothing begins in it.
     #[error("conversation `{0}` is archived")]
     Place(SessionKey),
@@ -357,6 +381,7 @@ impl Failure for JobError {
             Self::Changed { .. } => "job-changed",
             Self::IdempotencyConflict => "idempotency-conflict",
             Self::Idle(_) => "job-idle",
+            Self::Kept(_) => "kept-by-configuration",
             Self::NeverDue(_) => "never-due",
             Self::Place(_) => "archived",
             Self::TooMany { .. } => "too-many-jobs",

@@ -57,10 +57,11 @@ pub use children::{
 };
 pub use cron::{
     AddJob, Added, AfterRun, Asked, CancelJob, CancelledJob, ClaimedJob, CronFacts, Disabled,
-    DueRow, FireJob, FireWork, Fired, GetJob, Job, JobCursor, JobDelivery, JobError, JobFilter,
-    JobGiven, JobNovelty, JobPage, JobPatch, JobPlace, JobRef, JobSpec, JobTools, ListOccurrences,
-    NotFired, Occurrence, OccurrenceCursor, OccurrencePage, Outcome, Payload, ReadCron, RemoveJob,
-    RunJob, Switch, UpdateJob,
+    DueRow, FireJob, FireWork, Fired, GetJob, HEARTBEAT, HeartbeatOf, Job, JobContext, JobCursor,
+    JobDelivery, JobError, JobFilter, JobGiven, JobNotice, JobNoticeKind, JobNovelty, JobPage,
+    JobPatch, JobPlace, JobRef, JobSpec, JobTools, KeepHeartbeats, ListOccurrences, NotFired,
+    Occurrence, OccurrenceCursor, OccurrencePage, Outcome, Payload, ReadCron, RemoveJob, RunJob,
+    Switch, UpdateJob,
 };
 pub use devices::{
     AdmitDevice, Admitted, ApproveRequest, Device, DeviceError, DeviceList, DeviceRef, FileRequest,

@@ -1,7 +1,7 @@
 //! The outbox: everything that leaves the gateway is a row first, and "delivered" is a receipt.
 
 mod list;
-mod put;
+pub(crate) mod put;
 mod target;
 mod work;
 

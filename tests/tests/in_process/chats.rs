@@ -24,6 +24,7 @@ async fn sessions(owner: &Client) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
+//= docs/threat-model.md#T18
 async fn an_owner_writes_and_is_answered_in_the_main_conversation() {
     let telegram = Telegram::start().await;
     let config =
@@ -49,6 +50,8 @@ async fn an_owner_writes_and_is_answered_in_the_main_conversation() {
 }
 
 #[tokio::test]
+//= docs/threat-model.md#T29
+//= docs/threat-model.md#T32
 async fn a_stranger_is_given_a_code_once_and_let_in_by_it() {
     let telegram = Telegram::start().await;
     let gateway = telegram_gateway(&telegram, "").await;
@@ -119,6 +122,7 @@ text = "The tool said: {result}"
 "#;
 
 #[tokio::test]
+//= docs/threat-model.md#T16
 async fn turns_of_guests_have_the_tools_that_are_theirs() {
     let telegram = Telegram::start().await;
     let config =
@@ -135,6 +139,7 @@ async fn turns_of_guests_have_the_tools_that_are_theirs() {
 }
 
 #[tokio::test]
+//= docs/threat-model.md#T37
 async fn commands_are_judged_like_everything_else() {
     let telegram = Telegram::start().await;
     let config = "channels.telegram.allowFrom = [\"42\", \"7\"]\ncommands.ownerAllowFrom = [\"telegram:42\"]";
@@ -166,6 +171,7 @@ async fn commands_are_judged_like_everything_else() {
 }
 
 #[tokio::test]
+//= docs/threat-model.md#T31
 async fn groups_are_heard_where_they_are_listed_and_the_bot_is_meant() {
     let discord = Discord::start().await;
     let config = "channels.discord.groupAllowFrom = [\"5\"]\n\

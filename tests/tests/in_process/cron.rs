@@ -99,6 +99,7 @@ async fn a_job_runs_once_in_a_conversation_of_its_own() {
 }
 
 #[tokio::test]
+//= docs/threat-model.md#T11
 async fn an_event_is_told_in_the_main_conversation_and_stands_there() {
     let gateway = TestGateway::start().await;
     let owner = gateway.owner().await;

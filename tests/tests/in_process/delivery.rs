@@ -71,6 +71,7 @@ pub(super) fn announce(spec: v1::JobSpec, channel: &str, to: &str) -> v1::JobSpe
 }
 
 #[tokio::test]
+//= docs/threat-model.md#T18
 async fn a_message_arrives_once_and_has_a_receipt() {
     let discord = Discord::start().await;
     let gateway = on_discord(&discord).start().await;
@@ -90,6 +91,7 @@ async fn a_message_arrives_once_and_has_a_receipt() {
 }
 
 #[tokio::test]
+//= docs/threat-model.md#T18
 async fn each_fate_of_a_message_is_told() {
     let telegram = Telegram::start().await;
     let gateway = on_telegram(Setup::new(), &telegram).start().await;
@@ -164,6 +166,7 @@ async fn a_long_message_goes_in_parts_and_goes_on_where_it_stopped() {
 }
 
 #[tokio::test]
+//= docs/threat-model.md#T10
 async fn webhooks_are_signed_and_for_admins_only() {
     let sink = WebSink::start().await;
     let allow = sink.address();

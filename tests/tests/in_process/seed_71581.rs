@@ -87,6 +87,7 @@ impl People {
 /// Whatever happens: what is told and what is woken are one conversation, and the answer goes to where the
 /// conversation of the event leads.
 #[tokio::test]
+//= docs/threat-model.md#T36
 async fn what_happens_in_a_direct_chat_is_told_where_its_owner_reads() {
     use People::{Approved, Everybody, Listed, Nobody, Two};
     #[rustfmt::skip]

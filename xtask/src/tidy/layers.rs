@@ -28,7 +28,7 @@ type Layer = (&'static str, &'static [&'static [&'static str]]);
 #[rustfmt::skip]
 const LAYERS: &[Layer] = &[
     ("openclaw-scopes",         &[]),
-    ("openclaw-config",         &[RULES]),
+    ("openclaw-config",         &[RULES, &["openclaw-scheduler"]]),
     ("openclaw-pairing",        &[RULES]),
     ("openclaw-plugins",        &[RULES]),
     ("openclaw-scheduler",      &[RULES]),

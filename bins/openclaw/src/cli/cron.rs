@@ -9,6 +9,9 @@ use openclaw_scopes::AgentId;
 use super::{ListRows, Removal};
 use crate::length;
 
+/// How long is waited for a job when nothing is said.
+pub(super) const DEFAULT_WAIT: &str = "10m";
+
 /// About jobs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum CronVerb {
@@ -79,7 +82,7 @@ It acts on behalf of whoever adds it, with what that one may do when it is due."
         #[arg(long)]
         wait: bool,
         /// How long to wait at most.
-        #[arg(long, value_name = "TIME", default_value = "10m", value_parser = length::parse, requires = "wait")]
+        #[arg(long, value_name = "TIME", default_value = DEFAULT_WAIT, value_parser = length::parse, requires = "wait")]
         wait_timeout: Duration,
     },
     /// List due instants and what became of them, the newest first.

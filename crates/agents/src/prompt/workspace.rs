@@ -109,6 +109,19 @@ pub fn read_workspace(workspace: &Workspace) -> WorkspaceFiles {
     WorkspaceFiles { files, skills: read_skills(workspace) }
 }
 
+/// Whether a heartbeat has nothing to do: there is a `HEARTBEAT.md`, and it has only headings, comments and empty
+/// items (`runtime.md` §5.2 of the reference).
+pub fn has_empty_heartbeat(workspace: &Workspace) -> bool {
+    let Ok(bytes) = read_inside(workspace, "HEARTBEAT.md", MAX_FILE_BYTES) else { return false };
+    let text = String::from_utf8_lossy(&bytes);
+    text.lines().map(str::trim).all(|line| {
+        line.is_empty()
+            || line.starts_with('#')
+            || (line.starts_with("<!--") && line.ends_with("-->"))
+            || ["-", "*", "+", "- [ ]", "* [ ]"].contains(&line)
+    })
+}
+
 fn read_file(workspace: &Workspace, name: &'static str) -> Option<WorkspaceFile> {
     let noted = |note| WorkspaceFile { is_cut: false, name, note: Some(note), text: String::new() };
     let bytes = match read_inside(workspace, name, MAX_FILE_BYTES) {

@@ -92,6 +92,7 @@ async fn what_is_never_answered_is_tried_again() {
 }
 
 #[tokio::test]
+//= docs/threat-model.md#T10
 async fn a_redirect_is_not_followed() {
     let (sink, other) = (WebSink::start().await, WebSink::start().await);
     sink.script([Answer::Redirect { to: other.url() }]);

@@ -16,6 +16,7 @@ use crate::{
     Spending, SubagentLimits, TOOL_NAMES, ToolPattern, ToolPolicy,
 };
 
+use super::heartbeat;
 use super::models::{self, Models};
 use super::settings::path;
 
@@ -43,22 +44,37 @@ pub(super) fn read(root: &Section<'_>, models: &Models, faults: &mut Faults<'_>)
     let subagents = subagents(&defaults.section("subagents", faults), faults);
     let compaction = defaults.section("compaction", faults);
     let compaction = compaction.field("enabled").and_then(|field| field.flag(faults));
-    let defaults = said.over_nothing(max_concurrent, subagents, compaction.unwrap_or(true));
+    let heartbeat = heartbeat::read(&defaults, None, &models.declared, faults);
+    let defaults = AgentDefaults {
+        heartbeat,
+        ..said.over_nothing(max_concurrent, subagents, compaction.unwrap_or(true))
+    };
 
     let mut entries = BTreeMap::new();
+    let mut has_own = false;
     for field in section.section("entries", faults).fields() {
         let id = AgentId::parse(field.name)
             .map_err(|problem| faults.report(field.key_at, Problem::Id { problem }));
         let Some(entry) = field.section(faults) else { continue };
         let workspace = entry.field("workspace").and_then(|field| path(&field, faults));
         let said = Said::read(&entry, &models.declared, faults);
+        let own = heartbeat::read(&entry, defaults.heartbeat.as_ref(), &models.declared, faults);
+        has_own |= entry.field("heartbeat").is_some();
         if let Ok(id) = id {
-            entries.insert(id.clone(), said.over(&defaults, id, workspace));
+            let agent = Agent { heartbeat: own, ..said.over(&defaults, id.clone(), workspace) };
+            entries.insert(id, agent);
         }
     }
     if let Ok(id) = AgentId::parse(MAIN) {
         let main = || Said::default().over(&defaults, id.clone(), None);
         entries.entry(id.clone()).or_insert_with(main);
+    }
+    // If one of them has its own words for it, only those look around that have (`runtime.md` §5.1 of the
+    // reference).
+    if !has_own {
+        for agent in entries.values_mut() {
+            agent.heartbeat.clone_from(&defaults.heartbeat);
+        }
     }
     Agents { defaults, entries }
 }
@@ -207,6 +223,7 @@ impl Said {
             context_tokens: self.context_tokens.unwrap_or(128_000),
             budget,
             allow_agents: self.allow_agents.unwrap_or_default(),
+            heartbeat: None,
             compaction,
             max_concurrent,
             subagents,
@@ -252,6 +269,7 @@ impl Said {
             context_tokens: self.context_tokens.unwrap_or(defaults.context_tokens),
             budget,
             allow_agents: self.allow_agents.unwrap_or_else(|| defaults.allow_agents.clone()),
+            heartbeat: None,
         }
     }
 }

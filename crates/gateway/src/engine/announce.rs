@@ -12,6 +12,8 @@ use crate::{clock, secrets};
 
 /// Attempts to hand something over while the lanes are full, and the wait between them.
 const ATTEMPTS: u32 = 60;
+/// How the runs are called that answer events.
+pub(super) const EVENT: &str = "event-";
 const WAIT: Duration = Duration::from_secs(5);
 
 impl Engine {
@@ -89,7 +91,7 @@ impl Engine {
             return Told::Never("its agent is not configured any more".into());
         };
         // What an event leads to is nothing that the conversation began by itself.
-        let prefix = if due.run.is_some() { TOLD } else { "event-" };
+        let prefix = if due.run.is_some() { TOLD } else { EVENT };
         let Ok(run) = secrets::id(prefix, RunId::parse) else { return Told::Later };
         let cause =
             due.run.clone().map_or_else(|| Cause::Event(due.source.as_str().into()), Cause::Run);

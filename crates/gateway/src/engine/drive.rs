@@ -16,13 +16,14 @@ use openclaw_sessions::{
     estimate_tokens,
 };
 use openclaw_store::{
-    ActError, Ending, FoundAt, Interrupted, JobTools, RunError, RunView, Started, StoreError,
-    Ticket,
+    ActError, Ending, FoundAt, Interrupted, JobContext, JobTools, RunError, RunView, Started,
+    StoreError, Ticket,
 };
 
 use tokio::time::Instant;
 
 use super::adapters::{FencedJournal, LiveStatus, RunGate};
+use super::announce::EVENT;
 use super::approvals::RunApprovals;
 use super::cache::Place;
 use super::compact::{RECORDS_READ, overhead};
@@ -200,7 +201,13 @@ impl Engine {
     fn model_of(&self, worker: &Worker, started: &Started) -> Arc<dyn Model> {
         let of_task = started.delegated.as_ref().map(|given| given.model.as_str());
         let of_job = started.job.as_ref().map(|given| given.model.as_str());
-        let chosen = of_task.or(of_job).filter(|name| !name.is_empty());
+        // What an event leads to is answered by the model that looks around, where there is one for that.
+        let of_event =
+            worker.agent.heartbeat.as_ref().and_then(|heartbeat| heartbeat.model.as_ref());
+        let of_event = of_event.filter(|_| started.view.run.as_str().starts_with(EVENT));
+        let of_event = of_event.map(ToString::to_string);
+        let of_event = of_event.as_deref();
+        let chosen = of_task.or(of_job).or(of_event).filter(|name| !name.is_empty());
         self.chosen_model(worker, chosen.unwrap_or(&started.model))
     }
 
@@ -344,7 +351,7 @@ impl Engine {
             model,
             toolbox: &toolbox,
             system,
-            history: projection.shown(&window_of(worker)),
+            history: projection.shown(&window_of(worker, started)),
             limits: TurnLimits::default(),
             cancel: live.cancel().clone(),
             yields,
@@ -433,11 +440,13 @@ impl Engine {
 }
 
 /// How much of a history a model is shown: what its window holds.
-fn window_of(worker: &Worker) -> WindowLimits {
+fn window_of(worker: &Worker, started: &Started) -> WindowLimits {
     let bytes = worker.agent.context_tokens.saturating_mul(4);
+    let is_light = started.job.as_ref().is_some_and(|job| job.context == JobContext::Light);
     WindowLimits {
         max_bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
-        max_messages: usize::MAX,
+        // The question alone.
+        max_messages: if is_light { 1 } else { usize::MAX },
     }
 }
 

@@ -125,10 +125,40 @@ impl Engine {
             Payload::AgentTurn { message } => {
                 self.begin_turn(&caller(grant), &claimed, &spec, message, worker).await
             }
+            Payload::Heartbeat { prompt, .. } => {
+                self.may_look(&claimed, &spec, &worker)?;
+                self.begin_turn(&caller(grant), &claimed, &spec, prompt, worker).await
+            }
             Payload::SystemEvent { text } => {
                 self.tell_of_job(&caller(grant), &claimed, &spec, text).await
             }
         }
+    }
+
+    /// Whether a heartbeat may look around now: it gives way to whatever its agent is at, and what it would find
+    /// busy it looks at the next time (`runtime.md` §5.2 of the reference). Who asks for one gets one.
+    fn may_look(
+        &self,
+        claimed: &ClaimedJob,
+        spec: &JobSpec,
+        worker: &Worker,
+    ) -> Result<(), Refused> {
+        let skipped = |reason| Err(Refused::Not(NotFired::Skipped(reason)));
+        if claimed.requested == Asked::ByRequest {
+            return Ok(());
+        }
+        match self.0.store.is_at_work(&spec.agent) {
+            Ok(false) => {}
+            Ok(true) => return skipped("active-run"),
+            Err(error) => {
+                tracing::error!(%error, "whether an agent is at work is unknown");
+                return Err(Refused::Later);
+            }
+        }
+        if worker.has_empty_heartbeat() {
+            return skipped("empty-heartbeat-file");
+        }
+        Ok(())
     }
 
     async fn begin_turn(
@@ -147,7 +177,7 @@ impl Engine {
                 return Err(failed(text));
             }
         }
-        let run = run_of(&claimed.job, claimed).map_err(|error| failed(error.to_string()))?;
+        let run = run_of(spec, claimed).map_err(|error| failed(error.to_string()))?;
         let session = self.session_of(spec, &claimed.job, run.as_str())?;
         let request_digest = digest::of(&[run.as_str()]);
         let live = match self.enlist(&run, request_digest, &session, caller) {
@@ -296,10 +326,15 @@ impl Engine {
 }
 
 /// Returns the run of a due instant: the same each time, so that there is one.
-fn run_of(job: &JobId, claimed: &ClaimedJob) -> Result<RunId, openclaw_scopes::ParseIdError> {
-    let at = claimed.scheduled_at.as_millis();
+fn run_of(spec: &JobSpec, claimed: &ClaimedJob) -> Result<RunId, openclaw_scopes::ParseIdError> {
+    let (job, at) = (&claimed.job, claimed.scheduled_at.as_millis());
+    // A heartbeat's job is called so already, and by that its runs are known: what they begin wakes nobody.
+    let prefix = match spec.payload {
+        Payload::Heartbeat { .. } => "",
+        Payload::AgentTurn { .. } | Payload::SystemEvent { .. } => "cron-",
+    };
     match claimed.attempts {
-        0 => RunId::parse(&format!("cron-{job}-{at}")),
-        again => RunId::parse(&format!("cron-{job}-{at}-{}", again.saturating_add(1))),
+        0 => RunId::parse(&format!("{prefix}{job}-{at}")),
+        again => RunId::parse(&format!("{prefix}{job}-{at}-{}", again.saturating_add(1))),
     }
 }

@@ -48,7 +48,9 @@ fn refused<E: std::fmt::Display>(refusal: ActError<E>) -> Value {
 fn row(job: &Job) -> Value {
     let spec = job.spec.as_ref().ok();
     let message = spec.map(|spec| match &spec.payload {
-        Payload::AgentTurn { message } => message.clone(),
+        Payload::AgentTurn { message } | Payload::Heartbeat { prompt: message, .. } => {
+            message.clone()
+        }
         Payload::SystemEvent { text } => text.clone(),
     });
     let schedule = spec.map(|spec| match &spec.rules.schedule {

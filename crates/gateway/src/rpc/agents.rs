@@ -176,6 +176,7 @@ impl Core {
         Settings::write(&self.config_path, &text).map_err(|error| Reply::internal(&error))?;
         roster.succeed(&self.engine.roster());
         self.engine.replace_roster(roster);
+        self.engine.keep_heartbeats().await;
         Ok(())
     }
 }

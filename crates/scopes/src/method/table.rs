@@ -219,6 +219,8 @@ methods! {
     UseApproval(OperationTarget) = "approvals.use", internal: [EXEC_SANDBOXED, EXEC_UNSANDBOXED] by exec_case;
     /// Calls a tool in a run.
     InvokeTool(ToolTarget) = "tools.invoke", internal: [CRON_OWN, EXEC_SANDBOXED, EXEC_UNSANDBOXED, FILES_READ, FILES_WRITE, NET_FETCH, SESSIONS_READ_TOOL, SESSIONS_SPAWN, SESSIONS_STATUS] by tool_case;
+    /// Has the heartbeats of agents be as the configuration says.
+    KeepHeartbeats(Whole) = "heartbeat.keep", internal: [KEEP] by keep_case;
     /// Ends runs that a crash or a drain left behind.
     RecoverRuns(Whole) = "runs.recover", internal: [RECOVER] by recover_case;
     /// Lists jobs.
@@ -429,6 +431,7 @@ const SESSIONS_READ_TOOL: Case = Case::internal(Capability::SessionsRead, WRITES
 const SESSIONS_SPAWN: Case = Case::internal(Capability::SessionsSpawn, WRITES);
 const SESSIONS_STATUS: Case = Case::internal(Capability::SessionsStatus, WRITES);
 const RECOVER: Case = Case::internal(Capability::RunsRecover, Requirement::Nothing);
+const KEEP: Case = Case::internal(Capability::CronFire, Requirement::Nothing);
 const SEAL: Case = Case::internal(Capability::AuditSeal, Requirement::Nothing);
 /// What judges a tool whose capability no tool may have: nobody meets it.
 const NO_TOOL: Case = Case {
@@ -483,6 +486,10 @@ const fn exec_case(target: &OperationTarget, _: &GrantHolder) -> &'static Case {
         | Capability::SessionsSpawn
         | Capability::SessionsStatus => &NO_TOOL,
     }
+}
+
+fn keep_case<T>(_: &T, _: &GrantHolder) -> &'static Case {
+    &KEEP
 }
 
 fn recover_case<T>(_: &T, _: &GrantHolder) -> &'static Case {

@@ -322,7 +322,8 @@ impl Store {
                 return Ok(None);
             }
             let sql = "SELECT source, run, on_behalf_of, grant_epoch, grant_scopes FROM inbox
-                       WHERE session = ?1 AND state = 'waiting' ORDER BY id LIMIT 1";
+                       WHERE session = ?1 AND state = 'waiting' AND run NOT GLOB 'heartbeat-*'
+                       ORDER BY id LIMIT 1";
             type First = (String, String, String, u64, String);
             let read = |row: &Row<'_>| -> rusqlite::Result<First> {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
@@ -345,7 +346,8 @@ impl Store {
     pub fn all_due(&self) -> Result<Vec<SessionKey>, StoreError> {
         self.snapshot(|connection| {
             let sql = "SELECT DISTINCT s.key FROM inbox i JOIN sessions s ON s.id = i.session
-                       WHERE i.state = 'waiting' AND s.deleted_at IS NULL ORDER BY s.id";
+                       WHERE i.state = 'waiting' AND s.deleted_at IS NULL
+                           AND i.run NOT GLOB 'heartbeat-*' ORDER BY s.id";
             let mut statement = connection.prepare_cached(sql)?;
             let keys = statement.query_map([], |row| row.get::<_, String>(0))?;
             let keys = keys.map(|key| key?.parse().map_err(|error| damaged(0, error)));

@@ -6,6 +6,7 @@ use openclaw_scopes::target::JobTarget;
 use openclaw_scopes::{Authorized, Caller, IdempotencyKey, JobId, SessionKey, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::heartbeat::is_kept;
 use super::list::find;
 use super::{Job, JobError, JobSpec, MAX_JOBS, MAX_JOBS_OF_SESSION, spec, target_of, unknown};
 use crate::act::{Applied, Ask, Transaction};
@@ -73,6 +74,9 @@ impl Ask for AddJob {
         now: Timestamp,
     ) -> Result<Applied<Added>, Fault<JobError>> {
         let (caller, target) = authorized.into_parts();
+        if is_kept(&self.key) {
+            return Err(Fault::Domain(JobError::Kept(self.key.clone())));
+        }
         let request = idempotency::Request {
             holder: caller.on_behalf_of(),
             method: AddMethod::ROW.name,

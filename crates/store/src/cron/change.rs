@@ -8,10 +8,13 @@ use openclaw_scopes::method::{
     UpdateJob as UpdateMethod,
 };
 use openclaw_scopes::target::JobTarget;
-use openclaw_scopes::{AgentId, Authorized, Caller, IdempotencyKey, JobId, RunId, Timestamp};
+use openclaw_scopes::{
+    AgentId, Authorized, Caller, IdempotencyKey, JobId, RunId, ScopeSet, Timestamp,
+};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::add::first;
+use super::heartbeat::is_kept;
 use super::ledger::settle_one;
 use super::list::find;
 use super::work::{finish_if_over, leave_out, spec_of};
@@ -132,6 +135,10 @@ impl Ask for UpdateJob {
             let (job, revision) = (job.id, job.revision);
             return Err(Fault::Domain(JobError::Changed { job, revision }));
         }
+        let is_switched = JobPatch { switch: None, ..self.patch.clone() }.is_empty();
+        if is_kept(&job.key) && !is_switched {
+            return Err(Fault::Domain(JobError::Kept(job.key)));
+        }
         let old = job.spec.map_err(|problem| Fault::Domain(JobError::Schedule(problem)))?;
         let new = self.patch.clone().apply(old.clone());
         let is_same = new == old && self.patch.switch.is_none();
@@ -143,13 +150,30 @@ impl Ask for UpdateJob {
     }
 }
 
-/// Writes what a job is by now. Its failures are forgotten when it is switched on.
+/// Writes what a job is by now, as whoever changes it may have it.
 pub(super) fn rewrite(
     connection: &Connection,
     row: i64,
     new: &JobSpec,
     switch: Option<Switch>,
     caller: &Caller,
+    now: Timestamp,
+) -> Result<(), Fault<JobError>> {
+    // Whoever changes what it does lends it no more than they have.
+    //= docs/threat-model.md#T16
+    let sql = "SELECT scopes FROM cron_jobs WHERE id = ?1";
+    let scopes: String = connection.prepare_cached(sql)?.query_row([row], |row| row.get(0))?;
+    let scopes = grants::scopes(0, &scopes)?.closed().attenuate(caller.grant().scopes());
+    rewrite_as(connection, row, new, switch, scopes, now)
+}
+
+/// Writes what a job is by now. Its failures are forgotten when it is switched on.
+pub(super) fn rewrite_as(
+    connection: &Connection,
+    row: i64,
+    new: &JobSpec,
+    switch: Option<Switch>,
+    scopes: ScopeSet,
     now: Timestamp,
 ) -> Result<(), Fault<JobError>> {
     let sql = "SELECT name, agent, spec FROM cron_jobs WHERE id = ?1";
@@ -184,11 +208,6 @@ pub(super) fn rewrite(
         (_, is_on) => is_on.stored().to_owned(),
     };
     let is_woken = switch == Some(Switch::On);
-    // Whoever changes what it does lends it no more than they have.
-    //= docs/threat-model.md#T16
-    let sql = "SELECT scopes FROM cron_jobs WHERE id = ?1";
-    let scopes: String = connection.prepare_cached(sql)?.query_row([row], |row| row.get(0))?;
-    let scopes = grants::scopes(0, &scopes)?.closed().attenuate(caller.grant().scopes());
     let sql = "UPDATE cron_jobs SET name = ?2, agent = ?3, spec = ?4, disabled = ?5, next_at = ?6,
                    revision = revision + 1, updated_at = ?7, scopes = ?9,
                    failures = CASE WHEN ?8 THEN 0 ELSE failures END,
@@ -233,6 +252,9 @@ impl Ask for RemoveJob {
         let (_, target) = authorized.into_parts();
         let row = row_of(tx, &self.0)?.ok_or_else(|| unknown(&target.id))?;
         let job = find(tx, &target.id)?.ok_or_else(|| unknown(&target.id))?;
+        if is_kept(&job.key) {
+            return Err(Fault::Domain(JobError::Kept(job.key)));
+        }
         remove(tx, row, now)?;
         Ok(Applied::Changed(job))
     }

@@ -6,6 +6,7 @@ use openclaw_scheduler::{
 use openclaw_scopes::{Grant, JobId, ScopeSet, SessionKey, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
+use super::notice::{Notice, note};
 use super::work::{finish_if_over, leave_out};
 use super::{Asked, Disabled, JobSpec, spec};
 use crate::act::ActError;
@@ -314,6 +315,7 @@ fn give_up(
         return Ok(0);
     }
     leave_out(connection, job.row, reason.name(), now)?;
+    note(connection, job.row, Notice::Disabled, now)?;
     let sql = "INSERT INTO cron_occurrences (job, scheduled_at, until, count, state, reason, text, start_at,
                    ended_at)
                VALUES (?1, ?2, ?2, 1, 'failed', ?3, ?4, ?2, ?5)

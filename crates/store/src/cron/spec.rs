@@ -6,7 +6,7 @@ use openclaw_scheduler::{ActiveHours, CatchUp, Rules, Schedule, Zone};
 use openclaw_scopes::{AgentId, SessionKey, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{AfterRun, JobDelivery, JobPlace, JobSpec, JobTools, Payload};
+use super::{AfterRun, JobContext, JobDelivery, JobPlace, JobSpec, JobTools, Payload};
 use crate::error::damaged;
 use crate::outbox::ReplyTo;
 
@@ -84,8 +84,17 @@ struct Hours {
     deny_unknown_fields
 )]
 enum What {
-    AgentTurn { message: String },
-    SystemEvent { text: String },
+    AgentTurn {
+        message: String,
+    },
+    Heartbeat {
+        prompt: String,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        light: bool,
+    },
+    SystemEvent {
+        text: String,
+    },
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls it with")]
@@ -125,6 +134,9 @@ pub(super) fn to_text(spec: &JobSpec) -> rusqlite::Result<String> {
         catch_up: catch_up.to_string(),
         payload: match &spec.payload {
             Payload::AgentTurn { message } => What::AgentTurn { message: message.clone() },
+            Payload::Heartbeat { prompt, context } => {
+                What::Heartbeat { prompt: prompt.clone(), light: *context == JobContext::Light }
+            }
             Payload::SystemEvent { text } => What::SystemEvent { text: text.clone() },
         },
         session: spec.place.name().to_owned(),
@@ -177,6 +189,10 @@ pub(super) fn from_text(name: String, agent: AgentId, text: &str) -> rusqlite::R
         },
         payload: match stored.payload {
             What::AgentTurn { message } => Payload::AgentTurn { message },
+            What::Heartbeat { prompt, light } => {
+                let context = if light { JobContext::Light } else { JobContext::Full };
+                Payload::Heartbeat { prompt, context }
+            }
             What::SystemEvent { text } => Payload::SystemEvent { text },
         },
         place: match stored.session.as_str() {

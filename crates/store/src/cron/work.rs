@@ -1,13 +1,14 @@
 //! What comes of a due instant that was begun: the ledger's row, and what the job learns of it.
 
-use openclaw_scheduler::{After, DisableReason, Failure, after_failure};
+use openclaw_scheduler::{After, DisableReason, Failure, after_failure, should_alert};
 use openclaw_scopes::Timestamp;
 use openclaw_sessions::RunStatus;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::change::remove;
 use super::ledger::settle_one;
-use super::{AfterRun, Disabled, JobSpec, JobTools, MAX_TEXT, Outcome, spec};
+use super::notice::{Notice, note};
+use super::{AfterRun, Disabled, JobContext, JobSpec, JobTools, MAX_TEXT, Outcome, Payload, spec};
 use crate::children::cut;
 
 /// What a job gives to its turns.
@@ -19,6 +20,8 @@ pub struct JobGiven {
     pub tools: JobTools,
     /// How many tokens one of them may use; zero for as many as its agent's.
     pub max_tokens: u64,
+    /// How much of the conversation they are shown.
+    pub context: JobContext,
 }
 
 /// Returns what a run is given that is for a due instant. One whose job cannot be read any more has no tools.
@@ -26,11 +29,16 @@ pub(crate) fn given(connection: &Connection, occurrence: i64) -> rusqlite::Resul
     let (_, spec) = job_of(connection, occurrence)?;
     Ok(match spec {
         Some(spec) => {
-            JobGiven { model: spec.model, tools: spec.tools, max_tokens: spec.max_tokens }
+            let context = match spec.payload {
+                Payload::Heartbeat { context, .. } => context,
+                Payload::AgentTurn { .. } | Payload::SystemEvent { .. } => JobContext::Full,
+            };
+            let JobSpec { model, tools, max_tokens, .. } = spec;
+            JobGiven { model, tools, max_tokens, context }
         }
         None => {
             let tools = JobTools::Only(Vec::new());
-            JobGiven { model: String::new(), tools, max_tokens: 0 }
+            JobGiven { model: String::new(), tools, max_tokens: 0, context: JobContext::Full }
         }
     })
 }
@@ -94,6 +102,11 @@ fn after_attempt(
     now: Timestamp,
 ) -> rusqlite::Result<After> {
     let schedule = &spec.rules.schedule;
+    let failure = failure_of(text);
+    if failure == Failure::Permanent && matches!(spec.payload, Payload::Heartbeat { .. }) {
+        // Nobody asked for it, and it would fail and cost again each time.
+        return Ok(After::Disable(DisableReason::ConsecutiveFailures));
+    }
     // Each attempt of a one-shot counts, and each instant of what comes again.
     let count = if schedule.is_recurring() {
         let sql = "SELECT failures FROM cron_jobs WHERE id = ?1";
@@ -102,7 +115,7 @@ fn after_attempt(
     } else {
         attempts
     };
-    Ok(after_failure(schedule, failure_of(text), count, now))
+    Ok(after_failure(schedule, failure, count, now))
 }
 
 /// Writes the end of a due instant that was begun, and what its job learns of it. One that has an end keeps it.
@@ -149,8 +162,16 @@ pub(super) fn ended(
     };
     match after {
         Some(After::Wait { not_before }) => {
-            let sql = "UPDATE cron_jobs SET failures = failures + 1, not_before = ?2 WHERE id = ?1";
-            connection.prepare_cached(sql)?.execute(params![job, not_before.as_millis()])?;
+            let sql = "UPDATE cron_jobs SET failures = failures + 1, not_before = ?2 WHERE id = ?1
+                       RETURNING failures, told_at";
+            let (failures, told): (u32, Option<i64>) = connection
+                .prepare_cached(sql)?
+                .query_row(params![job, not_before.as_millis()], |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })?;
+            if should_alert(failures, told.map(Timestamp::from_millis), now) {
+                note(connection, job, Notice::Failing, now)?;
+            }
         }
         Some(After::Disable(reason)) => {
             let sql = "UPDATE cron_jobs SET failures = failures + 1 WHERE id = ?1";
@@ -213,6 +234,7 @@ pub(super) fn disable(
     let values = params![job, Disabled::By(reason).name(), now.as_millis()];
     if connection.prepare_cached(sql)?.execute(values)? > 0 {
         leave_out(connection, job, reason.name(), now)?;
+        note(connection, job, Notice::Disabled, now)?;
     }
     Ok(())
 }

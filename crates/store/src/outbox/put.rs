@@ -1,16 +1,19 @@
 //! Writing what is to leave, and deciding anew about what did not.
 
+use std::time::Duration;
+
 use openclaw_scopes::method::{
     DiscardDelivery as DiscardMethod, RetryDelivery as RetryMethod, SendMessage as SendMethod,
 };
 use openclaw_scopes::target::{DeliveryTarget, DestinationTarget, Reach};
 use openclaw_scopes::{Authorized, Grant, GrantHolder, IdempotencyKey, Timestamp};
-use openclaw_sessions::{RunStatus, is_silent};
+use openclaw_sessions::{RunStatus, heartbeat_alert, is_silent};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::list::find;
 use super::{Delivery, DeliveryError, DeliveryState, ReplyTo};
 use crate::act::{ActError, Applied, Ask, Transaction, live_epoch};
+use crate::cron::HEARTBEAT;
 use crate::error::{Fault, damaged};
 use crate::grants::stored;
 use crate::handle::Store;
@@ -20,6 +23,9 @@ pub const WEBHOOK: &str = "webhook";
 
 /// Deliveries that wait on one channel at most: more than a platform takes in an hour.
 const MAX_WAITING: u32 = 10_000;
+
+/// How long a heartbeat does not say the same again (`runtime.md` §5.2 of the reference).
+const SAID_LATELY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Something that is to leave.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -98,6 +104,7 @@ pub(crate) fn answer(
     let Some((reply_to, run, session, holder, epoch, scopes)) = found else { return Ok(()) };
     let Some(to) = ReplyTo::delivered(&reply_to) else { return Ok(()) };
     let text = match status {
+        RunStatus::Ok if is_heartbeat(&run) => heartbeat_alert(text).to_owned(),
         RunStatus::Ok => text.to_owned(),
         // Whoever wrote is told that there is no answer (`runtime.md` §7.4 of the reference); what exactly went
         // wrong stands in the conversation, and is nobody else's to read.
@@ -112,7 +119,7 @@ pub(crate) fn answer(
         | RunStatus::Running
         | RunStatus::Timeout => return Ok(()),
     };
-    if is_silent(&text) {
+    if is_silent(&text) || (is_heartbeat(&run) && was_said(connection, &to, &text, now)?) {
         return Ok(());
     }
     let new = NewDelivery {
@@ -125,6 +132,26 @@ pub(crate) fn answer(
         buttons: Vec::new(),
     };
     put(connection, &new, (&holder, epoch, &scopes), now)
+}
+
+fn is_heartbeat(run: &str) -> bool {
+    run.strip_prefix(HEARTBEAT).is_some_and(|rest| rest.starts_with('-'))
+}
+
+/// Whether the same was said at the same place by heartbeats lately: who looks every half hour at the same finds
+/// the same.
+fn was_said(
+    connection: &Connection,
+    to: &ReplyTo,
+    text: &str,
+    now: Timestamp,
+) -> rusqlite::Result<bool> {
+    let sql =
+        "SELECT EXISTS (SELECT 1 FROM outbox WHERE channel = ?1 AND account = ?2 AND peer = ?3
+                   AND text = ?4 AND created_at > ?5 AND source GLOB 'run:heartbeat-*')";
+    let since = now.saturating_sub(SAID_LATELY).as_millis();
+    let values = params![to.channel, to.account, to.peer, text, since];
+    connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))
 }
 
 /// Sends a message, on behalf of the caller. A retry is the same message.

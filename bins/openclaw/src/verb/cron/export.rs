@@ -38,6 +38,15 @@ pub(super) async fn run(
         }
         ListJobsResponse { jobs, next_page_token: String::new() }
     };
+    // Heartbeats are what the configuration says: there is nothing to give again.
+    let is_kept = |job: &Job| {
+        let what = job.payload.as_ref().and_then(|payload| payload.what.as_ref());
+        matches!(what, Some(What::Heartbeat(_)))
+    };
+    let list = ListJobsResponse {
+        jobs: list.jobs.into_iter().filter(|job| !is_kept(job)).collect(),
+        ..list
+    };
     match output.format() {
         Format::Human if list.jobs.is_empty() => output.note("no jobs")?,
         Format::Human => output.block(&written(&list.jobs)?)?,
@@ -146,7 +155,8 @@ impl<'a> From<&'a Job> for Table<'a> {
         let (message, system_event) = match what {
             Some(What::AgentTurn(text)) => (Some(text.as_str()), None),
             Some(What::SystemEvent(text)) => (None, Some(text.as_str())),
-            None => (None, None),
+            // What the configuration keeps is not exported.
+            Some(What::Heartbeat(_)) | None => (None, None),
         };
         let tools = job.tools.as_ref().filter(|tools| !tools.all);
         Self {

@@ -139,7 +139,9 @@ pub(super) fn jobs(jobs: &[Job]) -> String {
 pub(super) fn facts(job: &Job) -> String {
     let now = jiff::Timestamp::now();
     let (asks, tells) = match job.payload.as_ref().and_then(|payload| payload.what.as_ref()) {
-        Some(What::AgentTurn(text)) => (screen::shortened(text, 200), String::new()),
+        Some(What::AgentTurn(text) | What::Heartbeat(text)) => {
+            (screen::shortened(text, 200), String::new())
+        }
         Some(What::SystemEvent(text)) => (String::new(), screen::shortened(text, 200)),
         None => (String::new(), String::new()),
     };

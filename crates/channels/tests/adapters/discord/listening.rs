@@ -71,6 +71,7 @@ async fn threads_that_the_gateway_tells_of_are_not_asked_for() {
 }
 
 #[tokio::test]
+//= docs/threat-model.md#T35
 async fn what_is_not_said_by_others_is_not_heard() {
     let platform = Discord::start().await;
     let listening = listening(&platform).await;

@@ -100,6 +100,7 @@ async fn what_is_never_answered_is_unknown_in_time() {
 }
 
 #[tokio::test]
+//= docs/threat-model.md#T18
 async fn an_unknown_outcome_is_sent_again_without_a_second_message() {
     let platform = Discord::start().await;
     let adapter = adapter(&platform);
@@ -158,6 +159,7 @@ async fn a_conversation_that_cannot_be_opened_is_no_unknown_message() {
 }
 
 #[tokio::test]
+//= docs/threat-model.md#T14
 async fn the_token_is_checked_and_never_shown() {
     let platform = Discord::start().await;
     let me = adapter(&platform).check().await.unwrap();

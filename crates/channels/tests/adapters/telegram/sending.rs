@@ -166,6 +166,7 @@ async fn nobody_there_is_tried_again() {
 }
 
 #[tokio::test]
+//= docs/threat-model.md#T14
 async fn the_token_is_checked_and_never_shown() {
     let platform = Platform::start().await;
     let me = adapter(&platform).check().await.unwrap();

@@ -294,6 +294,10 @@ fn payload(what: Option<What>) -> Result<Option<Payload>, Reply> {
     match what {
         None => Ok(None),
         Some(What::AgentTurn(message)) => Ok(Some(Payload::AgentTurn { message: text(message)? })),
+        Some(What::Heartbeat(_)) => {
+            let text = "heartbeats are what the configuration says, and are not added";
+            Err(Reply::invalid(text).next("openclaw config file, agents.defaults.heartbeat"))
+        }
         Some(What::SystemEvent(event)) => Ok(Some(Payload::SystemEvent { text: text(event)? })),
     }
 }

@@ -101,6 +101,7 @@ pub(super) fn job(job: Job) -> v1::Job {
         shown.payload = Some(v1::JobPayload {
             what: Some(match payload {
                 Payload::AgentTurn { message } => What::AgentTurn(message),
+                Payload::Heartbeat { prompt, .. } => What::Heartbeat(prompt),
                 Payload::SystemEvent { text } => What::SystemEvent(text),
             }),
         });

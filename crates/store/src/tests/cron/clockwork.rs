@@ -149,7 +149,7 @@ impl Clockwork {
         session: SessionKey,
     ) -> FireWork {
         match &spec.payload {
-            Payload::AgentTurn { message } => {
+            Payload::AgentTurn { message } | Payload::Heartbeat { prompt: message, .. } => {
                 let is_idle = !self.working.values().any(|it| it.view.session == session)
                     && !self.waiting.iter().any(|ticket| ticket.session == session);
                 let precedence = if is_idle { Precedence::Start } else { Precedence::Wait };

@@ -81,6 +81,7 @@ async fn many_of_one_name_are_counted() {
 
 /// A conversation has at most a hundred; another one, and nobody's, are not counted with it.
 #[tokio::test]
+//= docs/threat-model.md#T26
 async fn a_conversation_adds_so_many() {
     let clockwork = Clockwork::new();
     let of_main = |id: &str| AddJob { created_in: Some(key("main")), ..called(id, id, "") };
