@@ -15,6 +15,7 @@ mod devices;
 mod drain;
 mod fuzz;
 mod guarded;
+mod heartbeat;
 mod input;
 mod lanes;
 mod policy;
