@@ -65,6 +65,19 @@ pub(crate) fn run_id(text: &str) -> Result<RunId, Reply> {
     RunId::parse(text).map_err(|error| Reply::invalid(error.to_string()))
 }
 
+/// How the ids of runs begin that nobody asks for over the network: by these they are known.
+const OWN_RUNS: [&str; 4] = ["cron-", "event-", "heartbeat-", "told-"];
+
+/// Returns the id of a run that is asked for: that of the request.
+pub(crate) fn new_run(key: &str) -> Result<RunId, Reply> {
+    let key = idempotency_key(key)?;
+    if OWN_RUNS.iter().any(|own| key.as_str().starts_with(own)) {
+        let text = format!("keys that begin with {} are the gateway's own", OWN_RUNS.join(", "));
+        return Err(Reply::invalid(text).next("send a new random key, and the same one on a retry"));
+    }
+    Ok(RunId::from(key))
+}
+
 pub(crate) fn idempotency_key(text: &str) -> Result<IdempotencyKey, Reply> {
     IdempotencyKey::parse(text).map_err(|error| {
         Reply::invalid(error.to_string()).next("send a new random key, and the same one on a retry")

@@ -23,6 +23,8 @@ use crate::task::Tasks;
 const PAGE: u32 = 256;
 /// Due instants that are begun at once.
 const AT_ONCE: u32 = 256;
+/// Pages of them in one look: what is due meanwhile has its row before more begins.
+const PAGES: u32 = 64;
 /// The longest sleep (`runtime.md` §4.3 of the reference): the clock on the wall may be set meanwhile.
 const LONGEST: Duration = Duration::from_secs(60);
 /// How long after a failure, or when there is no place, is looked again.
@@ -72,7 +74,11 @@ impl Clockwork {
             // A panic takes down this look and no other.
             let looked = AssertUnwindSafe(self.look()).catch_unwind().await;
             let wait = match looked {
-                Ok(Ok(wait)) => wait,
+                Ok(Ok(wait)) => {
+                    // Only who has looked is well.
+                    tell.send_replace(Instant::now_in(wait.saturating_add(PATIENCE)));
+                    wait
+                }
                 Ok(Err(error)) => {
                     tracing::error!(%error, "what is due could not be looked up");
                     AGAIN
@@ -82,7 +88,6 @@ impl Clockwork {
                     AGAIN
                 }
             };
-            tell.send_replace(Instant::now_in(wait.saturating_add(PATIENCE)));
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(wait) => {}
@@ -97,11 +102,11 @@ impl Clockwork {
     /// Settles everything that is due and begins everything that may; returns how long nothing else is to do.
     async fn look(&self) -> Result<Duration, StoreError> {
         self.settle().await?;
-        let is_full = self.begin().await? == Fire::Later;
+        self.begin().await?;
         self.tell_owners().await?;
         let next = self.store.next_job_at()?;
         let wait = next.map_or(LONGEST, |next| next.since(clock::now()));
-        Ok(if is_full { wait.max(AGAIN) } else { wait }.min(LONGEST))
+        Ok(wait.min(LONGEST))
     }
 
     /// Tells the gateway's owner which jobs fail, and which are due no more.
@@ -135,24 +140,27 @@ impl Clockwork {
         }
     }
 
-    /// Begins what may begin, as much as there is room for.
-    async fn begin(&self) -> Result<Fire, StoreError> {
-        loop {
+    /// Begins what may begin, as much as there is room for. What there is no room for is put off: it stands
+    /// before nothing else.
+    async fn begin(&self) -> Result<(), StoreError> {
+        for _page in 0..PAGES {
             let claimed = self.store.startable_jobs(clock::now(), AT_ONCE)?;
             if claimed.is_empty() {
-                return Ok(Fire::Settled);
+                return Ok(());
             }
             let mode = self.mode;
-            let mut fires: FuturesUnordered<_> =
-                claimed.into_iter().map(|claimed| self.engine.fire(claimed, mode)).collect();
-            let mut is_full = false;
-            while let Some(fire) = fires.next().await {
-                is_full |= fire == Fire::Later;
-            }
-            if is_full {
-                return Ok(Fire::Later);
+            let fires = claimed.into_iter().map(|claimed| async move {
+                let occurrence = claimed.occurrence;
+                (self.engine.fire(claimed, mode).await == Fire::Later).then_some(occurrence)
+            });
+            let fires: FuturesUnordered<_> = fires.collect();
+            let later: Vec<i64> = fires.filter_map(std::future::ready).collect().await;
+            if !later.is_empty() {
+                let until = clock::now().saturating_add(AGAIN);
+                self.store.put_off(later, until).await.map_err(storage)?;
             }
         }
+        Ok(())
     }
 }
 

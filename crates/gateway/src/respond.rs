@@ -338,6 +338,11 @@ pub(crate) fn job(error: &JobError) -> Reply {
         JobError::NeverDue(_) => Reply::invalid(said()).next("openclaw cron preview"),
         JobError::Place(session) => Reply::new(Code::FailedPrecondition, "", said())
             .next(format!("openclaw sessions unarchive {session}")),
+        JobError::Requests { job, .. } => {
+            Reply::new(Code::ResourceExhausted, "LIMIT_EXCEEDED", said())
+                .retry(Duration::from_secs(60))
+                .next(format!("openclaw cron cancel {job}"))
+        }
         JobError::Schedule(_) => Reply::invalid(said()).next("openclaw cron edit --help"),
         JobError::TooMany { .. } => Reply::new(Code::ResourceExhausted, "LIMIT_EXCEEDED", said())
             .next("openclaw cron list --all"),

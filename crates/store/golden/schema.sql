@@ -122,7 +122,8 @@ CREATE TABLE cron_jobs (
     not_before INTEGER,
     -- How often it failed in a row.
     failures   INTEGER NOT NULL DEFAULT 0 CHECK (failures >= 0),
-    -- When somebody was last told of it.
+    -- What its owner is still to be told of it, and when that was last decided.
+    notice     TEXT    NOT NULL DEFAULT '' CHECK (notice IN ('', 'disabled', 'failing')),
     told_at    INTEGER,
     deleted_at INTEGER,
     CHECK (next_at IS NULL OR (disabled = '' AND deleted_at IS NULL))
@@ -132,11 +133,15 @@ CREATE UNIQUE INDEX cron_jobs_by_key ON cron_jobs (key) WHERE key <> '' AND dele
 
 CREATE INDEX cron_jobs_by_name ON cron_jobs (name, id) WHERE deleted_at IS NULL;
 
+CREATE INDEX cron_jobs_by_owner ON cron_jobs (owner) WHERE deleted_at IS NULL;
+
 CREATE INDEX cron_jobs_by_place ON cron_jobs (created_in) WHERE created_in <> '' AND deleted_at IS NULL;
 
 CREATE INDEX cron_jobs_deleted ON cron_jobs (deleted_at) WHERE deleted_at IS NOT NULL;
 
 CREATE INDEX cron_jobs_due ON cron_jobs (next_at) WHERE next_at IS NOT NULL;
+
+CREATE INDEX cron_jobs_to_tell ON cron_jobs (id) WHERE notice <> '';
 
 CREATE TABLE cron_occurrences (
     id           INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,

@@ -33,7 +33,7 @@ pub use list::{
 };
 pub use notice::{JobNotice, Notice as JobNoticeKind};
 pub use work::JobGiven;
-pub(crate) use work::{given, run_ended};
+pub(crate) use work::{given, run_ended, suspend};
 
 /// Jobs of a gateway at most: some hundred bytes each, and a page of due ones is found among as many as fast
 /// as among ten.
@@ -366,6 +366,14 @@ pub enum JobError {
         /// Where.
         place: &'static str,
     },
+    /// It was asked for as often as it may be.
+    #[error("job `{job}` was asked for {max} times that it has not done yet")]
+    Requests {
+        /// The job.
+        job: Box<str>,
+        /// How often.
+        max: u32,
+    },
     /// Its schedule leads nowhere.
     #[error("the schedule cannot be used: {0}")]
     Schedule(String),
@@ -385,6 +393,7 @@ impl Failure for JobError {
             Self::NeverDue(_) => "never-due",
             Self::Place(_) => "archived",
             Self::TooMany { .. } => "too-many-jobs",
+            Self::Requests { .. } => "too-many-requests",
             Self::Schedule(_) => "bad-schedule",
             Self::Unknown(_) => "unknown-job",
         }

@@ -52,6 +52,9 @@ pub(crate) fn end(
                WHERE holder = ?1 AND ended_at IS NULL";
     let changed = tx.prepare_cached(sql)?.execute(params![holder.to_string(), ended_at])?;
     if changed > 0 {
+        if how == End::Withdrawn {
+            crate::cron::suspend(tx, holder, now)?;
+        }
         tx.note_ended(Ended { holder: holder.clone(), how });
     }
     Ok(())

@@ -152,12 +152,12 @@ pub struct FilePerson {
 /// What came of it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum FiledPerson {
-    /// They asked before, and know their code.
-    Again,
+    /// They asked before, and were or are to be told the code of then.
+    Again(PersonRequest),
     /// Too many wait: they may ask later.
     Full,
     /// They are to be told this code.
-    New(String),
+    New(PersonRequest),
 }
 
 impl Ask for FilePerson {
@@ -179,31 +179,36 @@ impl Ask for FilePerson {
         let sql = "DELETE FROM chat_requests WHERE expires_at <= ?1";
         tx.prepare_cached(sql)?.execute([now.as_millis()])?;
         let (channel, account) = (self.who.channel(), self.who.account());
-        let sql = "SELECT EXISTS (SELECT 1 FROM chat_requests
-                       WHERE channel = ?1 AND account = ?2 AND sender = ?3),
-                   (SELECT count(*) FROM chat_requests WHERE channel = ?1 AND account = ?2)";
-        let (waits, count): (bool, u32) = tx
-            .prepare_cached(sql)?
-            .query_row(params![channel, account, self.who.id().as_str()], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })?;
-        if waits {
-            return Ok(Applied::Unchanged(FiledPerson::Again));
+        let sql = format!("{REQUEST} WHERE channel = ?1 AND account = ?2 AND sender = ?3");
+        let values = params![channel, account, self.who.id().as_str()];
+        let waits = tx.prepare_cached(&sql)?.query_row(values, read_request).optional()?;
+        if let Some(request) = waits {
+            return Ok(Applied::Unchanged(FiledPerson::Again(request)));
         }
+        let sql = "SELECT count(*) FROM chat_requests WHERE channel = ?1 AND account = ?2";
+        let count: u32 =
+            tx.prepare_cached(sql)?.query_row([channel, account], |row| row.get(0))?;
         if count >= MAX_WAITING {
             return Ok(Applied::Unchanged(FiledPerson::Full));
         }
+        let request = PersonRequest {
+            who: self.who.clone(),
+            name: self.name.clone(),
+            code: self.code.clone(),
+            requested_at: now,
+            expires_at: now.saturating_add(VALID),
+        };
         let sql = "INSERT INTO chat_requests VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
         tx.prepare_cached(sql)?.execute(params![
             channel,
             account,
-            self.who.id().as_str(),
-            self.name,
-            self.code,
-            now.as_millis(),
-            now.saturating_add(VALID).as_millis(),
+            request.who.id().as_str(),
+            request.name,
+            request.code,
+            request.requested_at.as_millis(),
+            request.expires_at.as_millis(),
         ])?;
-        Ok(Applied::Changed(FiledPerson::New(self.code.clone())))
+        Ok(Applied::Changed(FiledPerson::New(request)))
     }
 }
 

@@ -117,7 +117,8 @@ async fn a_key_that_is_refused_stops_it_after_one_and_its_owner_hears_of_it() {
     let gateway = gateway(&telegram, &provider, often).await;
     let owner = gateway.owner().await;
     let told = wait_for(&telegram, 1).await;
-    assert!(told[0].contains("`Heartbeat of main` is due no more"), "{told:?}");
+    let said = "<code>Heartbeat of main</code> is due no more: consecutive-failures";
+    assert!(told[0].contains(said), "{told:?}");
     assert!(told[0].contains("openclaw cron enable heartbeat-main"), "{told:?}");
     let stopped = job(&owner, KEY).await;
     assert_eq!((stopped.enabled, &*stopped.disabled_reason), (false, "consecutive-failures"));

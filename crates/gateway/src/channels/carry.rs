@@ -27,8 +27,7 @@ pub(super) async fn carry(lane: Arc<Lane>, engine: Engine, store: Store, stop: C
         // What is written for it waits, and `channels status` says why.
         return;
     }
-    let lost = if lane.is_repeatable() { Lost::Again } else { Lost::Unknown };
-    if let Err(error) = store.lost_deliveries(lane.name.clone(), lost, clock::now()).await {
+    if let Err(error) = store.lost_deliveries(lane.name.clone(), lane.lost(), clock::now()).await {
         tracing::error!(channel = lane.name, ?error, "what was being sent could not be settled");
     }
     let mut sending = FuturesUnordered::new();
@@ -73,17 +72,18 @@ async fn claim(
         return Ok((Vec::new(), next.since(now).min(LONGEST)));
     }
     let limit = u32::try_from(room).unwrap_or(u32::MAX);
-    let claimed = store.claim_deliveries(name, account, limit, now).await;
+    let claimed = store.claim_deliveries(name, account, limit, lane.lost(), now).await;
     let claimed = claimed.map_err(|error| format!("{error:?}"))?;
     Ok((claimed, Duration::ZERO))
 }
 
 impl Lane {
-    /// Whether the other side tells a repetition from a new message, so that nothing is told twice.
-    fn is_repeatable(&self) -> bool {
+    /// What becomes of what was sent when nobody noted what came of it: it is sent again where the other side tells
+    /// a repetition from a new message, so that nothing is told twice.
+    fn lost(&self) -> Lost {
         match &self.carrier {
-            Carrier::Chat(_) | Carrier::None => false,
-            Carrier::Webhook { .. } => true,
+            Carrier::Chat(_) | Carrier::None => Lost::Unknown,
+            Carrier::Webhook { .. } => Lost::Again,
         }
     }
 }
@@ -172,7 +172,7 @@ async fn note(
     channel: &str,
 ) -> bool {
     match &progress {
-        Progress::Part { .. } => {}
+        Progress::Later | Progress::Part { .. } => {}
         Progress::Dead(error) | Progress::Unknown(error) | Progress::Retry { error, .. } => {
             tracing::warn!(delivery = delivery.id, channel, error, "a message did not arrive");
         }

@@ -26,6 +26,9 @@ use crate::{clock, digest, secrets};
 const TYPING: Duration = Duration::from_secs(6);
 /// What codes are made of: nothing that is read as something else (`runtime.md` §7.3 of the reference).
 const CODE: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+/// How often an answer to a command is tried, and how long after a failure of the storage it is again.
+const ANSWERS: usize = 10;
+const AGAIN: Duration = Duration::from_secs(1);
 /// Bytes of a message that are taken in.
 const MAX_TEXT: usize = 64 * 1024;
 
@@ -200,13 +203,17 @@ impl Door {
         let ask = FilePerson { who, name, code };
         let filed = self.store.act(&caller, ask, clock::now()).await;
         match filed.map_err(unavailable)? {
-            FiledPerson::Again | FiledPerson::Full => Ok(()),
-            FiledPerson::New(code) => {
-                let channel = &self.lane.name;
+            FiledPerson::Full => Ok(()),
+            // Somebody who asked before was told, unless the storage failed in between: then they are now.
+            FiledPerson::Again(request) | FiledPerson::New(request) => {
+                let (channel, code) = (&self.lane.name, &request.code);
                 let text = format!(
                     "I do not know you yet. Have the gateway's owner run:\n\n```\nopenclaw pairing approve {channel} {code}\n```\n\nThe code is valid for an hour."
                 );
-                self.say_as_gateway(&message.message_id, self.reply_to(message), text).await
+                // Of the request, and not the code itself: sources are shown to whoever may read.
+                let about =
+                    format!("{}:{}", request.who.id().as_str(), request.requested_at.as_millis());
+                self.say_as_gateway(&about, self.reply_to(message), text).await
             }
         }
     }
@@ -278,8 +285,7 @@ impl Door {
         }
         let to = self.reply_to(&message);
         if let Some(command) = Command::parse(&text) {
-            let said = commands::run(&self.engine, &self.store, &known, &routed, command).await;
-            return self.say(&known.caller, &message, to, said).await;
+            return self.command(&known, &routed, &message, to, command).await;
         }
         let (agent, session) = (routed.agent, routed.session);
         let id = [&message.channel, &message.peer, &message.message_id].map(|part| {
@@ -320,6 +326,38 @@ impl Door {
         }
     }
 
+    /// Does what a command says and answers, unless it was answered before: then the platform tells of it again.
+    async fn command(
+        &self,
+        known: &Known,
+        routed: &Routed,
+        message: &Inbound,
+        to: ReplyTo,
+        command: Command,
+    ) -> Result<(), IngressError> {
+        let key = self.answer_key(message)?;
+        if self.store.was_sent(known.caller.on_behalf_of(), &key).map_err(unavailable)? {
+            return Ok(());
+        }
+        let said = commands::run(&self.engine, &self.store, known, routed, command).await;
+        // What was done must not be done again because the answer to it could not be written.
+        for _ in 1..ANSWERS {
+            match self.say(&known.caller, message, to.clone(), said.clone()).await {
+                Ok(()) => return Ok(()),
+                Err(error) => tracing::error!(channel = self.lane.name, %error, "not yet answered"),
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+        self.say(&known.caller, message, to, said).await
+    }
+
+    /// Returns the name under which the answer to a message is sent once.
+    fn answer_key(&self, message: &Inbound) -> Result<IdempotencyKey, IngressError> {
+        let key = digest::of(&[&self.lane.name, &message.peer, &message.message_id]);
+        let key = format!("answer-{}", data_encoding::HEXLOWER.encode(&key));
+        IdempotencyKey::parse(&key).map_err(unavailable)
+    }
+
     /// Says something on behalf of whoever wrote.
     async fn say(
         &self,
@@ -328,9 +366,7 @@ impl Door {
         to: ReplyTo,
         text: String,
     ) -> Result<(), IngressError> {
-        let key = digest::of(&[&self.lane.name, &message.peer, &message.message_id]);
-        let key = format!("answer-{}", data_encoding::HEXLOWER.encode(&key));
-        let idempotency_key = IdempotencyKey::parse(&key).map_err(unavailable)?;
+        let idempotency_key = self.answer_key(message)?;
         let new = NewDelivery {
             source: String::new(),
             digest: key_digest(&message.message_id),
@@ -363,11 +399,12 @@ impl Door {
             loop {
                 tokio::select! {
                     event = watch.next() => match event {
-                        Some(RunEvent::Turn(TurnEvent::ApprovalNeeded { approval: id, operation, .. }))
+                        Some(RunEvent::Turn(TurnEvent::ApprovalNeeded { approval, operation, program, cwd }))
                             if known.standing == Standing::Owner =>
                         {
+                            let text = commands::question(&approval, &operation, &program, &cwd);
                             let to = to.clone();
-                            ask_for_approval(&store, &engine, &known.caller, to, &id, &operation).await;
+                            ask_for_approval(&store, &engine, &known.caller, to, &approval, text).await;
                         }
                         Some(RunEvent::Turn(_)) => {}
                         Some(_) | None => return,
@@ -389,12 +426,9 @@ async fn ask_for_approval(
     caller: &Caller,
     to: ReplyTo,
     id: &str,
-    operation: &str,
+    text: String,
 ) {
     let Ok(idempotency_key) = IdempotencyKey::parse(&format!("approval-{id}")) else { return };
-    let text = format!(
-        "I need an approval to go on:\n\n```\n{operation}\n```\n\nAnswer `/approve {id}` or `/deny {id}`."
-    );
     let button = |label: &str, word: &str| (label.to_owned(), format!("/{word} {id}"));
     let new = NewDelivery {
         source: String::new(),

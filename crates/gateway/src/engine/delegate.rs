@@ -44,6 +44,8 @@ pub(crate) struct Order {
     pub(crate) tools: Option<Vec<String>>,
     /// What whoever delegates is capable of: the sub-agent is never capable of more.
     pub(crate) ceiling: CapabilitySet,
+    /// The tools that whoever asks has, where those are not all of its conversation's.
+    pub(crate) held: Option<Vec<String>>,
 }
 
 /// Why a task was not delegated. Nothing of it is left then.
@@ -100,7 +102,10 @@ impl Engine {
         let depth = self.0.store.session_depth(&order.parent);
         let depth = depth.map_err(|error| SpawnError::Act(ActError::Store(error)))?;
         let is_leaf = depth.saturating_add(1) >= limits.depth;
-        let held = self.tools_of(&order.parent)?;
+        let mut held = self.tools_of(&order.parent)?;
+        if let Some(own) = &order.held {
+            held.retain(|tool| own.contains(tool));
+        }
         let (tools, capabilities) = worker
             .child_tools(order.tools.as_deref(), order.ceiling, &held, is_leaf)
             .map_err(SpawnError::UnknownTool)?;

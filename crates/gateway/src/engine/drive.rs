@@ -293,6 +293,7 @@ impl Engine {
             agent: worker.agent.id.clone(),
             run: live.run().clone(),
             session: started.view.session.clone(),
+            given: started.job.clone(),
         });
         let jobs = RunJobs {
             engine: self.clone(),
@@ -300,6 +301,7 @@ impl Engine {
             agent: worker.agent.id.clone(),
             session: started.view.session.clone(),
             reply_to: started.view.reply_to.clone(),
+            given: started.job.clone(),
         };
         let exec = self.exec_ports(live, worker, started, &caller);
         let yields = YieldFlag::default();
@@ -402,6 +404,10 @@ impl Engine {
                 Ok(Interrupted::Suspended) => return None,
                 Ok(Interrupted::Ended(_)) if is_interrupted => return self.stored(live),
                 Ok(Interrupted::Ended(entry)) => {
+                    if started.job.is_some() {
+                        // Another instant of it may wait for that, or this one is tried again.
+                        self.0.jobs.notify_one();
+                    }
                     if let Some(mut projection) = projection {
                         if let Some(answer) = &ending.answer {
                             projection.push(&Record::AssistantMessage(answer.clone()));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use openclaw_config::{ModelName, ToolPattern};
 use openclaw_scheduler::Mode;
-use openclaw_scopes::{AgentId, Caller, Cause, Component, Grant, JobId, RunId, SessionKey};
+use openclaw_scopes::{AgentId, Caller, Cause, Component, Denial, Grant, JobId, RunId, SessionKey};
 use openclaw_sessions::{ChatType, DEFAULT_ACCOUNT, Dropped, ParsedKey, QueueMode, RouteError};
 use openclaw_store::{
     AcceptRun, ActError, Asked, ClaimedJob, FireJob, FireWork, Fired, JobDelivery, JobError,
@@ -54,6 +54,8 @@ impl From<RouteError> for Refused {
 impl From<ActError<JobError>> for Refused {
     fn from(error: ActError<JobError>) -> Self {
         match error {
+            // A grant that was replaced a moment ago is looked up again.
+            ActError::Denied(Denial::GrantReplaced) => Self::Later,
             // What whoever added it may not do by now is not done with less, and not with more.
             //= docs/threat-model.md#T17
             ActError::Denied(_) => Self::Not(NotFired::Suspended),
@@ -201,7 +203,12 @@ impl Engine {
             fresh_since: None,
         };
         let work = FireWork::Turn(accept);
-        let ask = FireJob { occurrence: claimed.occurrence, job: claimed.job.clone(), work };
+        let ask = FireJob {
+            occurrence: claimed.occurrence,
+            job: claimed.job.clone(),
+            revision: claimed.revision,
+            work,
+        };
         let accepted = match self.0.store.act(caller, ask, clock::now()).await {
             Ok(Fired::Accepted(accepted)) => Ok(*accepted),
             Ok(Fired::Gone | Fired::Told(_)) => {
@@ -235,7 +242,12 @@ impl Engine {
             reply_to: self.reply_of_job(spec, claimed, &session),
         };
         let work = FireWork::Event { session, event };
-        let ask = FireJob { occurrence: claimed.occurrence, job: claimed.job.clone(), work };
+        let ask = FireJob {
+            occurrence: claimed.occurrence,
+            job: claimed.job.clone(),
+            revision: claimed.revision,
+            work,
+        };
         match self.0.store.act(caller, ask, clock::now()).await? {
             Fired::Told(session) => self.announce_soon(session),
             Fired::Accepted(_) | Fired::Gone => {}
@@ -270,7 +282,11 @@ impl Engine {
             }
             .by_gateway(),
             JobDelivery::Conversation if !claimed.reply_to.is_empty() => claimed.reply_to.clone(),
-            JobDelivery::Conversation => self.reply_of(session),
+            // Where the conversation leads that was named, whichever is told.
+            JobDelivery::Conversation => match &spec.place {
+                JobPlace::Session(named) => self.reply_of(named),
+                JobPlace::Isolated | JobPlace::Main => self.reply_of(session),
+            },
         }
     }
 
@@ -297,6 +313,10 @@ impl Engine {
             chats.iter().filter(|(name, _)| channel.as_ref().is_none_or(|it| it == *name));
         let mut people: Vec<String> =
             of_channel.flat_map(|(_, chat)| chat.allow_from.iter().cloned()).collect();
+        let owners = roster.config.channels().owners.iter();
+        let owners = owners.filter_map(|owner| owner.split_once(':'));
+        let of_channel = owners.filter(|(name, _)| channel.as_ref().is_none_or(|it| it == name));
+        people.extend(of_channel.map(|(_, id)| id.to_owned()));
         let approved = self.0.store.approved_people(channel.as_deref())?;
         people.extend(approved.iter().map(|person| person.id().to_string()));
         people.sort_unstable();
@@ -306,7 +326,7 @@ impl Engine {
 
     /// Returns where answers of a conversation go whose key leads to a channel on which the gateway speaks
     /// itself; empty when nobody delivers them.
-    pub(super) fn reply_of(&self, session: &SessionKey) -> String {
+    pub(crate) fn reply_of(&self, session: &SessionKey) -> String {
         let roster = self.roster();
         let to = channels::reply_of(session, roster.config.channels());
         to.map(ReplyTo::by_gateway).unwrap_or_default()

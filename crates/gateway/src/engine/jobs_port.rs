@@ -7,8 +7,8 @@ use openclaw_scheduler::{CatchUp, Rules, Schedule, Zone, default_stagger, stagge
 use openclaw_scopes::{AgentId, Caller, IdempotencyKey, JobId, SessionKey, Timestamp};
 use openclaw_sessions::{KeyClass, ParsedKey};
 use openclaw_store::{
-    ActError, AddJob, AfterRun, Job, JobDelivery, JobFilter, JobPlace, JobRef, JobSpec, JobTools,
-    Payload, RemoveJob, Switch,
+    ActError, AddJob, AfterRun, Job, JobContext, JobDelivery, JobFilter, JobGiven, JobPlace,
+    JobRef, JobSpec, JobTools, Payload, RemoveJob, ReplyTo, Switch,
 };
 use serde_json::{Value, json};
 
@@ -29,6 +29,8 @@ pub(super) struct RunJobs {
     pub(super) agent: AgentId,
     pub(super) session: SessionKey,
     pub(super) reply_to: String,
+    /// What the job gave it whose turn this is.
+    pub(super) given: Option<JobGiven>,
 }
 
 fn error(text: impl Into<String>) -> Value {
@@ -114,6 +116,12 @@ impl RunJobs {
         let name = order.name.as_deref().map(str::trim).filter(|name| !name.is_empty());
         let name: String =
             name.unwrap_or(&words).chars().filter(|c| !c.is_control()).take(NAME).collect();
+        let given = self.given.clone().unwrap_or_else(|| JobGiven {
+            model: String::new(),
+            tools: JobTools::All,
+            max_tokens: 0,
+            context: JobContext::Full,
+        });
         let is_once = !schedule.is_recurring();
         let moved = stagger(id.as_str(), default_stagger(&schedule));
         Ok(JobSpec {
@@ -126,10 +134,11 @@ impl RunJobs {
                 JobSession::Current if base_of(&self.session).is_some() => JobPlace::Isolated,
                 JobSession::Current => JobPlace::Session(self.session.clone()),
             },
-            model: String::new(),
-            tools: JobTools::All,
+            // What a job adds is given no more than that job was.
+            model: given.model,
+            tools: given.tools,
             timeout: std::time::Duration::ZERO,
-            max_tokens: 0,
+            max_tokens: given.max_tokens,
             after_run: if is_once { AfterRun::Delete } else { AfterRun::Keep },
             delivery: JobDelivery::Conversation,
         })
@@ -171,7 +180,10 @@ impl Jobs for RunJobs {
                 spec,
                 switch: Switch::On,
                 created_in: Some(self.place()),
-                reply_to: self.reply_to.clone(),
+                // At the same place, and not as an answer to the message of today.
+                reply_to: ReplyTo::delivered(&self.reply_to)
+                    .map(|to| ReplyTo { answers: String::new(), ..to }.by_gateway())
+                    .unwrap_or_else(|| self.reply_to.clone()),
             };
             match self.engine.0.store.act(&self.caller, ask, now).await {
                 Ok(added) => {

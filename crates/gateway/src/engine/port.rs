@@ -7,7 +7,9 @@ use openclaw_agents::tools::{Delegation, SpawnOrder};
 use openclaw_config::ModelName;
 use openclaw_scopes::{AgentId, Caller, CapabilitySet, Denial, RunId, SessionKey};
 use openclaw_sessions::{Notice, Record, RunStatus};
-use openclaw_store::{ActError, Child, ChildError, ChildFilter, Cleanup, HandOver};
+use openclaw_store::{
+    ActError, Child, ChildError, ChildFilter, Cleanup, HandOver, JobGiven, JobTools,
+};
 use serde_json::{Value, json};
 
 use super::Engine;
@@ -29,6 +31,8 @@ pub(super) struct RunDelegation {
     pub(super) agent: AgentId,
     pub(super) run: RunId,
     pub(super) session: SessionKey,
+    /// What the job gave it whose turn this is.
+    pub(super) given: Option<JobGiven>,
 }
 
 fn error(text: impl Into<String>) -> Value {
@@ -135,14 +139,25 @@ impl RunDelegation {
         let label: String = order.label.unwrap_or_default();
         let label = openclaw_pairing::clean_name(&label);
         let run = secrets::id("sub-", RunId::parse).map_err(|_told| error("internal error"))?;
+        let given = self.given.as_ref();
+        // A sub-agent of a job's turn has no more than that turn: neither tools nor tokens.
+        let most = given.map(|given| given.max_tokens).filter(|most| *most > 0);
+        let held = given.and_then(|given| match &given.tools {
+            JobTools::All => None,
+            JobTools::Only(tools) => Some(tools.clone()),
+        });
         Ok(Order {
+            held,
             digest: digest::of(&[self.session.as_str(), run.as_str()]),
             run,
             parent: self.session.clone(),
             agent,
             task: order.task,
             label,
-            max_tokens: order.max_tokens,
+            max_tokens: match (order.max_tokens, most) {
+                (Some(own), Some(most)) => Some(own.min(most)),
+                (own, most) => own.or(most),
+            },
             model,
             timeout: order.timeout,
             cleanup: order.cleanup.as_deref().and_then(Cleanup::parse).unwrap_or(Cleanup::Keep),

@@ -70,7 +70,11 @@ impl Channels for Core {
                 let ids = chat.allow_from.iter().map(|id| format!("{name}:{DEFAULT_ACCOUNT}:{id}"));
                 ids.collect::<Vec<_>>()
             };
-            chats.iter().flat_map(of_chat).collect::<Vec<_>>()
+            // Owners write in it whether or not they are listed.
+            let owners = roster.config.channels().owners.iter();
+            let owners = owners.filter_map(|owner| owner.split_once(':'));
+            let owners = owners.map(|(name, id)| format!("{name}:{DEFAULT_ACCOUNT}:{id}"));
+            chats.iter().flat_map(of_chat).chain(owners).collect::<Vec<_>>()
         };
         let listed = shares.then(listed);
         let ask = ApprovePerson { channel: message.channel, code: message.code, listed };

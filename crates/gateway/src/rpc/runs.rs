@@ -93,7 +93,7 @@ impl Runs for Core {
 
 fn parse_start(message: v1::StartRunRequest, roster: &Roster) -> Result<engine::Request, Reply> {
     let routes = &roster.routes;
-    let key = convert::idempotency_key(&message.idempotency_key)?;
+    let run = convert::new_run(&message.idempotency_key)?;
     let (session, agent, reply_to) = match &message.origin {
         None => {
             let (session, agent) = route::named(&message.session_key, &message.agent_id, routes)?;
@@ -128,7 +128,7 @@ fn parse_start(message: v1::StartRunRequest, roster: &Roster) -> Result<engine::
         queue: queue_mode(message.queue_mode, channel, roster.config.queue())?,
         dropped: Dropped::default(),
         digest: digest::of(&asked),
-        run: RunId::from(key),
+        run,
         session,
         agent,
         message: message.message,

@@ -179,6 +179,7 @@ fn parse_order(message: v1::SpawnRequest, routes: &Routes) -> Result<Order, Repl
         told.push(&budget);
     }
     Ok(Order {
+        held: None,
         digest: digest::of(&told),
         run: RunId::from(key),
         parent,

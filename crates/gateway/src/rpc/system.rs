@@ -47,8 +47,8 @@ impl System for Core {
             label: String::new(),
             text: message.text,
             context: context.to_lowercase(),
-            // What it leads to is answered where the conversation's answers go.
-            reply_to: String::new(),
+            // What it leads to is answered where the conversation leads that was named.
+            reply_to: self.engine.reply_of(&named),
         };
         // The one that is told and the one that is woken are the same.
         let ask = PutEvent { session: self.engine.told_in(&named), event };

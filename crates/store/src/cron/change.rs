@@ -27,6 +27,9 @@ use crate::children::{EndedRun, end_live};
 use crate::error::{Fault, damaged};
 use crate::grants;
 
+/// How often a job is asked for at most before it has done what it was asked for: each is a row to look through.
+const MAX_REQUESTS: u32 = 20;
+
 /// Whether a job is due at all.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Switch {
@@ -314,6 +317,12 @@ impl Ask for RunJob {
         // What is due at this moment has its row, before somebody's wish takes its place.
         if let Some(spec) = spec_of(tx, row)? {
             settle_one(tx, row, &spec, now)?;
+        }
+        let sql = "SELECT count(*) FROM cron_occurrences
+                   WHERE job = ?1 AND state = 'claimed' AND requested <> ''";
+        let waiting: u32 = tx.prepare_cached(sql)?.query_row([row], |row| row.get(0))?;
+        if waiting >= MAX_REQUESTS {
+            return Err(Fault::Domain(JobError::Requests { job: target.id, max: MAX_REQUESTS }));
         }
         // No two instants of a job are the same.
         let sql = "INSERT INTO cron_occurrences (job, scheduled_at, until, count, state, requested, start_at)

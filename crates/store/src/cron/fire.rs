@@ -23,6 +23,8 @@ pub struct FireJob {
     pub occurrence: i64,
     /// The job.
     pub job: JobId,
+    /// The revision of the job that this is made of.
+    pub revision: u64,
     /// What is done.
     pub work: FireWork,
 }
@@ -46,7 +48,7 @@ pub enum FireWork {
 pub enum Fired {
     /// A run was accepted.
     Accepted(Box<Accepted>),
-    /// Somebody has begun or ended it before.
+    /// Somebody has begun or ended it before, or the job is another by now.
     Gone,
     /// A conversation is told.
     Told(SessionKey),
@@ -87,8 +89,10 @@ impl Ask for FireJob {
                        session = ?4, reason = '', text = ''
                    WHERE id = ?1 AND state = 'claimed' AND started_at IS NULL
                        AND EXISTS (SELECT 1 FROM cron_jobs j
-                           WHERE j.id = cron_occurrences.job AND j.deleted_at IS NULL)";
-        let values = params![self.occurrence, now.as_millis(), run, session.as_str()];
+                           WHERE j.id = cron_occurrences.job AND j.deleted_at IS NULL
+                               AND j.revision = ?5)";
+        let values =
+            params![self.occurrence, now.as_millis(), run, session.as_str(), self.revision];
         if tx.prepare_cached(sql)?.execute(values)? == 0 {
             return Ok(Applied::Unchanged(Fired::Gone));
         }

@@ -40,6 +40,8 @@ pub struct ClaimedJob {
     pub scheduled_at: Timestamp,
     /// The job.
     pub job: JobId,
+    /// Its revision.
+    pub revision: u64,
     /// What that is; else why it cannot be read any more.
     pub spec: Result<JobSpec, String>,
     /// The grant of its owner, as it is now and never more than it was; `None` when it has ended.
@@ -55,7 +57,7 @@ pub struct ClaimedJob {
 /// Of two instants of one job, the second waits for the first.
 const STARTABLE: &str =
     "SELECT o.id, o.attempts, o.scheduled_at, j.job, j.name, j.agent, j.spec, j.owner, j.scopes,
-        j.created_in, j.reply_to, o.requested
+        j.created_in, j.reply_to, o.requested, j.revision
     FROM cron_occurrences o JOIN cron_jobs j ON j.id = o.job
     WHERE o.state = 'claimed' AND o.started_at IS NULL AND o.start_at <= ?1 AND j.deleted_at IS NULL
         AND NOT EXISTS (SELECT 1 FROM cron_occurrences b WHERE b.job = o.job AND b.state = 'claimed'
@@ -153,6 +155,29 @@ impl Store {
         })
     }
 
+    /// Has what cannot begin yet begin later, so that it does not stand before what can. Its job's other instants
+    /// stay behind it.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn put_off(
+        &self,
+        occurrences: Vec<i64>,
+        until: Timestamp,
+    ) -> Result<(), ActError<std::convert::Infallible>> {
+        self.step(move |connection| {
+            let sql = "UPDATE cron_occurrences SET start_at = max(start_at, ?2)
+                       WHERE state = 'claimed' AND started_at IS NULL
+                           AND job = (SELECT job FROM cron_occurrences WHERE id = ?1)";
+            let mut statement = connection.prepare_cached(sql)?;
+            for occurrence in &occurrences {
+                statement.execute(params![occurrence, until.as_millis()])?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
     /// Returns when the scheduler has something to do next: when a job is due, or an instant may begin that
     /// waits for nothing else. `None` when nothing ever is.
     ///
@@ -218,13 +243,15 @@ where
 fn claimed(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<ClaimedJob> {
     let text: String = row.get(6)?;
     let spec = parsed(row, 5).and_then(|agent| spec::from_text(row.get(4)?, agent, &text));
-    let scopes: String = row.get(8)?;
-    let scopes = ScopeSet::parse(&scopes).map_err(|error| damaged(8, error))?;
-    let holder = parsed(row, 7)?;
-    // What it was added with and is still held, never more than either.
-    //= docs/threat-model.md#T16
-    let grant = grants::live(connection, &holder)?
-        .map(|(epoch, held)| Grant::recorded(holder, epoch, held, scopes));
+    // One that cannot be read holds up no other: it rests on nothing.
+    let scopes = ScopeSet::parse(&row.get::<_, String>(8)?).ok();
+    let grant = match parsed(row, 7).ok().zip(scopes) {
+        // What it was added with and is still held, never more than either.
+        //= docs/threat-model.md#T16
+        Some((holder, scopes)) => grants::live(connection, &holder)?
+            .map(|(epoch, held)| Grant::recorded(holder, epoch, held, scopes)),
+        None => None,
+    };
     let created_in: String = row.get(9)?;
     Ok(ClaimedJob {
         occurrence: row.get(0)?,
@@ -233,11 +260,9 @@ fn claimed(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<ClaimedJo
         job: parsed(row, 3)?,
         spec: spec.map_err(|error| error.to_string()),
         grant,
-        created_in: match created_in.as_str() {
-            "" => None,
-            key => Some(key.parse().map_err(|error| damaged(9, error))?),
-        },
+        created_in: created_in.parse().ok(),
         reply_to: row.get(10)?,
+        revision: row.get(12)?,
         requested: if row.get::<_, String>(11)?.is_empty() {
             Asked::BySchedule
         } else {

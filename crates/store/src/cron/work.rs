@@ -1,7 +1,7 @@
 //! What comes of a due instant that was begun: the ledger's row, and what the job learns of it.
 
 use openclaw_scheduler::{After, DisableReason, Failure, after_failure, should_alert};
-use openclaw_scopes::Timestamp;
+use openclaw_scopes::{GrantHolder, Timestamp};
 use openclaw_sessions::RunStatus;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -216,6 +216,22 @@ pub(super) fn leave_out(
     let sql = "UPDATE cron_occurrences SET state = 'skipped', reason = ?2, ended_at = ?3
                WHERE job = ?1 AND state = 'claimed' AND started_at IS NULL AND requested = ''";
     connection.prepare_cached(sql)?.execute(params![job, reason, now.as_millis()]).map(|_| ())
+}
+
+/// Has the jobs of somebody be due no more whose grant has ended: a new grant is another, and wakes nothing that
+/// was added under the old one.
+//= docs/threat-model.md#T17
+pub(crate) fn suspend(
+    connection: &Connection,
+    owner: &GrantHolder,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let sql = "SELECT id FROM cron_jobs WHERE owner = ?1 AND disabled = '' AND deleted_at IS NULL";
+    let mut statement = connection.prepare_cached(sql)?;
+    let jobs = statement.query_map([owner.to_string()], |row| row.get(0))?;
+    let jobs = jobs.collect::<rusqlite::Result<Vec<i64>>>()?;
+    jobs.into_iter()
+        .try_for_each(|job| disable(connection, job, DisableReason::CreatorRevoked, now))
 }
 
 /// Has a job be due no more: what was due until now has its row, and what waits to begin is left out. One that was

@@ -37,6 +37,7 @@ CREATE INDEX cron_jobs_due ON cron_jobs (next_at) WHERE next_at IS NOT NULL;
 CREATE UNIQUE INDEX cron_jobs_by_key ON cron_jobs (key) WHERE key <> '' AND deleted_at IS NULL;
 CREATE INDEX cron_jobs_by_name ON cron_jobs (name, id) WHERE deleted_at IS NULL;
 CREATE INDEX cron_jobs_by_place ON cron_jobs (created_in) WHERE created_in <> '' AND deleted_at IS NULL;
+CREATE INDEX cron_jobs_by_owner ON cron_jobs (owner) WHERE deleted_at IS NULL;
 CREATE INDEX cron_jobs_to_tell ON cron_jobs (id) WHERE notice <> '';
 CREATE INDEX cron_jobs_deleted ON cron_jobs (deleted_at) WHERE deleted_at IS NOT NULL;
 

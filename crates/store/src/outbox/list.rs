@@ -2,13 +2,14 @@
 
 use openclaw_scopes::method::{ListDeliveries, ReadDelivery};
 use openclaw_scopes::target::Whole;
-use openclaw_scopes::{Authorized, Timestamp};
+use openclaw_scopes::{Authorized, GrantHolder, IdempotencyKey, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::{Delivery, DeliveryError, DeliveryState, ReplyTo};
 use crate::act::Query;
-use crate::error::{Fault, damaged};
+use crate::error::{Fault, StoreError, damaged};
 use crate::filter::{Clauses, Rows};
+use crate::handle::Store;
 
 const SELECT: &str =
     "SELECT id, delivery, source, channel, account, kind, peer, thread, answers, text, media,
@@ -26,9 +27,14 @@ fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
         DeliveryState::parse(&state).ok_or_else(|| damaged(13, Unreadable(state.clone())))?;
     let next: i64 = row.get(17)?;
     let settled: Option<i64> = row.get(20)?;
+    let on_behalf_of = text(12)?.parse().map_err(|error| damaged(12, error))?;
+    let source = text(2)?;
+    // A code stands in it, which is for those who may list who asked to be let in.
+    //= docs/threat-model.md#T29
+    let is_code = on_behalf_of == GrantHolder::Gateway && source.starts_with("door:");
     Ok(Delivery {
         id: text(1)?,
-        source: text(2)?,
+        source,
         to: ReplyTo {
             channel: text(3)?,
             account: text(4)?,
@@ -38,13 +44,13 @@ fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
             answers: text(8)?,
             ..ReplyTo::default()
         },
-        text: text(9)?,
+        text: if is_code { String::new() } else { text(9)? },
         media: text(10)?,
         session: match session.as_str() {
             "" => None,
             key => Some(key.parse().map_err(|error| damaged(11, error))?),
         },
-        on_behalf_of: text(12)?.parse().map_err(|error| damaged(12, error))?,
+        on_behalf_of,
         state,
         parts: row.get(14)?,
         receipts: serde_json::from_str(&text(15)?).map_err(|error| damaged(15, error))?,
@@ -141,5 +147,24 @@ impl Query for DeliveryFilter {
         let cursor = |(cursor, _): &(DeliveryCursor, Delivery)| *cursor;
         let Rows { rows, next } = clauses.page(connection, "id DESC", self.limit, read, cursor)?;
         Ok(DeliveryPage { deliveries: rows.into_iter().map(|(_, it)| it).collect(), next })
+    }
+}
+
+impl Store {
+    /// Returns whether a holder's request of this name was accepted: [`SendMessage`](super::SendMessage) would write
+    /// nothing new.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn was_sent(
+        &self,
+        holder: &GrantHolder,
+        request: &IdempotencyKey,
+    ) -> Result<bool, StoreError> {
+        self.snapshot(|connection| {
+            let sql = "SELECT EXISTS (SELECT 1 FROM outbox WHERE source = ?1)";
+            let source = format!("send:{holder}:{request}");
+            Ok(connection.prepare_cached(sql)?.query_row([source], |row| row.get(0))?)
+        })
     }
 }

@@ -65,6 +65,8 @@ pub struct ClaimedDelivery {
 pub enum Progress {
     /// It does not arrive, whoever tries.
     Dead(String),
+    /// It is not gone on with for now, and nothing was tried.
+    Later,
     /// A part has arrived; others follow, or none.
     Part {
         /// The platform's receipt.
@@ -83,7 +85,7 @@ pub enum Progress {
     Unknown(String),
 }
 
-/// What becomes of deliveries that were being sent when the gateway stopped.
+/// What becomes of deliveries that were being sent when whoever sent them was gone.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Lost {
     /// They are sent again: the platform tells a repetition from a new message.
@@ -104,7 +106,8 @@ const CLAIM: &str = "SELECT o.id, o.fence, o.delivery, o.channel, o.account, o.k
 
 impl Store {
     /// Claims deliveries of one channel that are to be sent now: of those to one place, one after the other. What
-    /// rests on a grant that has ended is given up instead.
+    /// rests on a grant that has ended is given up instead, and what was claimed before is lost when its lease has
+    /// lapsed.
     ///
     /// # Errors
     /// When the storage fails; then nothing is claimed.
@@ -113,9 +116,11 @@ impl Store {
         channel: String,
         account: String,
         limit: u32,
+        lost: Lost,
         now: Timestamp,
     ) -> Result<Vec<ClaimedDelivery>, ActError<DeliveryError>> {
         self.step(move |connection| {
+            lose(connection, &channel, lost, (now, "what came of it was not noted in time"), now)?;
             let mut statement = connection.prepare_cached(CLAIM)?;
             let values = params![channel, account, now.as_millis(), limit];
             let found: Vec<_> =
@@ -181,6 +186,12 @@ impl Store {
                     return Ok(!is_last);
                 }
                 Progress::Dead(error) => settle(connection, fence, given_up, error, now)?,
+                Progress::Later => {
+                    let sql = "UPDATE outbox SET state = 'waiting', attempts = attempts - 1, next_at = ?2,
+                                   lease_until = NULL WHERE id = ?1";
+                    let values = params![fence.row, now.as_millis()];
+                    connection.prepare_cached(sql)?.execute(values)?;
+                }
                 Progress::Unknown(error) => settle(connection, fence, "unknown", error, now)?,
                 Progress::Retry { after, error } => {
                     match BACK_OFF.get(attempts.saturating_sub(1)) {
@@ -208,25 +219,15 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), ActError<DeliveryError>> {
         self.step(move |connection| {
-            let sql = match lost {
-                Lost::Again => {
-                    "UPDATE outbox SET state = 'waiting', lease_until = NULL, next_at = ?2
-                     WHERE state = 'sending' AND channel = ?1"
-                }
-                Lost::Unknown => {
-                    "UPDATE outbox SET state = 'unknown', lease_until = NULL, settled_at = ?2,
-                         error = 'the gateway stopped while it was being sent'
-                     WHERE state = 'sending' AND channel = ?1"
-                }
-            };
-            connection.prepare_cached(sql)?.execute(params![channel, now.as_millis()])?;
+            let stopped = "the gateway stopped while it was being sent";
+            lose(connection, &channel, lost, (Timestamp::from_millis(i64::MAX), stopped), now)?;
             Ok(())
         })
         .await
     }
 
-    /// Returns when something is to be sent next on a channel that waits for nothing else; `None` when nothing
-    /// is.
+    /// Returns when something is to be sent next on a channel that waits for nothing else, or the lease of what is
+    /// being sent lapses; `None` when neither does.
     ///
     /// # Errors
     /// When the storage fails.
@@ -236,12 +237,16 @@ impl Store {
         account: &str,
     ) -> Result<Option<Timestamp>, StoreError> {
         self.snapshot(|connection| {
-            let sql = "SELECT min(o.next_at) FROM outbox o
-                       WHERE o.state = 'waiting' AND o.channel = ?1 AND o.account = ?2
-                           AND NOT EXISTS (SELECT 1 FROM outbox b
-                               WHERE b.state IN ('sending', 'waiting') AND b.channel = o.channel
-                                   AND b.account = o.account AND b.peer = o.peer
-                                   AND b.thread = o.thread AND b.id < o.id)";
+            let sql = "SELECT min(at) FROM
+                           (SELECT o.next_at AS at FROM outbox o
+                            WHERE o.state = 'waiting' AND o.channel = ?1 AND o.account = ?2
+                                AND NOT EXISTS (SELECT 1 FROM outbox b
+                                    WHERE b.state IN ('sending', 'waiting') AND b.channel = o.channel
+                                        AND b.account = o.account AND b.peer = o.peer
+                                        AND b.thread = o.thread AND b.id < o.id)
+                            UNION ALL
+                            SELECT lease_until FROM outbox
+                            WHERE state IN ('sending', 'waiting') AND state = 'sending' AND channel = ?1)";
             let at: Option<i64> =
                 connection.prepare_cached(sql)?.query_row([channel, account], |row| row.get(0))?;
             Ok(at.map(Timestamp::from_millis))
@@ -306,6 +311,32 @@ fn claimed(row: &Row<'_>) -> rusqlite::Result<(ClaimedDelivery, String, u64, Str
     Ok((delivery, text(15)?, row.get(16)?, text(17)?))
 }
 
+/// Settles what of a channel is being sent by nobody any more: that of which the lease ends until an instant, and
+/// why.
+fn lose(
+    connection: &Connection,
+    channel: &str,
+    lost: Lost,
+    (until, error): (Timestamp, &str),
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    // Both states are named for the sake of the index of what is open.
+    let sql = match lost {
+        Lost::Again => {
+            "UPDATE outbox SET state = 'waiting', error = ?4, next_at = ?2, lease_until = NULL
+             WHERE state IN ('sending', 'waiting') AND state = 'sending' AND channel = ?1
+                 AND coalesce(lease_until, 0) <= ?3"
+        }
+        Lost::Unknown => {
+            "UPDATE outbox SET state = 'unknown', error = ?4, settled_at = ?2, lease_until = NULL
+             WHERE state IN ('sending', 'waiting') AND state = 'sending' AND channel = ?1
+                 AND coalesce(lease_until, 0) <= ?3"
+        }
+    };
+    let values = params![channel, now.as_millis(), until.as_millis(), error];
+    connection.prepare_cached(sql)?.execute(values).map(|_| ())
+}
+
 fn settle(
     connection: &Connection,
     fence: DeliveryFence,
@@ -330,4 +361,68 @@ fn again(
                WHERE id = ?1";
     let error = crate::children::cut(error, MAX_ERROR);
     connection.prepare_cached(sql)?.execute(params![fence.row, error, at.as_millis()]).map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::Bed;
+
+    const CHANNEL: &str = "chat";
+
+    async fn say(bed: &Bed, store: &Store, source: &str) {
+        let (channel, account) = (CHANNEL.to_owned(), "default".to_owned());
+        let to = ReplyTo { channel, account, peer: "1".into(), ..ReplyTo::default() };
+        let said = store.say_as_gateway(source.into(), to, source.into(), bed.now()).await;
+        said.unwrap();
+    }
+
+    async fn claim(bed: &Bed, store: &Store, lost: Lost) -> Vec<ClaimedDelivery> {
+        let (channel, account) = (CHANNEL.to_owned(), "default".to_owned());
+        store.claim_deliveries(channel, account, 8, lost, bed.now()).await.unwrap()
+    }
+
+    fn texts(claimed: &[ClaimedDelivery]) -> Vec<&str> {
+        claimed.iter().map(|delivery| delivery.text.as_str()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_lease_that_lapsed_blocks_nothing() {
+        for (lost, next, failed) in [(Lost::Unknown, "b", 1), (Lost::Again, "a", 0)] {
+            let bed = Bed::new();
+            let store = bed.open();
+            say(&bed, &store, "a").await;
+            say(&bed, &store, "b").await;
+            let first = claim(&bed, &store, lost).await;
+            assert_eq!(texts(&first), ["a"]);
+            // Nobody notes what came of it. Until the lease lapses, that may still come.
+            bed.advance(60_000);
+            assert_eq!(texts(&claim(&bed, &store, lost).await), [""; 0]);
+            let due = store.next_delivery_at(CHANNEL, "default").unwrap().unwrap();
+            bed.advance(due.since(bed.now()).as_millis().try_into().unwrap());
+            assert_eq!(texts(&claim(&bed, &store, lost).await), [next], "{lost:?}");
+            assert_eq!(store.delivery_counts(CHANNEL).unwrap().1, failed, "{lost:?}");
+            let late = Progress::Part { receipt: "r".into(), of: 1 };
+            let held = store.delivery_progress(first[0].fence, late, bed.now()).await.unwrap();
+            assert!(!held, "who comes late has no say");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_put_off_has_lost_no_attempt() {
+        let bed = Bed::new();
+        let store = bed.open();
+        say(&bed, &store, "a").await;
+        for _ in 0..10 {
+            let claimed = claim(&bed, &store, Lost::Unknown).await;
+            assert_eq!(texts(&claimed), ["a"]);
+            let later = store.delivery_progress(claimed[0].fence, Progress::Later, bed.now());
+            assert!(!later.await.unwrap());
+        }
+        let [delivery] = claim(&bed, &store, Lost::Unknown).await.try_into().unwrap();
+        let error = "busy".to_owned();
+        let retry = Progress::Retry { after: None, error };
+        store.delivery_progress(delivery.fence, retry, bed.now()).await.unwrap();
+        assert_eq!(store.delivery_counts(CHANNEL).unwrap(), (1, 0), "there are attempts left");
+    }
 }

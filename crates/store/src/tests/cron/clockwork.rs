@@ -127,7 +127,12 @@ impl Clockwork {
         let run = run_of(&claimed);
         let session = self.session_of(&spec, &claimed, &run);
         let work = self.work(&claimed, &spec, &run, session);
-        let ask = FireJob { occurrence: claimed.occurrence, job: claimed.job.clone(), work };
+        let ask = FireJob {
+            occurrence: claimed.occurrence,
+            job: claimed.job.clone(),
+            revision: claimed.revision,
+            work,
+        };
         match self.store().act(&by, ask, self.now).await {
             Ok(Fired::Accepted(accepted)) => {
                 self.took(*accepted);

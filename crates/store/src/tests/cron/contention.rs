@@ -101,8 +101,9 @@ async fn begin_all(clockwork: &mut Clockwork, workers: u64) {
                 let cause = Cause::Job(claimed.job.as_str().into());
                 let grant = claimed.grant.clone().unwrap();
                 let by = Caller::delegate(Component::Scheduler, grant, cause);
-                let (occurrence, job) = (claimed.occurrence, claimed.job);
-                (by, FireJob { occurrence, job, work })
+                let (occurrence, revision, job) =
+                    (claimed.occurrence, claimed.revision, claimed.job);
+                (by, FireJob { occurrence, job, revision, work })
             })
             .collect();
         let (store, now) = (clockwork.store().clone(), clockwork.now);

@@ -54,7 +54,12 @@ impl Clockwork {
             reply_to: said.reply_to.into(),
         };
         let work = FireWork::Event { session: session.clone(), event };
-        let ask = FireJob { occurrence: claimed.occurrence, job: claimed.job, work };
+        let ask = FireJob {
+            occurrence: claimed.occurrence,
+            job: claimed.job,
+            revision: claimed.revision,
+            work,
+        };
         let fired = self.store().act(&by, ask, self.now).await.unwrap();
         assert!(matches!(fired, Fired::Told(told) if told == *session));
     }

@@ -266,3 +266,29 @@ async fn what_was_due_when_it_was_given_up() {
     let rows = clockwork.ledger("j").await;
     assert_eq!(rows.last().unwrap().scheduled_at, super::at(11 * HOUR));
 }
+
+/// Its owner is told once it fails again and again, and not each time; and when it is due no more.
+#[tokio::test]
+async fn an_owner_is_told_of_failures() {
+    use crate::JobNoticeKind::{Disabled, Failing};
+    let mut clockwork = Clockwork::new();
+    clockwork.add(spec("j", every(HOUR))).await;
+    let mut told = Vec::new();
+    // Instants within the back-off are left out.
+    for number in 1..=3 * MAX_FAILURES {
+        clockwork.pass(HOUR);
+        clockwork.round(FAILED.0, FAILED.1).await;
+        for notice in clockwork.store().job_notices(9).unwrap() {
+            told.push((number, notice.notice, notice.failures));
+            assert!(!notice.reason.is_empty(), "{notice:?}");
+            let now = clockwork.now;
+            clockwork.store().tell_of_job(notice, None, String::new(), now).await.unwrap();
+        }
+        clockwork.pass(1);
+    }
+    let [first, .., last] = &*told else { panic!("{told:?}") };
+    assert_eq!(first, &(2, Failing, 2));
+    assert_eq!((last.1, last.2), (Disabled, MAX_FAILURES));
+    assert!(told.windows(2).all(|pair| pair[0].0 < pair[1].0), "{told:?}");
+    assert_eq!(clockwork.store().job_notices(9).unwrap(), []);
+}

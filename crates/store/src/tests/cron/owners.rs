@@ -102,9 +102,9 @@ async fn nothing_is_done_for_who_may_no_more() {
     let revoke = RevokeDevice { device: named(1), role: OPERATOR };
     clockwork.store().act(&owner(), revoke, clockwork.now).await.unwrap();
     let claimed = clockwork.store().startable_jobs(clockwork.now, 9).unwrap();
-    assert_eq!(claimed.len(), 2);
+    let jobs: Vec<_> = claimed.iter().map(|claimed| claimed.job.as_str()).collect();
+    assert_eq!(jobs, ["mine"], "what waited of theirs is left out");
     for claimed in claimed {
-        assert_eq!(claimed.grant.is_none(), claimed.job.as_str() == "theirs");
         clockwork.fire(claimed).await;
     }
     assert_eq!(clockwork.told("theirs").await, ["60s skipped creator-revoked"]);
@@ -188,7 +188,12 @@ async fn denied_means_untouched() {
     let accept =
         AcceptRun { session: key("x"), ..crate::tests::accept("x", "x", Precedence::Start) };
     let work = FireWork::Turn(accept);
-    let fire = FireJob { occurrence: claimed.occurrence, job: claimed.job, work };
+    let fire = FireJob {
+        occurrence: claimed.occurrence,
+        job: claimed.job,
+        revision: claimed.revision,
+        work,
+    };
     for who in [&owner(), &by, &read, &stale(), &tools(), &recovery()] {
         denied(b, s, who, fire.clone()).await;
     }
@@ -241,4 +246,21 @@ async fn who_has_less_lends_a_job_no_more() {
         let bound = if was_changed { narrow.grant().scopes() } else { wide.grant().scopes() };
         assert!(scopes.is_subset(bound), "{} has {scopes}", claimed.job);
     }
+}
+
+/// Whoever comes back has a new grant: what was added under the old one stays suspended, and its owner is told.
+#[tokio::test]
+//= docs/threat-model.md#T17
+async fn what_was_added_before_a_revocation_does_not_come_back() {
+    let clockwork = with_device(WRITE).await;
+    let by = device(&clockwork, WRITE);
+    clockwork.try_add(&by, add(spec("theirs", every(MINUTE)))).await.unwrap();
+    clockwork.add(spec("ours", every(MINUTE))).await;
+    let revoke = RevokeDevice { device: named(1), role: OPERATOR };
+    clockwork.store().act(&owner(), revoke, clockwork.now).await.unwrap();
+    assert_eq!(clockwork.disabled("theirs"), "creator-revoked");
+    assert_eq!(clockwork.disabled("ours"), "");
+    let notices = clockwork.store().job_notices(9).unwrap();
+    assert_eq!(notices.len(), 1);
+    assert_eq!(notices[0].job.as_str(), "theirs");
 }

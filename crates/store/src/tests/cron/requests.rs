@@ -163,3 +163,54 @@ async fn a_request_in_the_moment_in_which_the_job_is_due() {
         clockwork.check().await;
     }
 }
+
+/// As often as somebody can look through, and no more before it has done what it was asked for.
+#[tokio::test]
+async fn a_job_is_asked_for_so_often() {
+    let mut clockwork = Clockwork::new();
+    clockwork.add(spec("j", every(HOUR))).await;
+    for _ in 0..20 {
+        clockwork.request("j").await;
+    }
+    let ask = crate::RunJob { job: of("j"), idempotency_key: "more".parse().unwrap() };
+    let full = clockwork.store().act(&crate::tests::owner(), ask.clone(), clockwork.now).await;
+    clockwork.fails(full.map(|_| ()), "too-many-requests");
+    assert_eq!(clockwork.round(RunStatus::Ok, "Done.").await, 1);
+    clockwork.store().act(&crate::tests::owner(), ask, clockwork.now).await.unwrap();
+}
+
+/// What there is no room for stands before nothing else, and its job's instants keep their order.
+#[tokio::test]
+async fn what_is_put_off_stands_before_nothing() {
+    let mut clockwork = Clockwork::new();
+    clockwork.add(spec("full", every(HOUR))).await;
+    clockwork.add(spec("free", every(HOUR))).await;
+    clockwork.request("full").await;
+    clockwork.request("full").await;
+    clockwork.request("free").await;
+    let first = clockwork.store().startable_jobs(clockwork.now, 1).unwrap().remove(0);
+    assert_eq!(first.job.as_str(), "full");
+    let until = clockwork.later(SECOND);
+    clockwork.store().put_off(vec![first.occurrence], until).await.unwrap();
+    let next = clockwork.store().startable_jobs(clockwork.now, 9).unwrap();
+    let jobs: Vec<_> = next.iter().map(|claimed| claimed.job.as_str()).collect();
+    assert_eq!(jobs, ["free"]);
+    clockwork.pass(SECOND);
+    let again = clockwork.store().startable_jobs(clockwork.now, 9).unwrap();
+    let again: Vec<_> = again.iter().map(|claimed| claimed.occurrence).collect();
+    assert_eq!(again, [next[0].occurrence, first.occurrence]);
+}
+
+/// What is begun is the job as it is by then.
+#[tokio::test]
+async fn a_job_that_changed_since_is_not_begun_as_it_was() {
+    let mut clockwork = Clockwork::new();
+    clockwork.add(spec("j", every(HOUR))).await;
+    clockwork.request("j").await;
+    let old = clockwork.store().startable_jobs(clockwork.now, 9).unwrap().remove(0);
+    let patch = crate::JobPatch { model: Some("a/b".into()), ..crate::JobPatch::default() };
+    clockwork.update("j", patch).await.unwrap();
+    clockwork.fire(old).await;
+    let new = clockwork.store().startable_jobs(clockwork.now, 9).unwrap().remove(0);
+    assert_eq!(new.spec.unwrap().model, "a/b");
+}
