@@ -186,8 +186,7 @@ impl Ask for FilePerson {
             return Ok(Applied::Unchanged(FiledPerson::Again(request)));
         }
         let sql = "SELECT count(*) FROM chat_requests WHERE channel = ?1 AND account = ?2";
-        let count: u32 =
-            tx.prepare_cached(sql)?.query_row([channel, account], |row| row.get(0))?;
+        let count: u32 = tx.prepare_cached(sql)?.query_row([channel, account], |row| row.get(0))?;
         if count >= MAX_WAITING {
             return Ok(Applied::Unchanged(FiledPerson::Full));
         }

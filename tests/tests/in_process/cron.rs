@@ -277,6 +277,43 @@ async fn a_conversation_reminds_itself() {
     assert!(asked.text.contains(r#"{"jobs":[]}"#), "{}", asked.text);
 }
 
+/// What a job's turn adds, and what it delegates, is given no more than that turn was.
+#[tokio::test]
+//= docs/threat-model.md#T16
+async fn a_job_of_a_job_has_no_more_tools() {
+    let order = serde_json::json!({
+        "action": "add", "at": "1s", "message": "Now do it.", "name": "second",
+    });
+    let child = serde_json::json!({ "task": "Do it for me." });
+    let provider = Provider::openai([
+        Behavior::call("cron", order),
+        Behavior::call("sessions_spawn", child),
+        Behavior::text("Both are on their way."),
+        Behavior::text("Done."),
+        Behavior::text("Done."),
+        Behavior::text("Done."),
+    ])
+    .await;
+    let gateway = Setup::new().provider(&provider).start().await;
+    let owner = gateway.owner().await;
+    let names = ["cron", "sessions_spawn", "read_file"].map(str::to_owned).to_vec();
+    let tools = Some(v1::ToolList { all: false, names });
+    let first = v1::JobSpec { tools, ..turn("first", "Look around.") };
+    let first = add(&owner, first).await.unwrap();
+    assert_eq!(settled(&owner, &first.id).await.outcome(), Outcome::Ran);
+    let second = job(&owner, "second").await;
+    let allowed = second.tools.as_ref().unwrap();
+    assert!(!allowed.all && allowed.names.len() == 3, "{second:?}");
+    provider.requests(5).await;
+    for asked in provider.received() {
+        let tools = asked.body["tools"].as_array().cloned().unwrap_or_default();
+        for tool in &tools {
+            let name = tool["function"]["name"].as_str().unwrap();
+            assert!(["cron", "sessions_spawn", "read_file"].contains(&name), "{name}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn bad_jobs_are_refused_with_what_to_do() {
     let gateway = TestGateway::start().await;

@@ -64,6 +64,8 @@ enum People {
     Listed,
     /// One, by an approval.
     Approved,
+    /// One, who owns the gateway and is listed nowhere else.
+    Owner,
     /// One by each.
     Two,
     /// Everybody.
@@ -76,6 +78,7 @@ impl People {
     const fn config(self) -> &'static str {
         match self {
             Self::Listed | Self::Two => "channels.telegram.allowFrom = [\"42\"]",
+            Self::Owner => "commands.ownerAllowFrom = [\"telegram:42\"]",
             Self::Everybody => {
                 "channels.telegram.allowFrom = [\"*\"]\nchannels.telegram.dmPolicy = \"open\""
             }
@@ -89,12 +92,13 @@ impl People {
 #[tokio::test]
 //= docs/threat-model.md#T36
 async fn what_happens_in_a_direct_chat_is_told_where_its_owner_reads() {
-    use People::{Approved, Everybody, Listed, Nobody, Two};
+    use People::{Approved, Everybody, Listed, Nobody, Owner, Two};
     #[rustfmt::skip]
     let table = [
         // dmScope                     people      told in
         ("main",                       Listed,     MAIN),
         ("main",                       Approved,   MAIN),
+        ("main",                       Owner,      MAIN),
         ("main",                       Two,        LITERAL),
         ("main",                       Everybody,  LITERAL),
         ("main",                       Nobody,     LITERAL),
@@ -112,7 +116,7 @@ async fn what_happens_in_a_direct_chat_is_told_where_its_owner_reads() {
         match people {
             Approved => approve(&telegram, &owner, 42).await,
             Two => approve(&telegram, &owner, 43).await,
-            Everybody | Listed | Nobody => {}
+            Everybody | Listed | Nobody | Owner => {}
         }
         // A job and a hook that name the conversation.
         let job = v1::JobSpec { session: Some(LITERAL.into()), ..event("tea", "Tea is ready.") };
@@ -134,6 +138,17 @@ async fn what_happens_in_a_direct_chat_is_told_where_its_owner_reads() {
         let job = add(&owner, spec).await.unwrap();
         let ran = settled(&owner, &job.id).await;
         assert_eq!((ran.outcome(), ran.session_key.as_str()), (Outcome::Ran, expected), "{place}");
+        // What each of the three leads to is answered where the conversation leads that was named.
+        for words in ["Tea is ready.", "The door is open.", "Any news?"] {
+            let is_there =
+                || telegram.sent().iter().any(|it| it.chat == "42" && it.text.contains(words));
+            soon(async {
+                while !is_there() {
+                    tokio::task::yield_now().await;
+                }
+            })
+            .await;
+        }
         // What the other conversation was never told, nobody opened.
         let other = if expected == MAIN { LITERAL } else { MAIN };
         assert!(!keys(&owner).await.contains(&other.to_owned()), "{place}");

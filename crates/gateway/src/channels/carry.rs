@@ -1,12 +1,15 @@
 //! Carrying what leaves on one channel: claims, sends, and notes what came of it.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use openclaw_channels::{Button, Channel, Part, SendOutcome, parts};
 use openclaw_store::{ClaimedDelivery, Lost, Progress, Store};
 use serde_json::json;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::destination::to_platform;
@@ -20,6 +23,8 @@ const AT_ONCE: usize = 8;
 const LONGEST: Duration = Duration::from_secs(60);
 /// How long after a failure of the storage is looked again.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How long a stop waits for what is at work: a little less than the drain waits for its tasks.
+const LAST: Duration = Duration::from_millis(1_800);
 
 /// Carries what leaves on one channel until the gateway stops.
 pub(super) async fn carry(lane: Arc<Lane>, engine: Engine, store: Store, stop: CancellationToken) {
@@ -27,18 +32,23 @@ pub(super) async fn carry(lane: Arc<Lane>, engine: Engine, store: Store, stop: C
         // What is written for it waits, and `channels status` says why.
         return;
     }
+    run(&lane, engine.outbox(), &store, &stop).await;
+}
+
+/// Carries what is written until it is to stop; then only what is at work ends, and the rest waits.
+async fn run(lane: &Lane, written: &Notify, store: &Store, stop: &CancellationToken) {
     if let Err(error) = store.lost_deliveries(lane.name.clone(), lane.lost(), clock::now()).await {
         tracing::error!(channel = lane.name, ?error, "what was being sent could not be settled");
     }
     let mut sending = FuturesUnordered::new();
-    loop {
+    while !stop.is_cancelled() {
         // Before the look: what is written after it is then noticed.
-        let mut change = std::pin::pin!(engine.outbox().notified());
+        let mut change = std::pin::pin!(written.notified());
         change.as_mut().enable();
         let room = AT_ONCE.saturating_sub(sending.len());
-        let wait = match claim(&lane, &store, room).await {
+        let wait = match claim(lane, store, room).await {
             Ok((claimed, wait)) => {
-                sending.extend(claimed.into_iter().map(|it| send(&lane, &store, it)));
+                sending.extend(claimed.into_iter().map(|it| send(lane, store, it, stop)));
                 wait
             }
             Err(error) => {
@@ -47,11 +57,15 @@ pub(super) async fn carry(lane: Arc<Lane>, engine: Engine, store: Store, stop: C
             }
         };
         tokio::select! {
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => {}
             () = tokio::time::sleep(wait), if room > 0 => {}
             () = change, if room > 0 => {}
             Some(()) = sending.next() => {}
         }
+    }
+    let ended = async { while sending.next().await.is_some() {} };
+    if tokio::time::timeout(LAST, ended).await.is_err() {
+        tracing::warn!(channel = lane.name, "what was being sent at the stop took too long");
     }
 }
 
@@ -88,11 +102,32 @@ impl Lane {
     }
 }
 
-/// Sends one delivery, part after part.
-async fn send(lane: &Lane, store: &Store, delivery: ClaimedDelivery) {
+/// Sends one delivery. A panic takes down this one and no other.
+async fn send(lane: &Lane, store: &Store, delivery: ClaimedDelivery, stop: &CancellationToken) {
+    let sent = AssertUnwindSafe(try_send(lane, store, &delivery, stop)).catch_unwind().await;
+    if sent.is_err() {
+        let error = "sending it panicked".to_owned();
+        let progress = match lane.lost() {
+            Lost::Again => Progress::Retry { after: None, error },
+            Lost::Unknown => Progress::Unknown(error),
+        };
+        note(store, &delivery, progress, &lane.name).await;
+    }
+}
+
+/// Sends one delivery, part after part, unless it is to stop.
+async fn try_send(
+    lane: &Lane,
+    store: &Store,
+    delivery: &ClaimedDelivery,
+    stop: &CancellationToken,
+) {
     match &lane.carrier {
-        Carrier::Chat(chat) => send_chat(&**chat, store, &delivery).await,
+        Carrier::Chat(chat) => send_chat(&**chat, store, delivery, stop).await,
         Carrier::None => {}
+        Carrier::Webhook { .. } if stop.is_cancelled() => {
+            note(store, delivery, Progress::Later, &lane.name).await;
+        }
         Carrier::Webhook { sender, secret } => {
             let body = json!({
                 "id": delivery.id,
@@ -103,12 +138,17 @@ async fn send(lane: &Lane, store: &Store, delivery: ClaimedDelivery) {
             });
             let (url, body) = (&delivery.to.peer, body.to_string().into_bytes());
             let outcome = sender.post(url, body, &delivery.id, secret.as_ref(), clock::now()).await;
-            note(store, &delivery, progress(outcome, 1), &lane.name).await;
+            note(store, delivery, progress(outcome, 1), &lane.name).await;
         }
     }
 }
 
-async fn send_chat(chat: &dyn Channel, store: &Store, delivery: &ClaimedDelivery) {
+async fn send_chat(
+    chat: &dyn Channel,
+    store: &Store,
+    delivery: &ClaimedDelivery,
+    stop: &CancellationToken,
+) {
     let Some(to) = to_platform(&delivery.to) else {
         let dead = Progress::Dead("where it goes cannot be read".to_owned());
         note(store, delivery, dead, chat.name()).await;
@@ -138,6 +178,10 @@ async fn send_chat(chat: &dyn Channel, store: &Store, delivery: &ClaimedDelivery
         return;
     }
     for (number, part) in all.iter().enumerate().skip(delivery.gone) {
+        if stop.is_cancelled() {
+            note(store, delivery, Progress::Later, chat.name()).await;
+            return;
+        }
         let key = format!("{}-{number}", delivery.id);
         let outcome = chat.send(&to, part, &key).await;
         let outcome = match (outcome, chat.replay_window()) {
@@ -192,4 +236,188 @@ async fn note(
         }
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use futures_util::future::BoxFuture;
+    use openclaw_channels::{
+        Destination, Dialect, Identity, Ingress, ListenEnd, PermanentKind, StatusSink,
+    };
+    use openclaw_sessions::DEFAULT_ACCOUNT;
+    use openclaw_store::{Options, ReplyTo};
+
+    use super::*;
+
+    /// A platform that panics at `panic`, and holds what contains `slow` until it is let go.
+    #[derive(Debug, Default)]
+    struct Platform {
+        go: Notify,
+        heard: Notify,
+        sent: Mutex<Vec<String>>,
+    }
+
+    impl Platform {
+        fn sent(&self) -> Vec<String> {
+            self.sent.lock().unwrap().clone()
+        }
+    }
+
+    impl Channel for Platform {
+        fn name(&self) -> &'static str {
+            "chat"
+        }
+
+        fn account(&self) -> &'static str {
+            DEFAULT_ACCOUNT
+        }
+
+        fn dialect(&self) -> Dialect {
+            Dialect::Plain
+        }
+
+        fn replay_window(&self) -> Option<Duration> {
+            None
+        }
+
+        fn send<'a>(
+            &'a self,
+            _: &'a Destination,
+            part: &'a Part,
+            _: &'a str,
+        ) -> BoxFuture<'a, SendOutcome> {
+            Box::pin(async {
+                assert!(part.text != "panic", "as it was told");
+                self.heard.notify_one();
+                if part.text.contains("slow") {
+                    self.go.notified().await;
+                }
+                self.sent.lock().unwrap().push(part.text.clone());
+                SendOutcome::Sent { receipt: "r".into() }
+            })
+        }
+
+        fn typing<'a>(&'a self, _: &'a Destination) -> BoxFuture<'a, ()> {
+            Box::pin(async {})
+        }
+
+        fn listen<'a>(
+            &'a self,
+            _: &'a dyn Ingress,
+            _: &'a dyn StatusSink,
+            _: &'a CancellationToken,
+        ) -> BoxFuture<'a, ListenEnd> {
+            Box::pin(async { ListenEnd::Cancelled })
+        }
+
+        fn check(&self) -> BoxFuture<'_, Result<Identity, SendOutcome>> {
+            let (error, kind) = (String::new(), PermanentKind::Invalid);
+            Box::pin(async { Err(SendOutcome::Permanent { error, kind }) })
+        }
+    }
+
+    /// A lane of a platform, and a store.
+    struct Bed {
+        _dir: tempfile::TempDir,
+        lane: Arc<Lane>,
+        platform: Arc<Platform>,
+        store: Store,
+        written: Notify,
+    }
+
+    impl Bed {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let store = Store::open(dir.path(), &Options::new(Arc::new(clock::now))).unwrap();
+            let platform = Arc::new(Platform::default());
+            let carrier = Carrier::Chat(platform.clone());
+            let lane = Lane::new("chat", carrier, "connected", String::new());
+            Self { _dir: dir, lane, platform, store, written: Notify::new() }
+        }
+
+        async fn say(&self, peer: &str, text: &str) {
+            let to = ReplyTo {
+                channel: "chat".into(),
+                account: DEFAULT_ACCOUNT.into(),
+                kind: "direct".into(),
+                peer: peer.into(),
+                ..ReplyTo::default()
+            };
+            let source = format!("test:{peer}:{}", text.len());
+            self.store.say_as_gateway(source, to, text.into(), clock::now()).await.unwrap();
+        }
+
+        /// Carries until so many messages were sent.
+        async fn carry_until(&self, count: usize) {
+            let stop = CancellationToken::new();
+            let wait = async {
+                while self.platform.sent().len() < count {
+                    tokio::task::yield_now().await;
+                }
+                stop.cancel();
+            };
+            let both = async { tokio::join!(run(&self.lane, &self.written, &self.store, &stop), wait) };
+            tokio::time::timeout(Duration::from_secs(20), both).await.unwrap();
+        }
+
+        /// What waits, and what failed.
+        fn counts(&self) -> (u64, u64) {
+            self.store.delivery_counts("chat").unwrap()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_takes_down_one_message_and_no_other() {
+        let bed = Bed::new();
+        bed.say("1", "panic").await;
+        bed.say("1", "behind it").await;
+        bed.say("2", "beside it").await;
+        bed.carry_until(2).await;
+        let mut sent = bed.platform.sent();
+        sent.sort();
+        assert_eq!(sent, ["behind it", "beside it"]);
+        assert_eq!(bed.counts(), (0, 1));
+    }
+
+    #[tokio::test]
+    //= docs/threat-model.md#T18
+    async fn a_stop_lets_the_part_at_work_end_and_the_rest_waits() {
+        let bed = Bed::new();
+        let [first, second] = ["slow ".repeat(800), "rest ".repeat(200)];
+        bed.say("1", &format!("{first}\n\n{second}")).await;
+        bed.say("1", "behind it").await;
+        let stop = CancellationToken::new();
+        let stopping = async {
+            bed.platform.heard.notified().await;
+            stop.cancel();
+            tokio::task::yield_now().await;
+            bed.platform.go.notify_one();
+        };
+        tokio::join!(run(&bed.lane, &bed.written, &bed.store, &stop), stopping);
+        assert_eq!(bed.platform.sent(), [first.trim()]);
+        assert_eq!(bed.counts(), (2, 0), "neither is lost");
+        bed.carry_until(3).await;
+        assert_eq!(bed.platform.sent(), [first.trim(), second.trim(), "behind it"]);
+        assert_eq!(bed.counts(), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn a_stop_waits_for_nothing_that_hangs() {
+        let bed = Bed::new();
+        bed.say("1", "slow").await;
+        let stop = CancellationToken::new();
+        let stopping = async {
+            bed.platform.heard.notified().await;
+            stop.cancel();
+        };
+        let both = async { tokio::join!(run(&bed.lane, &bed.written, &bed.store, &stop), stopping) };
+        tokio::time::timeout(Duration::from_secs(20), both).await.unwrap();
+        // Nobody knows: the next start says so.
+        assert_eq!(bed.counts(), (1, 0));
+        bed.say("2", "next").await;
+        bed.carry_until(1).await;
+        assert_eq!(bed.counts(), (0, 1));
+    }
 }

@@ -103,8 +103,12 @@ pub(super) fn enter(
     };
     let view = place.view(RunStatus::Running, question.accepted_at, Some(now));
     let context = Context::of(connection, place.session)?;
-    let sql = "SELECT s.model, s.depth, r.occurrence FROM sessions s, runs r
-               WHERE s.id = ?1 AND r.id = ?2";
+    // What goes on in the conversation of a job's turn is given what that turn was.
+    //= docs/threat-model.md#T16
+    let sql = "SELECT s.model, s.depth, coalesce(r.occurrence,
+                   CASE WHEN s.key GLOB '*:cron:*:run:*' THEN (SELECT f.occurrence FROM runs f
+                       WHERE f.session = s.id AND f.occurrence IS NOT NULL ORDER BY f.id LIMIT 1) END)
+               FROM sessions s, runs r WHERE s.id = ?1 AND r.id = ?2";
     let (model, depth, occurrence): (String, u32, Option<i64>) = connection
         .prepare_cached(sql)?
         .query_row([place.session, place.row], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
