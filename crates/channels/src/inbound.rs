@@ -38,7 +38,7 @@ pub struct Inbound {
     pub sender_id: String,
     /// What the sender calls itself. It proves nothing.
     pub sender_name: String,
-    /// The text.
+    /// The text, without the name of the gateway's account where it begins with that.
     pub text: String,
     /// The thread below the peer.
     pub thread: Option<String>,

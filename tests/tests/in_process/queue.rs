@@ -1,15 +1,18 @@
 //! What becomes of messages that come in while their conversation is busy: what was said is answered once, and
 //! nobody is answered for another.
 
+use openclaw_platforms::{Telegram, Tell};
 use openclaw_proto::v1;
 use openclaw_proto::v1::{QueueMode, RunStatus};
 use openclaw_scopes::Scope;
 use openclaw_tests::{
-    Behavior, Client, Device, Events, Provider, Setup, TestGateway, ask, background, request, start,
+    Behavior, Client, Device, Events, Provider, Setup, TestGateway, ask, background, request, soon,
+    start,
 };
 use serde_json::{Value, json};
 use tonic::Code;
 
+use super::delivery::on_telegram;
 use super::providers::check_conversation;
 use super::runs::wait;
 
@@ -42,6 +45,41 @@ async fn begin(
     let provider = Provider::openai(behaviors).await;
     let gateway = Setup::new().provider(&provider).config(config).network().start().await;
     (provider, gateway)
+}
+
+/// In a chat each message is another, and all are of one conversation.
+#[tokio::test]
+async fn a_run_of_a_chat_takes_in_what_is_said_there() {
+    let telegram = Telegram::start().await;
+    let provider = Provider::openai([looks(), Behavior::text("Red it is.")]).await;
+    let config = "channels.telegram.allowFrom = [\"42\"]";
+    let setup = Setup::new().provider(&provider).config(config);
+    let gateway = on_telegram(setup, &telegram).start().await;
+    let owner = gateway.owner().await;
+    let first = telegram.say(&Tell::direct(42, "Paint it blue."));
+    provider.requests(1).await;
+    telegram.say(&Tell::direct(42, "No, red."));
+    // It is accepted before the turn goes on.
+    soon(async {
+        loop {
+            let list = v1::ListRunsRequest::default();
+            let runs = owner.runs().list(list).await.unwrap().into_inner().runs;
+            if runs.len() == 2 {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    provider.release(1);
+    telegram.wait_for(1).await;
+    assert_eq!(telegram.sent()[0].text, "Red it is.");
+    let answers: serde_json::Value =
+        serde_json::from_str(&telegram.sent()[0].fields["reply_parameters"]).unwrap();
+    assert_eq!(answers["message_id"].to_string(), first);
+    assert_eq!(provider.received().len(), 2, "one turn answers both");
+    let shown = messages(&provider, 1);
+    assert!(shown[shown.len() - 1]["content"].as_str().unwrap().contains("No, red."), "{shown:?}");
 }
 
 #[tokio::test]

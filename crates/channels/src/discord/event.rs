@@ -193,10 +193,18 @@ impl Message {
             roles: roles.unwrap_or_default().iter().map(ToString::to_string).collect(),
             sender_id: self.author.id.to_string(),
             sender_name: nick.unwrap_or_else(|| self.author.name()).to_owned(),
-            text: self.content.clone(),
+            text: addressed(&self.content, me).to_owned(),
             thread: None,
         }
     }
+}
+
+/// Returns what a text says to the bot that it mentions at its beginning, so that a command can follow the mention.
+fn addressed(text: &str, me: Option<Id<UserMarker>>) -> &str {
+    let Some(me) = me else { return text };
+    let mentions = [format!("<@{me}>"), format!("<@!{me}>")];
+    let said = mentions.iter().find_map(|mention| text.trim_start().strip_prefix(mention));
+    said.map_or(text, str::trim_start)
 }
 
 impl File {
@@ -274,4 +282,26 @@ fn peer(
     user: Id<UserMarker>,
 ) -> String {
     if guild.is_some() { channel.to_string() } else { user.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mention_at_the_beginning_is_no_part_of_what_is_said() {
+        let me = Some(Id::new(100));
+        for (text, said) in [
+            ("<@100> /status", "/status"),
+            (" <@!100>\nhello", "hello"),
+            ("<@100>", ""),
+            ("<3 <@100> you > me", "<3 <@100> you > me"),
+            ("<@999> <@100> hello", "<@999> <@100> hello"),
+            ("<@&100> hello", "<@&100> hello"),
+            ("<https://a.example> <@100>", "<https://a.example> <@100>"),
+        ] {
+            assert_eq!(addressed(text, me), said, "{text}");
+            assert_eq!(addressed(text, None), text);
+        }
+    }
 }

@@ -271,7 +271,9 @@ fn bot(
     let mut builder = teloxide_core::net::default_reqwest_settings()
         .connect_timeout(connect)
         .timeout(patience)
-        .no_proxy();
+        .no_proxy()
+        // The path holds the token, which is nobody else's.
+        .referer(false);
     let url = match url {
         None => None,
         Some(text) => {
@@ -293,4 +295,27 @@ fn bot(
         Some(url) => bot.set_api_url(url),
         None => bot,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use openclaw_platforms::{Answer, Telegram, WebSink};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_redirect_is_not_followed() {
+        let (platform, other) = (Telegram::start().await, WebSink::start().await);
+        let to = format!("{}/elsewhere", other.url());
+        platform.script("sendMessage", [Answer::Redirect { to: to.clone() }]);
+        platform.script("getUpdates", [Answer::Redirect { to }]);
+        let mut options = TelegramOptions::new("main", Secret::new(Telegram::TOKEN.to_owned()));
+        options.api_url = Some(platform.url());
+        let api = Api::new(&options).unwrap();
+        let message = body(json!({ "chat_id": 1, "text": "hello" }));
+        assert!(api.send(Method::Message, message).await.is_err());
+        assert!(api.updates(None).await.is_err());
+        let reached: Vec<_> = other.received().into_iter().map(|it| it.headers).collect();
+        assert!(reached.is_empty(), "{reached:?}");
+    }
 }

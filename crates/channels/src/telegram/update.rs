@@ -142,7 +142,7 @@ impl Message {
             roles: Vec::new(),
             sender_id: from.id.to_string(),
             sender_name: from.name(),
-            text: text.to_owned(),
+            text: addressed(entities, text, me).to_owned(),
             thread: self.topic().map(|topic| topic.to_string()),
         })
     }
@@ -203,6 +203,23 @@ fn names(entity: &Entity, text: &str, me: &Me) -> bool {
     words.split_once('@').is_some_and(|(_, called)| called.eq_ignore_ascii_case(name))
 }
 
+/// Returns what a text says to the bot that it names at its beginning, so that a command can follow the name.
+fn addressed<'a>(entities: &[Entity], text: &'a str, me: &Me) -> &'a str {
+    let is_call = |entity: &&Entity| {
+        entity.offset == 0 && entity.kind != "bot_command" && names(entity, text, me)
+    };
+    let Some(call) = entities.iter().find(is_call) else { return text };
+    // Telegram counts in UTF-16.
+    let mut units = 0_usize;
+    let rest = text.trim_start_matches(|c: char| {
+        units = units.saturating_add(c.len_utf16());
+        units <= call.length
+    });
+    let said = rest.trim_start();
+    // A name alone is what is said, and so is one that goes on, as in `@bot's`.
+    if said.is_empty() || said.len() == rest.len() { text } else { said }
+}
+
 #[derive(Debug, Deserialize)]
 struct Below {
     chat: Chat,
@@ -239,5 +256,35 @@ impl Callback {
             sender_name: self.from.name(),
             thread: topic.map(|topic| topic.to_string()),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_name_at_the_beginning_is_no_part_of_what_is_said() {
+        let me = Me { first_name: "Bot".into(), id: 100, username: Some("the_bot".into()) };
+        let mention = |length: usize| json!({ "type": "mention", "offset": 0, "length": length });
+        let user = json!({ "id": 100, "first_name": "B\u{1f916}t", "is_bot": true });
+        let named = json!({ "type": "text_mention", "offset": 0, "length": 4, "user": user });
+        let command = json!({ "type": "bot_command", "offset": 0, "length": 15 });
+        let later = json!({ "type": "mention", "offset": 3, "length": 8 });
+        for (text, entity, said) in [
+            ("@the_bot /status", mention(8), "/status"),
+            ("@THE_BOT  hello", mention(8), "hello"),
+            ("B\u{1f916}t /status", named, "/status"),
+            ("@the_bot", mention(8), "@the_bot"),
+            ("@the_bot's day", mention(8), "@the_bot's day"),
+            ("@other /status", mention(6), "@other /status"),
+            ("/status@the_bot now", command, "/status@the_bot now"),
+            ("<3 @the_bot", later, "<3 @the_bot"),
+        ] {
+            let entities: Vec<Entity> = serde_json::from_value(json!([entity])).unwrap();
+            assert_eq!(addressed(&entities, text, &me), said, "{text}");
+        }
     }
 }

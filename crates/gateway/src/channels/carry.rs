@@ -314,7 +314,7 @@ mod tests {
 
         fn check(&self) -> BoxFuture<'_, Result<Identity, SendOutcome>> {
             let (error, kind) = (String::new(), PermanentKind::Invalid);
-            Box::pin(async { Err(SendOutcome::Permanent { error, kind }) })
+            Box::pin(async move { Err(SendOutcome::Permanent { error, kind }) })
         }
     }
 
@@ -358,7 +358,8 @@ mod tests {
                 }
                 stop.cancel();
             };
-            let both = async { tokio::join!(run(&self.lane, &self.written, &self.store, &stop), wait) };
+            let both =
+                async { tokio::join!(run(&self.lane, &self.written, &self.store, &stop), wait) };
             tokio::time::timeout(Duration::from_secs(20), both).await.unwrap();
         }
 
@@ -412,7 +413,8 @@ mod tests {
             bed.platform.heard.notified().await;
             stop.cancel();
         };
-        let both = async { tokio::join!(run(&bed.lane, &bed.written, &bed.store, &stop), stopping) };
+        let both =
+            async { tokio::join!(run(&bed.lane, &bed.written, &bed.store, &stop), stopping) };
         tokio::time::timeout(Duration::from_secs(20), both).await.unwrap();
         // Nobody knows: the next start says so.
         assert_eq!(bed.counts(), (1, 0));

@@ -450,16 +450,9 @@ fn key_digest(id: &str) -> [u8; 32] {
     digest::of(&[id])
 }
 
-/// Returns what a message says: its text without the name by which the gateway was called, and what came with it.
+/// Returns what a message says: its text, and what came with it.
 fn words(message: &Inbound) -> String {
-    let mut text = message.text.as_str().trim();
-    // Only the mention itself, so that a command can follow it.
-    if message.is_mention
-        && let Some(rest) = text.strip_prefix('<')
-        && let Some((_, rest)) = rest.split_once('>')
-    {
-        text = rest.trim_start();
-    }
+    let text = message.text.as_str().trim();
     let mut words = text.get(..text.floor_char_boundary(MAX_TEXT)).unwrap_or_default().to_owned();
     for media in &message.media {
         let kind = match media.kind {

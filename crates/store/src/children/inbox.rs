@@ -99,14 +99,17 @@ fn told_in(
     session: i64,
     run: i64,
 ) -> rusqlite::Result<Vec<(i64, Notice)>> {
-    let sql = "SELECT i.id, i.source, i.child, i.label, i.status, i.text, i.at, i.kind
-               FROM inbox i JOIN runs r ON r.id = ?2
-               WHERE i.session = ?1 AND i.state = 'waiting'
-                   AND (i.kind = 'end' OR ((i.on_behalf_of, i.grant_epoch, i.grant_scopes) =
-                           (r.on_behalf_of, r.grant_epoch, r.grant_scopes)
-                       AND i.reply_to IN ('', r.reply_to)))
-               ORDER BY i.id LIMIT ?3";
-    let mut statement = connection.prepare_cached(sql)?;
+    let (theirs, mine) = (runs::place("i.reply_to"), runs::place("r.reply_to"));
+    let sql = format!(
+        "SELECT i.id, i.source, i.child, i.label, i.status, i.text, i.at, i.kind
+         FROM inbox i JOIN runs r ON r.id = ?2
+         WHERE i.session = ?1 AND i.state = 'waiting'
+             AND (i.kind = 'end' OR ((i.on_behalf_of, i.grant_epoch, i.grant_scopes) =
+                     (r.on_behalf_of, r.grant_epoch, r.grant_scopes)
+                 AND (i.reply_to = '' OR {theirs} = {mine})))
+         ORDER BY i.id LIMIT ?3"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
     statement.query_map(params![session, run, MAX_NOTICES], Notice::from_row)?.collect()
 }
 

@@ -274,6 +274,12 @@ impl Store {
     pub async fn sweep_deliveries(&self, now: Timestamp) -> Result<bool, ActError<DeliveryError>> {
         let old = now.saturating_sub(KEPT).as_millis();
         self.step(move |connection| {
+            // What nobody could send for as long, because its channel is gone or never came up, is not sent when it
+            // is no news any more.
+            let sql = "UPDATE outbox SET state = 'dead', settled_at = ?2,
+                           error = 'its channel could not send it for as long as deliveries are kept'
+                       WHERE id IN (SELECT id FROM outbox WHERE state = 'waiting' AND next_at < ?1 LIMIT 500)";
+            connection.prepare_cached(sql)?.execute(params![old, now.as_millis()])?;
             let sql = "DELETE FROM outbox WHERE id IN
                            (SELECT id FROM outbox WHERE settled_at IS NOT NULL AND settled_at < ?1
                             LIMIT 500)";

@@ -20,20 +20,33 @@ const MAX_TAKEN: u32 = 20;
 /// grant with the same scopes, answered at the same place. What another says is never merged into a run, and
 /// what was said with less authority gains none.
 //= docs/threat-model.md#T36
-const TAKEN: &str = "FROM runs me JOIN runs r ON r.session = me.session
-    WHERE me.id = ?1 AND r.status IN ('queued', 'running') AND r.status = 'queued'
-        AND r.queue_mode = ?2 AND r.merged_into = '' AND r.id <> me.id
-        AND (r.on_behalf_of, r.grant_epoch, r.grant_scopes, r.reply_to)
-            = (me.on_behalf_of, me.grant_epoch, me.grant_scopes, me.reply_to)";
+static TAKEN: LazyLock<String> = LazyLock::new(|| {
+    let (theirs, mine) = (place("r.reply_to"), place("me.reply_to"));
+    format!(
+        "FROM runs me JOIN runs r ON r.session = me.session
+         WHERE me.id = ?1 AND r.status IN ('queued', 'running') AND r.status = 'queued'
+             AND r.queue_mode = ?2 AND r.merged_into = '' AND r.id <> me.id
+             AND (r.on_behalf_of, r.grant_epoch, r.grant_scopes, {theirs})
+                 = (me.on_behalf_of, me.grant_epoch, me.grant_scopes, {mine})"
+    )
+});
 
-static STEERED: LazyLock<String> = LazyLock::new(|| format!("SELECT EXISTS (SELECT 1 {TAKEN})"));
+/// Where an answer goes, whichever message it is an answer to: no two messages of a chat are the same one.
+pub(crate) fn place(column: &str) -> String {
+    format!("iif(json_valid({column}), json_remove({column}, '$.answers'), {column})")
+}
+
+static STEERED: LazyLock<String> = LazyLock::new(|| format!("SELECT EXISTS (SELECT 1 {})", *TAKEN));
 static WAITS: LazyLock<String> = LazyLock::new(|| {
-    let told = "SELECT 1 FROM inbox i JOIN runs r ON r.id = ?1
-        WHERE i.session = ?3 AND i.state = 'waiting'
-            AND (i.kind = 'end' OR ((i.on_behalf_of, i.grant_epoch, i.grant_scopes) =
-                    (r.on_behalf_of, r.grant_epoch, r.grant_scopes)
-                AND i.reply_to IN ('', r.reply_to)))";
-    format!("SELECT EXISTS ({told}), EXISTS (SELECT 1 {TAKEN})")
+    let (theirs, mine) = (place("i.reply_to"), place("r.reply_to"));
+    let told = format!(
+        "SELECT 1 FROM inbox i JOIN runs r ON r.id = ?1
+         WHERE i.session = ?3 AND i.state = 'waiting'
+             AND (i.kind = 'end' OR ((i.on_behalf_of, i.grant_epoch, i.grant_scopes) =
+                     (r.on_behalf_of, r.grant_epoch, r.grant_scopes)
+                 AND (i.reply_to = '' OR {theirs} = {mine})))"
+    );
+    format!("SELECT EXISTS ({told}), EXISTS (SELECT 1 {})", *TAKEN)
 });
 
 /// A message that a run takes in.
@@ -44,7 +57,8 @@ struct Taken {
 }
 
 fn waiting(connection: &Connection, by: i64, mode: QueueMode) -> rusqlite::Result<Vec<Taken>> {
-    let sql = format!("SELECT r.id, r.run_id, r.message, r.dropped {TAKEN} ORDER BY r.id LIMIT ?3");
+    let taken = &*TAKEN;
+    let sql = format!("SELECT r.id, r.run_id, r.message, r.dropped {taken} ORDER BY r.id LIMIT ?3");
     let mut statement = connection.prepare_cached(&sql)?;
     let rows = statement.query_map(params![by, mode.name(), MAX_TAKEN], |row| {
         let (run, message, dropped): (String, String, String) =
@@ -157,9 +171,10 @@ impl Store {
                 .query_row(params![run.as_str(), QueueMode::Collect.name()], |row| row.get(0))
                 .optional()?;
             let Some(row) = row else { return Ok(None) };
+            let taken = &*TAKEN;
             let sql = format!(
                 "SELECT max((SELECT accepted_at FROM runs WHERE id = ?1),
-                     coalesce((SELECT max(r.accepted_at) {TAKEN}), 0))"
+                     coalesce((SELECT max(r.accepted_at) {taken}), 0))"
             );
             let values = params![row, QueueMode::Collect.name()];
             let at = connection.prepare_cached(&sql)?.query_row(values, |row| row.get(0))?;
