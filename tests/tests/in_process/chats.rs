@@ -1,7 +1,11 @@
 //! People in chats: who is let in, what their turns may do, and that answers come back to where they wrote.
 
+use std::sync::Arc;
+
 use openclaw_platforms::{Discord, Say, Telegram, Tell};
 use openclaw_proto::v1;
+use openclaw_scopes::{Caller, Cause, ChatPerson, Component, GrantHolder, Scope};
+use openclaw_store::{FilePerson, Options, Store};
 use openclaw_tests::{Client, Refusal, Setup, TestGateway, soon};
 
 use super::delivery::{on_discord, on_telegram};
@@ -68,6 +72,15 @@ async fn a_stranger_is_given_a_code_once_and_let_in_by_it() {
     telegram.all_confirmed().await;
     assert_eq!(telegram.sent().len(), 1);
     assert_eq!(sessions(&owner).await, []);
+    // What they were told is a code, and who may read deliveries may not list codes by that.
+    let reader = gateway.narrowed(&[Scope::Read]).await;
+    let listed = reader.messages().list(v1::ListDeliveriesRequest::default()).await.unwrap();
+    let [delivery] = listed.into_inner().deliveries.try_into().unwrap();
+    let get = v1::GetDeliveryRequest { id: delivery.id.clone() };
+    let shown = reader.messages().get(get).await.unwrap().into_inner();
+    assert_eq!(shown, delivery);
+    assert!(delivery.source.starts_with("door:telegram:7:"), "{delivery:?}");
+    assert!(!format!("{delivery:?}").contains(&person.code), "{delivery:?}");
 
     let approve = v1::ApprovePersonRequest {
         channel: "telegram".into(),
@@ -104,6 +117,32 @@ async fn a_stranger_is_given_a_code_once_and_let_in_by_it() {
     telegram.say(&Tell::direct(7, "Still?"));
     telegram.wait_for(4).await;
     assert!(telegram.sent()[3].text.contains("I do not know you yet"));
+}
+
+/// The storage failed, or the gateway, between the request and the words that tell its code.
+#[tokio::test]
+//= docs/threat-model.md#T29
+async fn a_code_that_was_not_told_is_told_with_the_next_message() {
+    let telegram = Telegram::start().await;
+    let gateway = telegram_gateway(&telegram, "").await;
+    let told = gateway.dial().await.devices().challenge(v1::ChallengeRequest {}).await;
+    let now = openclaw_proto::from_timestamp(&told.unwrap().into_inner().server_time.unwrap());
+    let stopped = gateway.stop().await;
+    let store = Store::open(&stopped.state(), &Options::new(Arc::new(move || now))).unwrap();
+    let who = ChatPerson::new("telegram", "default", "7").unwrap();
+    let ask = FilePerson { who, name: "Ada".into(), code: "ABCDEFGH".into() };
+    let cause = Cause::Message("pairing".into());
+    let epoch = store.epoch(&GrantHolder::Gateway).unwrap().unwrap();
+    let doorkeeper = Caller::system(Component::Doorkeeper, cause, epoch);
+    store.act(&doorkeeper, ask, now).await.unwrap();
+    store.close();
+    let gateway = stopped.start().await;
+    telegram.say(&Tell::direct(7, "Hello?"));
+    assert!(said(&telegram, 1).await.contains("openclaw pairing approve telegram ABCDEFGH"));
+    telegram.say(&Tell::direct(7, "Hello again?"));
+    telegram.all_confirmed().await;
+    assert_eq!(telegram.sent().len(), 1);
+    drop(gateway);
 }
 
 /// A model that runs a command when it is asked to, and says what came of it.
@@ -168,6 +207,49 @@ async fn commands_are_judged_like_everything_else() {
     let history = v1::SessionHistoryRequest { key: "main".into(), ..Default::default() };
     let said = owner.sessions().history(history).await.unwrap().into_inner().entries;
     assert!(said.iter().all(|entry| !entry.text.starts_with('/')), "commands are no turns");
+}
+
+#[tokio::test]
+//= docs/threat-model.md#T18
+async fn a_command_that_is_told_of_twice_is_done_once() {
+    let telegram = Telegram::start().await;
+    let config =
+        "channels.telegram.allowFrom = [\"42\"]\ncommands.ownerAllowFrom = [\"telegram:42\"]";
+    let gateway = telegram_gateway(&telegram, config).await;
+    let owner = gateway.owner().await;
+    telegram.say(&Tell::direct(42, "Hello."));
+    said(&telegram, 1).await;
+    telegram.say(&Tell::direct(42, "/new"));
+    assert!(said(&telegram, 2).await.contains("begin anew"));
+    telegram.all_confirmed().await;
+    telegram.repeat();
+    telegram.say(&Tell::direct(42, "And now?"));
+    said(&telegram, 3).await;
+    telegram.all_confirmed().await;
+    let undo = v1::UndoResetRequest { key: "main".into(), ..Default::default() };
+    owner.sessions().undo_reset(undo.clone()).await.unwrap();
+    let second = owner.sessions().undo_reset(undo).await.unwrap_err();
+    assert_eq!(second.code(), tonic::Code::FailedPrecondition, "{second:?}");
+}
+
+#[tokio::test]
+async fn a_command_may_follow_the_name_of_the_bot() {
+    let (discord, telegram) = (Discord::start().await, Telegram::start().await);
+    let config = "channels.discord.groupPolicy = \"open\"\nchannels.telegram.groupPolicy = \"open\"";
+    let gateway = on_telegram(on_discord(&discord), &telegram).config(config).start().await;
+    discord.wait_for_identify(1).await;
+    let say = |text: &str| discord.say(&Say::in_guild("1", "100", "5", text).mentioning_the_bot());
+    say("<@100> /help");
+    discord.wait_for(1).await;
+    assert!(discord.sent()[0].text.contains("/status"));
+    // What else stands in angle brackets is what they say.
+    say("<3 from me> to you");
+    discord.wait_for(2).await;
+    assert!(discord.sent()[1].text.contains("<3 from me> to you"), "{:?}", discord.sent()[1]);
+    let mention = serde_json::json!([{ "type": "mention", "offset": 0, "length": 9 }]);
+    telegram.say(&Tell::in_group(-1, 7, "@test_bot /help").with("entities", mention));
+    assert!(said(&telegram, 1).await.contains("/status"));
+    drop(gateway);
 }
 
 #[tokio::test]

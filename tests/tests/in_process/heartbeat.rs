@@ -145,3 +145,37 @@ async fn the_conversation_is_its_own_and_empty_where_that_is_said() {
     assert_eq!(said.len(), 1, "{said:?}");
     assert_eq!(said[0]["content"], "What is new?");
 }
+
+#[tokio::test]
+async fn events_are_answered_by_the_model_that_looks() {
+    let telegram = Telegram::start().await;
+    let provider = Provider::openai([Behavior::text("Noted.")]).await;
+    let model = "agents.defaults.heartbeat.model = \"offline/offline\"";
+    let gateway = gateway(&telegram, &provider, model).await;
+    let owner = gateway.owner().await;
+    let happened = v1::SystemEventRequest {
+        idempotency_key: "happened".into(),
+        session_key: "main".into(),
+        text: "The door is open.".into(),
+        ..v1::SystemEventRequest::default()
+    };
+    owner.system().event(happened).await.unwrap();
+    let runs = || async {
+        let list = v1::ListRunsRequest::default();
+        owner.runs().list(list).await.unwrap().into_inner().runs
+    };
+    let ended = soon(async {
+        loop {
+            if let Some(run) = runs().await.into_iter().find(|run| run.ended_at.is_some()) {
+                return run;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert!(ended.run_id.starts_with("event-"), "{ended:?}");
+    assert_eq!(provider.received().len(), 0, "the other model was not asked");
+    // Whoever writes is answered by the agent's own.
+    let asked = openclaw_tests::request("mine", "main", "And you?");
+    assert_eq!(openclaw_tests::ask(&owner, asked).await.unwrap().text, "Noted.");
+}

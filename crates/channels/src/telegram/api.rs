@@ -1,16 +1,19 @@
-//! One request to Telegram's bot interface, by teloxide.
+//! One request to Telegram's bot interface.
 //!
-//! The payloads are ours, with answers of which only the needed fields are read: a new field or
-//! kind of message must not turn a message that was sent into one of unknown fate.
+//! The refusals are teloxide's, the exchange is ours: teloxide's own client follows redirects, and every path holds
+//! the token. Of the answers only the needed fields are read: a new field or kind of message must not turn a message
+//! that was sent into one of unknown fate.
 
 use std::fmt;
 use std::time::Duration;
 
-use reqwest::Url;
-use serde::{Deserialize, Serialize};
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Client, Url};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
-use teloxide_core::requests::{JsonRequest, Payload, Request as _};
-use teloxide_core::{ApiError, Bot, RequestError};
+use teloxide_core::ApiError;
+use teloxide_core::types::ResponseParameters;
 
 use openclaw_config::Secret;
 
@@ -20,24 +23,31 @@ use crate::port::{ConnectError, PermanentKind, SendOutcome};
 use super::TelegramOptions;
 use super::compose::Method;
 
+/// Where Telegram is.
+const API_URL: &str = "https://api.telegram.org";
+
+/// The most bytes of an answer that are read. Reason: a message has a few thousand.
+const MAX_ANSWER: usize = 1024 * 1024;
+
+/// The most bytes of news that are read. Reason: there are a hundred messages in it at most, each with another one.
+const MAX_NEWS: usize = 32 * 1024 * 1024;
+
 /// The body of a request.
 pub(super) type Body = Map<String, Value>;
 
 /// Telegram's bot interface.
 pub(super) struct Api {
-    bot: Bot,
-    /// The longest time of one request.
-    patience: Duration,
+    base: Url,
+    client: Client,
     poll: Duration,
     /// Holds its questions open for longer than anything else may take.
-    poller: Bot,
+    poller: Client,
     token: Secret,
 }
 
 impl fmt::Debug for Api {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The bot would show its token.
-        f.debug_struct("Api").field("patience", &self.patience).finish_non_exhaustive()
+        f.debug_struct("Api").field("base", &self.base.as_str()).finish_non_exhaustive()
     }
 }
 
@@ -69,29 +79,13 @@ impl From<Refusal> for SendOutcome {
     }
 }
 
-/// Defines what is asked for under a name, and what is read of the answer.
-macro_rules! payloads {
-    ($($name:ident => $output:ty),* $(,)?) => {$(
-        #[derive(Clone, Debug, Serialize)]
-        #[serde(transparent)]
-        struct $name(Body);
-
-        impl Payload for $name {
-            type Output = $output;
-            const NAME: &'static str = stringify!($name);
-        }
-    )*};
-}
-
-payloads! {
-    AnswerCallbackQuery => bool,
-    GetMe => Me,
-    GetUpdates => Vec<Value>,
-    SendAnimation => Created,
-    SendChatAction => bool,
-    SendDocument => Created,
-    SendMessage => Created,
-    SendPhoto => Created,
+/// What Telegram answers.
+#[derive(Debug, Deserialize)]
+struct Answer<T> {
+    description: Option<ApiError>,
+    ok: bool,
+    parameters: Option<ResponseParameters>,
+    result: Option<T>,
 }
 
 /// A message that was sent.
@@ -115,44 +109,54 @@ impl Api {
         if token.is_empty() || !token.bytes().all(is_fit) {
             return Err(ConnectError::Token);
         }
-        // The first provider installed serves the whole process; a second attempt changes nothing.
-        drop(rustls::crypto::ring::default_provider().install_default());
-        let connect = http::CONNECT_TIMEOUT.min(options.timeout);
-        let patience = connect.saturating_add(options.timeout);
-        let bot = |patience| bot(options.api_url.as_deref(), token, connect, patience);
+        let url = options.api_url.as_deref().unwrap_or(API_URL);
+        let address = || ConnectError::Address { url: url.to_owned() };
+        let base = Url::parse(url.trim_end_matches('/')).map_err(|_bad| address())?;
+        if !matches!(base.scheme(), "http" | "https") {
+            return Err(address());
+        }
+        let client = |timeout| {
+            let mut builder = http::builder(timeout);
+            if base.scheme() == "http" {
+                // No certificate is looked at, so none needs to be loaded.
+                builder = builder.tls_certs_only([]);
+            }
+            builder.build().map_err(|error| http::broken_client(&error))
+        };
         Ok(Self {
-            bot: bot(patience)?,
-            patience,
+            client: client(options.timeout)?,
             poll: options.poll,
-            poller: bot(patience.saturating_add(options.poll))?,
+            poller: client(options.timeout.saturating_add(options.poll))?,
             token: Secret::new(token.to_owned()),
+            base,
         })
     }
 
     /// Sends a message, and returns its id.
     pub(super) async fn send(&self, method: Method, body: Body) -> Result<String, Refusal> {
-        let created = match method {
-            Method::Animation => self.ask(SendAnimation(body)).await,
-            Method::Document => self.ask(SendDocument(body)).await,
-            Method::Message => self.ask(SendMessage(body)).await,
-            Method::Photo => self.ask(SendPhoto(body)).await,
+        let name = match method {
+            Method::Animation => "sendAnimation",
+            Method::Document => "sendDocument",
+            Method::Message => "sendMessage",
+            Method::Photo => "sendPhoto",
         };
-        Ok(created?.message_id.to_string())
+        let created: Created = self.ask(name, body).await?;
+        Ok(created.message_id.to_string())
     }
 
     /// Shows that something is being written.
     pub(super) async fn typing(&self, body: Body) -> Result<bool, Refusal> {
-        self.ask(SendChatAction(body)).await
+        self.ask("sendChatAction", body).await
     }
 
     /// Tells the person who pressed a button that it was heard.
     pub(super) async fn answer_press(&self, id: &str) -> Result<bool, Refusal> {
-        self.ask(AnswerCallbackQuery(body(json!({ "callback_query_id": id })))).await
+        self.ask("answerCallbackQuery", body(json!({ "callback_query_id": id }))).await
     }
 
     /// Returns who the bot is.
     pub(super) async fn me(&self) -> Result<Me, SendOutcome> {
-        Ok(self.ask(GetMe(Body::new())).await?)
+        Ok(self.ask("getMe", Body::new()).await?)
     }
 
     /// Waits for news, and confirms everything before `offset`.
@@ -165,50 +169,55 @@ impl Api {
         if let Some(offset) = offset {
             body.insert("offset".to_owned(), offset.into());
         }
-        let asked = JsonRequest::new(self.poller.clone(), GetUpdates(body)).send().await;
-        asked.map_err(|error| self.refusal(error).into())
+        Ok(self.exchange(&self.poller, "getUpdates", body, MAX_NEWS).await?)
     }
 
-    async fn ask<P>(&self, payload: P) -> Result<P::Output, Refusal>
-    where
-        P: Payload + Serialize + Send + Sync + 'static,
-        P::Output: serde::de::DeserializeOwned + Send,
-    {
-        // The library waits for ten seconds before it reads that the platform failed.
-        let asked = JsonRequest::new(self.bot.clone(), payload).send();
-        match tokio::time::timeout(self.patience, asked).await {
-            Ok(answer) => answer.map_err(|error| self.refusal(error)),
-            Err(_late) => {
-                let error = "no answer in time".to_owned();
-                Err(Refusal::Other(SendOutcome::Unknown { error }))
-            }
-        }
+    async fn ask<T: DeserializeOwned>(&self, method: &str, body: Body) -> Result<T, Refusal> {
+        self.exchange(&self.client, method, body, MAX_ANSWER).await
     }
 
-    fn refusal(&self, error: RequestError) -> Refusal {
+    /// Asks once, and reads what is answered.
+    async fn exchange<T: DeserializeOwned>(
+        &self,
+        client: &Client,
+        method: &str,
+        body: Body,
+        limit: usize,
+    ) -> Result<T, Refusal> {
         let line = |text: &str| http::line(text, &self.token);
-        match error {
-            RequestError::Api(error) => refused(&error, line),
-            RequestError::InvalidJson { source, .. } => Refusal::Other(SendOutcome::Unknown {
-                error: line(&format!("the answer cannot be read: {source}")),
-            }),
-            RequestError::Io(error) => Refusal::Other(SendOutcome::Permanent {
-                error: line(&error.to_string()),
-                kind: PermanentKind::Invalid,
-            }),
-            RequestError::MigrateToChatId(id) => Refusal::Moved(id.0),
-            RequestError::Network(error) => {
-                let text = line(&http::innermost(&*error));
-                Refusal::Other(if error.is_connect() || error.is_builder() {
-                    SendOutcome::Retry { after: None, error: text }
-                } else {
-                    SendOutcome::Unknown { error: text }
-                })
+        let unknown = |error: &str| Refusal::Other(SendOutcome::Unknown { error: line(error) });
+        let mut url = self.base.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.push(&format!("bot{}", self.token.expose())).push(method);
+        }
+        let request = client.post(url).header(CONTENT_TYPE, "application/json");
+        let request = request.body(Value::Object(body).to_string());
+        let answer = http::exchange(request, limit).await.map_err(|failure| match failure {
+            http::Failure::NotSent(error) => {
+                Refusal::Other(SendOutcome::Retry { after: None, error: line(&error) })
             }
-            RequestError::RetryAfter(after) => Refusal::Other(SendOutcome::Retry {
-                after: http::seconds(after.seconds().into()),
-                error: "rate limited".to_owned(),
-            }),
+            http::Failure::Unknown(error) => unknown(&error),
+        })?;
+        if answer.status.is_redirection() {
+            let error = format!("status {}", answer.status.as_u16());
+            let kind = PermanentKind::Invalid;
+            return Err(Refusal::Other(SendOutcome::Permanent { error, kind }));
+        }
+        let answer: Answer<T> = serde_json::from_slice(&answer.body)
+            .map_err(|error| unknown(&format!("the answer cannot be read: {error}")))?;
+        match answer {
+            Answer { ok: true, result: Some(result), .. } => Ok(result),
+            Answer { parameters: Some(ResponseParameters::MigrateToChatId(id)), .. } => {
+                Err(Refusal::Moved(id.0))
+            }
+            Answer { parameters: Some(ResponseParameters::RetryAfter(after)), .. } => {
+                Err(Refusal::Other(SendOutcome::Retry {
+                    after: http::seconds(after.seconds().into()),
+                    error: "rate limited".to_owned(),
+                }))
+            }
+            Answer { ok: false, description: Some(error), .. } => Err(refused(&error, line)),
+            Answer { .. } => Err(unknown("the answer says nothing")),
         }
     }
 }
@@ -262,44 +271,9 @@ fn body(value: Value) -> Body {
     }
 }
 
-fn bot(
-    url: Option<&str>,
-    token: &str,
-    connect: Duration,
-    patience: Duration,
-) -> Result<Bot, ConnectError> {
-    let mut builder = teloxide_core::net::default_reqwest_settings()
-        .connect_timeout(connect)
-        .timeout(patience)
-        .no_proxy()
-        // The path holds the token, which is nobody else's.
-        .referer(false);
-    let url = match url {
-        None => None,
-        Some(text) => {
-            let address = || ConnectError::Address { url: text.to_owned() };
-            let url = Url::parse(text.trim_end_matches('/')).map_err(|_bad| address())?;
-            if !matches!(url.scheme(), "http" | "https") {
-                return Err(address());
-            }
-            Some(url)
-        }
-    };
-    if url.as_ref().is_some_and(|url| url.scheme() == "http") {
-        // No certificate is looked at, so none needs to be loaded.
-        builder = builder.tls_built_in_root_certs(false);
-    }
-    let client = builder.build().map_err(|error| http::broken_client(&error))?;
-    let bot = Bot::with_client(token, client);
-    Ok(match url {
-        Some(url) => bot.set_api_url(url),
-        None => bot,
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use openclaw_platforms::{Answer, Telegram, WebSink};
+    use openclaw_platforms::{Answer as Scripted, Telegram, WebSink};
 
     use super::*;
 
@@ -307,8 +281,8 @@ mod tests {
     async fn a_redirect_is_not_followed() {
         let (platform, other) = (Telegram::start().await, WebSink::start().await);
         let to = format!("{}/elsewhere", other.url());
-        platform.script("sendMessage", [Answer::Redirect { to: to.clone() }]);
-        platform.script("getUpdates", [Answer::Redirect { to }]);
+        platform.script("sendMessage", [Scripted::Redirect { to: to.clone() }]);
+        platform.script("getUpdates", [Scripted::Redirect { to }]);
         let mut options = TelegramOptions::new("main", Secret::new(Telegram::TOKEN.to_owned()));
         options.api_url = Some(platform.url());
         let api = Api::new(&options).unwrap();
