@@ -148,7 +148,9 @@ async fn the_end_of_a_command_is_told_where_its_owner_reads() {
     const LITERAL: &str = "agent:main:telegram:default:direct:42";
     let mut home = home();
     home.configure(
-        "[channels.telegram]\ntoken.env = \"ABSENT\"\nallowFrom = [\"42\"]\ndmPolicy = \"allowlist\"\n",
+        "[channels.telegram]\ntoken.env = \"ABSENT\"\nallowFrom = [\"42\"]\ndmPolicy = \"allowlist\"\n\
+         [models.providers.looks]\napi = \"offline\"\n\
+         [agents.defaults.heartbeat]\nevery = \"24h\"\nmodel = \"looks/any\"\n",
     );
     let mut daemon = home.start().await;
     let client = daemon.connect().await;
@@ -162,6 +164,8 @@ async fn the_end_of_a_command_is_told_where_its_owner_reads() {
     let (id, rest) = text.split_once("Exec completed (").unwrap().1.split_once(", ").unwrap();
     assert_eq!(id.len(), 8, "{text}");
     assert!(rest.starts_with("code 0) :: begun\n> over"), "{text}");
+    // The model that looks around has answered: the other would have said that it heard.
+    assert!(!told.text.starts_with("Heard:"), "{told:?}");
     let literal = runs(&client).await.into_iter().filter(|run| run.session_key == LITERAL).count();
     assert_eq!(literal, 1, "it had no turn there");
     assert_eq!(daemon.stop(Signal::Terminate).await, 0);

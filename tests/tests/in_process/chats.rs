@@ -124,7 +124,7 @@ async fn a_stranger_is_given_a_code_once_and_let_in_by_it() {
 //= docs/threat-model.md#T29
 async fn a_code_that_was_not_told_is_told_with_the_next_message() {
     let telegram = Telegram::start().await;
-    let gateway = telegram_gateway(&telegram, "").await;
+    let gateway = on_telegram(Setup::new().network(), &telegram).start().await;
     let told = gateway.dial().await.devices().challenge(v1::ChallengeRequest {}).await;
     let now = openclaw_proto::from_timestamp(&told.unwrap().into_inner().server_time.unwrap());
     let stopped = gateway.stop().await;
@@ -235,7 +235,8 @@ async fn a_command_that_is_told_of_twice_is_done_once() {
 #[tokio::test]
 async fn a_command_may_follow_the_name_of_the_bot() {
     let (discord, telegram) = (Discord::start().await, Telegram::start().await);
-    let config = "channels.discord.groupPolicy = \"open\"\nchannels.telegram.groupPolicy = \"open\"";
+    let config =
+        "channels.discord.groupPolicy = \"open\"\nchannels.telegram.groupPolicy = \"open\"";
     let gateway = on_telegram(on_discord(&discord), &telegram).config(config).start().await;
     discord.wait_for_identify(1).await;
     let say = |text: &str| discord.say(&Say::in_guild("1", "100", "5", text).mentioning_the_bot());

@@ -14,6 +14,14 @@ use crate::{clock, secrets};
 const ATTEMPTS: u32 = 60;
 /// How the runs are called that answer events.
 pub(super) const EVENT: &str = "event-";
+/// What stands in the ids of those that are told the end of a command.
+const COMMAND: &str = "exec-";
+
+/// Whether a run answers what nobody asked: an event, or the end of a command.
+pub(super) fn is_of_event(run: &RunId) -> bool {
+    let is_of_command = |rest: &str| rest.starts_with(COMMAND);
+    run.as_str().starts_with(EVENT) || run.as_str().strip_prefix(TOLD).is_some_and(is_of_command)
+}
 const WAIT: Duration = Duration::from_secs(5);
 
 impl Engine {
@@ -91,8 +99,12 @@ impl Engine {
             return Told::Never("its agent is not configured any more".into());
         };
         // What an event leads to is nothing that the conversation began by itself.
-        let prefix = if due.run.is_some() { TOLD } else { EVENT };
-        let Ok(run) = secrets::id(prefix, RunId::parse) else { return Told::Later };
+        let prefix = match (&due.run, due.is_command) {
+            (None, _) => EVENT.to_owned(),
+            (Some(_), false) => TOLD.to_owned(),
+            (Some(_), true) => format!("{TOLD}{COMMAND}"),
+        };
+        let Ok(run) = secrets::id(&prefix, RunId::parse) else { return Told::Later };
         let cause =
             due.run.clone().map_or_else(|| Cause::Event(due.source.as_str().into()), Cause::Run);
         let caller = Caller::delegate(Component::Announcer, grant, cause);

@@ -23,7 +23,7 @@ use openclaw_store::{
 use tokio::time::Instant;
 
 use super::adapters::{FencedJournal, LiveStatus, RunGate};
-use super::announce::EVENT;
+use super::announce::is_of_event;
 use super::approvals::RunApprovals;
 use super::cache::Place;
 use super::compact::{RECORDS_READ, overhead};
@@ -204,7 +204,7 @@ impl Engine {
         // What an event leads to is answered by the model that looks around, where there is one for that.
         let of_event =
             worker.agent.heartbeat.as_ref().and_then(|heartbeat| heartbeat.model.as_ref());
-        let of_event = of_event.filter(|_| started.view.run.as_str().starts_with(EVENT));
+        let of_event = of_event.filter(|_| is_of_event(&started.view.run));
         let of_event = of_event.map(ToString::to_string);
         let of_event = of_event.as_deref();
         let chosen = of_task.or(of_job).or(of_event).filter(|name| !name.is_empty());

@@ -309,6 +309,8 @@ pub struct Due {
     pub source: String,
     /// The run that it came of; `None` for an event.
     pub run: Option<RunId>,
+    /// Whether it is the end of a command, and not of a delegated run.
+    pub is_command: bool,
     /// The grant under which that was delegated, as it is now; `None` when it has ended.
     pub grant: Option<Grant>,
 }
@@ -324,21 +326,24 @@ impl Store {
             if is_busy(connection, row)? {
                 return Ok(None);
             }
-            let sql = "SELECT source, run, on_behalf_of, grant_epoch, grant_scopes FROM inbox
+            let sql = "SELECT source, run, on_behalf_of, grant_epoch, grant_scopes,
+                           kind = 'end' AND child = '' FROM inbox
                        WHERE session = ?1 AND state = 'waiting' AND run NOT GLOB 'heartbeat-*'
                        ORDER BY id LIMIT 1";
-            type First = (String, String, String, u64, String);
+            type First = (String, String, String, u64, String, bool);
             let read = |row: &Row<'_>| -> rusqlite::Result<First> {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
             };
             let first = connection.prepare_cached(sql)?.query_row([row], read).optional()?;
-            let Some((source, run, holder, epoch, scopes)) = first else { return Ok(None) };
+            let Some((source, run, holder, epoch, scopes, is_command)) = first else {
+                return Ok(None);
+            };
             let run = match run.as_str() {
                 "" => None,
                 run => Some(run.parse().map_err(|error| damaged(1, error))?),
             };
             let grant = runs::grant_of(connection, &holder, epoch, &scopes)?;
-            Ok(Some(Due { session: session.clone(), source, run, grant }))
+            Ok(Some(Due { session: session.clone(), source, run, is_command, grant }))
         })
     }
 
