@@ -273,6 +273,7 @@ mod tests {
             subagents.maxSpawnDepth = 5
             subagents.maxChildrenPerAgent = 5
             subagents.maxConcurrent = 8
+            heartbeat.every = "0m"
 
             [agents.entries.main]
             # workspace: agents/main/workspace in the state directory
@@ -284,6 +285,7 @@ mod tests {
             budget.tree = { tokens = 0, cost = 0.000000 }
             budget.day = { tokens = 0, cost = 0.000000 }
             subagents.allowAgents = []
+            heartbeat.every = "0m"
 
             [session]
             dmScope = "main"
@@ -373,6 +375,7 @@ mod tests {
             subagents.maxSpawnDepth = 5
             subagents.maxChildrenPerAgent = 5
             subagents.maxConcurrent = 8
+            heartbeat.every = "0m"
 
             [agents.entries.builder]
             workspace = "/srv/builder"
@@ -384,6 +387,7 @@ mod tests {
             budget.tree = { tokens = 0, cost = 0.000000 }
             budget.day = { tokens = 0, cost = 0.000000 }
             subagents.allowAgents = []
+            heartbeat.every = "0m"
 
             [agents.entries.librarian]
             workspace = "~/library"
@@ -395,6 +399,7 @@ mod tests {
             budget.tree = { tokens = 0, cost = 0.000000 }
             budget.day = { tokens = 0, cost = 0.000000 }
             subagents.allowAgents = []
+            heartbeat.every = "0m"
 
             [agents.entries.main]
             # workspace: agents/main/workspace in the state directory
@@ -407,6 +412,7 @@ mod tests {
             budget.tree = { tokens = 0, cost = 0.000000 }
             budget.day = { tokens = 0, cost = 0.000000 }
             subagents.allowAgents = []
+            heartbeat.every = "0m"
 
             [session]
             dmScope = "per-channel-peer"

@@ -14,6 +14,7 @@ mod bare;
 mod conversations;
 mod document;
 mod idle;
+mod jobs;
 mod load;
 mod network;
 mod place;
@@ -94,6 +95,7 @@ enum Topic {
     Writes,
     Turns,
     Conversations,
+    Jobs,
     Start,
     Idle,
     Cli,
@@ -108,6 +110,7 @@ impl Topic {
             Self::Writes => "writes",
             Self::Turns => "turns",
             Self::Conversations => "conversations",
+            Self::Jobs => "jobs",
             Self::Start => "start",
             Self::Idle => "idle",
             Self::Cli => "cli",
@@ -164,6 +167,7 @@ async fn measure(flags: &Flags) -> anyhow::Result<()> {
             Topic::Writes => writes::measure(&place, effort).await?,
             Topic::Turns => turns::measure(&place, effort).await?,
             Topic::Conversations => conversations::measure(&place, effort).await?,
+            Topic::Jobs => jobs::measure(&place, effort).await?,
             Topic::Start => start::measure(&place, effort).await?,
             Topic::Idle => idle::measure(&place, watch, flags.turns).await?,
             Topic::Cli => programs::measure(&place).await?,

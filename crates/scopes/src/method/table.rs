@@ -3,8 +3,8 @@
 mod time;
 
 use self::time::{
-    FAR_JOB, FIRE, FIRE_FAR, OTHERS_DELIVERY, OTHERS_JOB, OWN_DELIVERY, OWN_JOB, SEND, SEND_FAR,
-    add_job, fire_case, own_delivery, own_job, send_message,
+    FAR_JOB, FIRE, FIRE_FAR, KEEP, OTHERS_DELIVERY, OTHERS_JOB, OWN_DELIVERY, OWN_JOB, SEND,
+    SEND_FAR, add_job, fire_case, keep_case, own_delivery, own_job, send_message,
 };
 use super::{ADMIN, OPEN, READ, SESSIONS_READ, WRITE};
 use super::{ActorRule, Case, Method, Requirement, Row, Surface, Tokens, sealed};
@@ -431,7 +431,6 @@ const SESSIONS_READ_TOOL: Case = Case::internal(Capability::SessionsRead, WRITES
 const SESSIONS_SPAWN: Case = Case::internal(Capability::SessionsSpawn, WRITES);
 const SESSIONS_STATUS: Case = Case::internal(Capability::SessionsStatus, WRITES);
 const RECOVER: Case = Case::internal(Capability::RunsRecover, Requirement::Nothing);
-const KEEP: Case = Case::internal(Capability::CronFire, Requirement::Nothing);
 const SEAL: Case = Case::internal(Capability::AuditSeal, Requirement::Nothing);
 /// What judges a tool whose capability no tool may have: nobody meets it.
 const NO_TOOL: Case = Case {
@@ -486,10 +485,6 @@ const fn exec_case(target: &OperationTarget, _: &GrantHolder) -> &'static Case {
         | Capability::SessionsSpawn
         | Capability::SessionsStatus => &NO_TOOL,
     }
-}
-
-fn keep_case<T>(_: &T, _: &GrantHolder) -> &'static Case {
-    &KEEP
 }
 
 fn recover_case<T>(_: &T, _: &GrantHolder) -> &'static Case {

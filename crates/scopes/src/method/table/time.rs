@@ -53,3 +53,10 @@ pub(super) const fn fire_case(target: &JobTarget, _: &GrantHolder) -> &'static C
         Reach::Programs => &FIRE_FAR,
     }
 }
+
+/// What the configuration says is kept by the scheduler itself, on behalf of nobody.
+pub(super) const KEEP: Case = Case::internal(Capability::CronFire, Requirement::Nothing);
+
+pub(super) fn keep_case<T>(_: &T, _: &GrantHolder) -> &'static Case {
+    &KEEP
+}
