@@ -1,5 +1,6 @@
 //! What weakens a gateway: checks with ids, each with the command that mends it.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -35,6 +36,8 @@ pub(crate) struct Around {
     pub(crate) listen: Option<SocketAddr>,
     pub(crate) certificate_expires_at: Option<Timestamp>,
     pub(crate) exec: ExecSettings,
+    /// Who writes in one conversation, an agent's main one: those whom channels let in, if nothing keeps them apart.
+    pub(crate) in_main: BTreeSet<String>,
     pub(crate) state_dir: PathBuf,
     /// The operator's own key, if the gateway does not make its own.
     pub(crate) tls_key: Option<PathBuf>,
@@ -53,7 +56,7 @@ const LATE: Duration = DAY.saturating_mul(180);
 const SOON: Duration = DAY.saturating_mul(21);
 
 /// How many checks are made.
-const CHECKS: u32 = 18;
+const CHECKS: u32 = 19;
 
 /// Looks at everything; returns the findings, the gravest first, and how many checks were made.
 pub(crate) fn look(
@@ -91,6 +94,7 @@ pub(crate) fn look(
     about_network(around, now, &mut findings);
     about_files(around, &mut findings);
     about_commands(&around.exec, &mut findings);
+    about_chats(&around.in_main, &mut findings);
     let broken = match chain {
         Ok(verification) if verification.findings.is_empty() => None,
         Ok(verification) => Some(format!(
@@ -150,6 +154,25 @@ fn about_commands(exec: &ExecSettings, findings: &mut Vec<Finding>) {
             found("exec.allows_runner", Severity::Warn, message, fix, "tools.exec.allow");
         }
     }
+}
+
+fn about_chats(in_main: &BTreeSet<String>, findings: &mut Vec<Finding>) {
+    if in_main.len() < 2 && !in_main.contains("*") {
+        return;
+    }
+    let who = match in_main.contains("*") {
+        true => "everybody".to_owned(),
+        false => format!("{} people", in_main.len()),
+    };
+    findings.push(Finding {
+        id: "channels.dm.scope_main_multiuser",
+        severity: Severity::Critical,
+        message: format!(
+            "{who} may write in one conversation, and each reads what the others said"
+        ),
+        fix: "set session.dmScope = \"per-channel-peer\" in openclaw.toml".into(),
+        subject: "config:session.dmScope".into(),
+    });
 }
 
 fn about_device(device: &Device, now: Timestamp, findings: &mut Vec<Finding>) {

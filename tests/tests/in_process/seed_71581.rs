@@ -149,6 +149,12 @@ async fn what_happens_in_a_direct_chat_is_told_where_its_owner_reads() {
             })
             .await;
         }
+        // Where several write in one conversation, the audit says so.
+        let audit = v1::SecurityAuditRequest::default();
+        let findings = owner.security().audit(audit).await.unwrap().into_inner().findings;
+        let is_found = findings.iter().any(|it| it.id == "channels.dm.scope_main_multiuser");
+        let shares = scope == "main" && matches!(people, Two | Everybody);
+        assert_eq!(is_found, shares, "{place}: {findings:?}");
         // What the other conversation was never told, nobody opened.
         let other = if expected == MAIN { LITERAL } else { MAIN };
         assert!(!keys(&owner).await.contains(&other.to_owned()), "{place}");

@@ -1,10 +1,11 @@
 //! Doing what jobs are for: each is an operation of the store, performed by the scheduler on behalf of whoever
 //! added the job. Nothing here dials anything.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openclaw_config::{ModelName, ToolPattern};
+use openclaw_config::{DmScope, ModelName, ToolPattern};
 use openclaw_scheduler::Mode;
 use openclaw_scopes::{AgentId, Caller, Cause, Component, Denial, Grant, JobId, RunId, SessionKey};
 use openclaw_sessions::{ChatType, DEFAULT_ACCOUNT, Dropped, ParsedKey, QueueMode, RouteError};
@@ -322,6 +323,31 @@ impl Engine {
         people.sort_unstable();
         people.dedup();
         Ok(people)
+    }
+
+    /// Returns who writes in an agent's main conversation, if nothing keeps people apart. All owners are one.
+    pub(crate) fn people_in_main(&self) -> BTreeSet<String> {
+        let roster = self.roster();
+        let channels = roster.config.channels();
+        if roster.config.session().dm_scope != DmScope::Main {
+            return BTreeSet::new();
+        }
+        let mut people: BTreeSet<String> = channels
+            .chats
+            .iter()
+            .filter(|(_, chat)| chat.enabled)
+            .flat_map(|(name, chat)| chat.allow_from.iter().map(move |id| (name, id)))
+            .map(|(name, id)| if id == "*" { id.clone() } else { format!("{name}:{id}") })
+            .collect();
+        match self.0.store.approved_people(None) {
+            Ok(approved) => {
+                people.extend(approved.iter().map(|who| format!("{}:{}", who.channel(), who.id())));
+            }
+            Err(error) => tracing::error!(%error, "who is let in is unknown"),
+        }
+        people.retain(|person| !channels.owners.contains(person));
+        people.extend((!channels.owners.is_empty()).then(|| "owner".to_owned()));
+        people
     }
 
     /// Returns where answers of a conversation go whose key leads to a channel on which the gateway speaks

@@ -2,8 +2,6 @@
 
 mod looked;
 
-use std::collections::BTreeSet;
-
 use openclaw_scopes::ScopeSet;
 use openclaw_store::{AuditHead, Finding as ChainFinding, FindingKind};
 
@@ -29,7 +27,7 @@ fn listening(looked: &mut Looked, expires_at: i64) {
 }
 
 /// Check, severity, whom it is about, what it finds, and what is just not that.
-const CASES: [(&str, Severity, &str, Change, Change); 18] = [
+const CASES: [(&str, Severity, &str, Change, Change); 19] = [
     (
         "audit.chain",
         Severity::Critical,
@@ -39,6 +37,13 @@ const CASES: [(&str, Severity, &str, Change, Change); 18] = [
             it.chain.as_mut().unwrap().findings.push(ChainFinding { seq: 1, kind, detail });
         },
         |it| it.chain.as_mut().unwrap().unchecked.push(AuditHead::START),
+    ),
+    (
+        "channels.dm.scope_main_multiuser",
+        Severity::Critical,
+        "config:session.dmScope",
+        |it| it.around.in_main = ["owner", "telegram:7"].map(str::to_owned).into(),
+        |it| it.around.in_main = ["owner".to_owned()].into(),
     ),
     (
         "devices.admin_scope",
@@ -206,9 +211,10 @@ fn the_gravest_come_first() {
     let findings = looked.look().0;
     let order: Vec<_> = findings.iter().map(|it| (it.severity, it.id, &it.subject)).collect();
     assert!(order.is_sorted(), "{order:?}");
-    let first = ["audit.chain", "exec.unapproved", "fs.key_mode", "fs.key_mode"];
+    let chats = "channels.dm.scope_main_multiuser";
+    let first = ["audit.chain", chats, "exec.unapproved", "fs.key_mode", "fs.key_mode"];
     let then = ["fs.settings_mode", "fs.state_dir.mode", "devices.admin_scope"];
-    assert_eq!(ids(&findings)[..7], [first.as_slice(), &then].concat());
+    assert_eq!(ids(&findings)[..8], [first.as_slice(), &then].concat());
     assert_eq!(findings.last().unwrap().severity, Severity::Info);
 }
 

@@ -55,6 +55,7 @@ impl Core {
             listen: self.network.as_ref().map(|network| network.local),
             certificate_expires_at: self.certificate_expires_at,
             exec: roster.config.exec().clone(),
+            in_main: self.engine.people_in_main(),
             state_dir: self.around.state_dir.clone(),
             tls_key: roster
                 .config
