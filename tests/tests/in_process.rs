@@ -6,6 +6,7 @@ mod audit;
 mod budget;
 mod calls;
 mod chats;
+mod commands;
 mod compaction;
 mod cron;
 mod delegation;

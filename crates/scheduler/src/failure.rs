@@ -26,10 +26,6 @@ pub const MAX_FAILURES: u32 = 10;
 /// How many times a job that is due once is tried again (`runtime.md` §4.4 of the reference).
 pub const MAX_RETRIES: u32 = 3;
 
-/// How many times in a row the next instant may not be found before the job is disabled (`runtime.md`
-/// §4.4 of the reference).
-pub const MAX_SCHEDULE_ERRORS: u32 = 3;
-
 /// From how many failures in a row on the owner is told (`runtime.md` §4.4 of the reference).
 pub const ALERT_AFTER: u32 = 2;
 
@@ -74,7 +70,7 @@ pub enum DisableReason {
     Finished,
     /// It was due once, and failed for good.
     OneShotFailed,
-    /// Its next instant was not found [`MAX_SCHEDULE_ERRORS`] times in a row.
+    /// Its next instant cannot be found, or it cannot be read any more.
     ScheduleErrors,
 }
 

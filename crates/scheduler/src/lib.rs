@@ -22,7 +22,7 @@ pub use active::ActiveHours;
 pub use error::ScheduleError;
 pub use failure::{
     ALERT_AFTER, ALERT_COOL_DOWN, After, BACK_OFF, DisableReason, Failure, MAX_FAILURES,
-    MAX_RETRIES, MAX_SCHEDULE_ERRORS, after_failure, back_off, should_alert,
+    MAX_RETRIES, after_failure, back_off, should_alert,
 };
 pub use rules::{
     CatchUp, MAX_CATCH_UP, MAX_OPENINGS, Rules, TOP_OF_HOUR, default_stagger, stagger,

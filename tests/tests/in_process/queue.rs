@@ -74,7 +74,7 @@ async fn a_run_of_a_chat_takes_in_what_is_said_there() {
     provider.release(1);
     telegram.wait_for(1).await;
     assert_eq!(telegram.sent()[0].text, "Red it is.");
-    let answers: serde_json::Value =
+    let answers: Value =
         serde_json::from_str(&telegram.sent()[0].fields["reply_parameters"]).unwrap();
     assert_eq!(answers["message_id"].to_string(), first);
     assert_eq!(provider.received().len(), 2, "one turn answers both");
