@@ -33,6 +33,8 @@ pub struct Heartbeat {
     pub light_context: bool,
     /// How long it may take; absent, `every` and ten minutes at most.
     pub timeout: Option<Duration>,
+    /// How many tokens one may use; absent, as many as its agent's runs.
+    pub budget: Option<u64>,
     /// The tools that it may use, of those of its agent.
     pub tools: Vec<ToolPattern>,
 }

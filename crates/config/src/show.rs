@@ -188,6 +188,7 @@ fn write_heartbeat(out: &mut fmt::Formatter<'_>, heartbeat: Option<&Heartbeat>) 
     if let Some(timeout) = heartbeat.timeout {
         writeln!(out, "heartbeat.timeoutSeconds = {}", timeout.as_secs())?;
     }
+    writeln!(out, "heartbeat.budget = {}", heartbeat.budget.unwrap_or(0))?;
     let tools: Vec<_> = heartbeat.tools.iter().map(ToString::to_string).collect();
     writeln!(out, "heartbeat.tools = {}", list(&tools))
 }

@@ -49,6 +49,8 @@ pub(super) fn read(
     let timeout = section.field("timeoutSeconds");
     let timeout =
         timeout.and_then(|field| field.number(1, 86_400, faults)).map(Duration::from_secs);
+    let budget = section.field("budget");
+    let budget = budget.and_then(|field| field.number(0, 1_000_000_000_000, faults));
     let target = target(&section, faults);
     let active = hours(&section.section("activeHours", faults), faults);
     Some(Heartbeat {
@@ -64,6 +66,8 @@ pub(super) fn read(
         isolated_session: isolated,
         light_context: light,
         timeout: timeout.or(old.timeout),
+        // Zero is any number.
+        budget: budget.map_or(old.budget, |tokens| (tokens > 0).then_some(tokens)),
         tools: tools.unwrap_or(old.tools),
     })
 }
@@ -78,6 +82,7 @@ fn nothing_said() -> Heartbeat {
         isolated_session: false,
         light_context: false,
         timeout: None,
+        budget: None,
         tools: HEARTBEAT_TOOLS.iter().filter_map(|tool| ToolPattern::parse(tool).ok()).collect(),
     }
 }
@@ -142,3 +147,6 @@ fn hours(section: &Section<'_>, faults: &mut Faults<'_>) -> Option<ActiveHours> 
     }
     hours
 }
+
+#[cfg(test)]
+mod tests;

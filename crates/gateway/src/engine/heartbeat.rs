@@ -109,7 +109,7 @@ fn job<'a>(
         model: heartbeat.model.as_ref().map(ToString::to_string).unwrap_or_default(),
         tools: JobTools::Only(tools.filter(is_allowed).map(str::to_owned).collect()),
         timeout: heartbeat.timeout.unwrap_or_else(|| LONGEST.min(*every)),
-        max_tokens: 0,
+        max_tokens: heartbeat.budget.unwrap_or(0),
         after_run: AfterRun::Keep,
         delivery: to.map_or(JobDelivery::None, JobDelivery::Announce),
     })
