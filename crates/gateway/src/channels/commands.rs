@@ -260,8 +260,8 @@ mod tests {
 
     #[test]
     fn whoever_approves_sees_all_of_it() {
-        let asked = question("ap-1", "git push", "/usr/bin/git", "/work/my tree");
-        for line in ["git push", "/usr/bin/git", "'/work/my tree'"] {
+        let asked = question("ap-1", "git push", "/usr/bin/git", "/srv/my tree");
+        for line in ["git push", "/usr/bin/git", "'/srv/my tree'"] {
             assert!(asked.lines().any(|it| it == line), "{line}: {asked}");
         }
         assert!(asked.ends_with("Answer `/approve ap-1` or `/deny ap-1`."), "{asked}");
