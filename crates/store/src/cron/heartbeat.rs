@@ -25,9 +25,10 @@ pub struct HeartbeatOf {
     pub spec: JobSpec,
 }
 
-/// Has exactly these heartbeats be there: new ones are added, changed ones are changed, and others are removed. One
-/// that was switched off stays off. They act on behalf of the gateway's owner, with no more than it takes to read
-/// and write.
+/// Has exactly these heartbeats be there: others are removed.
+///
+/// One that was switched off stays off. They act on behalf of the gateway's owner, with no more than it takes to
+/// read and write.
 #[derive(Clone, Debug)]
 pub struct KeepHeartbeats(pub Vec<HeartbeatOf>);
 

@@ -144,7 +144,6 @@ async fn what_telegram_says_decides() {
 #[tokio::test]
 async fn what_is_never_answered_is_unknown_in_time() {
     let platform = Platform::start().await;
-    // The library waits for ten seconds before it reads that the platform failed.
     for answer in [Answer::HangAfterAccept, Answer::Status(502)] {
         platform.script("sendMessage", [answer]);
         let outcome = soon(hasty(&platform).send(&to("42"), &part("x"), "k")).await;
