@@ -82,6 +82,35 @@ mod tests {
     use crate::ToolOutcome;
 
     #[test]
+    fn a_word_for_nothing_is_silence() {
+        for text in
+            ["", " \n", "NO_REPLY", "no_reply.", "**NO_REPLY**", "\"HEARTBEAT_OK\"", "`NO_REPLY`!"]
+        {
+            assert!(is_silent(text), "{text}");
+        }
+        for text in ["NO_REPLY is a word.", "No reply", "OK", "NO_REPLY NO_REPLY"] {
+            assert!(!is_silent(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_heartbeat_tells_what_is_beside_the_word_only_if_it_is_much() {
+        let much = "The disk is full. ".repeat(20);
+        let long = format!("HEARTBEAT_OK\n{much}");
+        let cases = [
+            ("HEARTBEAT_OK", ""),
+            ("All is well. HEARTBEAT_OK", ""),
+            ("HEARTBEAT_OK - all is well", ""),
+            (long.as_str(), much.trim()),
+            ("The word HEARTBEAT_OK in the middle.", "The word HEARTBEAT_OK in the middle."),
+            ("The disk is full.", "The disk is full."),
+        ];
+        for (text, told) in cases {
+            assert_eq!(heartbeat_alert(text), told, "{text}");
+        }
+    }
+
+    #[test]
     fn all_text_is_counted() {
         let call = |id: &str| ToolCall { id: id.into(), name: "ls".into(), arguments: "{}".into() };
         let result = |content: &str| ToolResult {

@@ -272,3 +272,30 @@ async fn who_has_less_authority_is_told_of_in_a_turn_of_its_own() {
     let has_more = !turn.grant.scopes().is_subset(narrow.grant().scopes());
     assert!(!(has_more && turn.message.contains("[event narrow,")), "{}", turn.message);
 }
+
+/// The end of what a heartbeat began begins no turn, or each look would lead to the next; whoever speaks there next
+/// hears of it.
+#[tokio::test]
+async fn what_a_heartbeat_began_wakes_nobody() {
+    let mut clockwork = with_jobs().await;
+    let main = key("main");
+    // It opens the conversation, and is told.
+    clockwork.tell(&main, "e0", PLAIN).await;
+    let told = clockwork.announce("told-1", &main).await.unwrap();
+    clockwork.over(told).await;
+    let sql =
+        "INSERT INTO inbox (session, source, child, label, status, text, at, run, on_behalf_of,
+                   grant_epoch, grant_scopes, state)
+               SELECT id, 'proc-1', '', 'make', 'ok', 'Exec completed', 1, ?2, 'owner', 1,
+                   'operator.admin', 'waiting' FROM sessions WHERE key = ?1";
+    let by = |run: &str| clockwork.disk.execute(sql, [main.as_str(), run]).unwrap();
+    assert_eq!(by("heartbeat-main-60000"), 1);
+    assert_eq!(clockwork.store().due(&main).unwrap(), None);
+    assert_eq!(clockwork.store().all_due().unwrap(), []);
+    let request = accept("mine", "main", Precedence::Start);
+    let begun = clockwork.store().act(&owner(), request, clockwork.now).await.unwrap();
+    let Accepted::Started(begun) = begun else { panic!("{begun:?}") };
+    let heard = clockwork.store().take_notices(&begun.fence, clockwork.now).await.unwrap();
+    let [Record::Notices { notices }] = &*heard else { panic!("{heard:?}") };
+    assert_eq!(&*notices[0].run, "proc-1");
+}
