@@ -9,7 +9,7 @@ use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use openclaw_scheduler::{Mode, Spread, TickLimits, tick};
 use openclaw_scopes::Timestamp;
-use openclaw_store::{JobNotice, JobNoticeKind, Store, StoreError};
+use openclaw_store::{JobNotice, JobNoticeKind, Store, StoreError, Undelivered};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -109,14 +109,19 @@ impl Clockwork {
         Ok(wait.min(LONGEST))
     }
 
-    /// Tells the gateway's owner which jobs fail, and which are due no more.
+    /// Tells the gateway's owner which jobs fail, which are due no more, and what did not arrive.
     async fn tell_owners(&self) -> Result<(), StoreError> {
         for notice in self.store.job_notices(PAGE)? {
             let text = words(&notice);
             tracing::warn!(job = %notice.job, "{text}");
             let to = self.engine.owner_reads();
             self.store.tell_of_job(notice, to, text, clock::now()).await.map_err(storage)?;
-            self.engine.outbox().notify_one();
+            self.engine.outbox().notify_waiters();
+        }
+        let now = clock::now();
+        if let (Some(to), Some(lost)) = (self.engine.owner_reads(), self.store.undelivered(now)?) {
+            self.store.tell_of_undelivered(to, undelivered(&lost), now).await.map_err(storage)?;
+            self.engine.outbox().notify_waiters();
         }
         Ok(())
     }
@@ -211,6 +216,23 @@ pub(crate) fn host_zone() -> String {
     let name = jiff::tz::TimeZone::system().iana_name().map(str::to_owned);
     let known = name.filter(|name| openclaw_scheduler::Zone::parse(name).is_ok());
     known.unwrap_or_else(|| "UTC".to_owned())
+}
+
+/// What an owner is told of messages that did not arrive.
+fn undelivered(lost: &Undelivered) -> String {
+    let Undelivered { count, id, to: (channel, peer), state, error } = lost;
+    let [peer, error] = [(peer, 64), (error, 200)].map(|(text, most)| -> String {
+        text.chars().filter(|c| !c.is_control()).take(most).collect()
+    });
+    let many = if *count == 1 {
+        "A message did not arrive, or nobody can tell".to_owned()
+    } else {
+        format!("{count} messages did not arrive, or nobody can tell; the last")
+    };
+    format!(
+        "{many}: `{id}`, to {channel} {peer}, is {state}: {error}. See `openclaw delivery list`; `openclaw delivery \
+         retry {id}` sends it again."
+    )
 }
 
 /// What an owner is told.

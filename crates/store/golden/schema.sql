@@ -314,6 +314,8 @@ CREATE TABLE outbox (
     CHECK ((state IN ('sending', 'waiting')) = (settled_at IS NULL))
 ) STRICT;
 
+CREATE INDEX outbox_lost ON outbox (settled_at, id) WHERE state IN ('dead', 'partial', 'unknown');
+
 CREATE INDEX outbox_open ON outbox (channel, account, peer, thread, id)
     WHERE state IN ('sending', 'waiting');
 

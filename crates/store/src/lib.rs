@@ -83,7 +83,7 @@ pub use open::{OpenError, Options};
 pub use outbox::{
     Carrier, ClaimedDelivery, Delivery, DeliveryCursor, DeliveryError, DeliveryFence,
     DeliveryFilter, DeliveryPage, DeliveryState, DiscardDelivery, GetDelivery, Lost, NewDelivery,
-    Progress, ReplyTo, RetryDelivery, SendMessage, WEBHOOK,
+    Progress, ReplyTo, RetryDelivery, SendMessage, Undelivered, WEBHOOK,
 };
 pub use people::{
     ApprovePerson, FilePerson, FiledPerson, ListPeople, People, Person, PersonError, PersonRequest,

@@ -1,6 +1,7 @@
 //! The outbox: everything that leaves the gateway is a row first, and "delivered" is a receipt.
 
 mod list;
+mod notice;
 pub(crate) mod put;
 mod target;
 mod work;
@@ -10,6 +11,7 @@ use openclaw_scopes::{GrantHolder, SessionKey, Timestamp};
 use crate::act::Failure;
 
 pub use list::{DeliveryCursor, DeliveryFilter, DeliveryPage, GetDelivery};
+pub use notice::Undelivered;
 pub(crate) use put::answer;
 pub use put::{DiscardDelivery, NewDelivery, RetryDelivery, SendMessage, WEBHOOK};
 pub use target::{Carrier, ReplyTo};

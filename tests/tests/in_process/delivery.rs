@@ -257,3 +257,28 @@ async fn what_a_job_says_reaches_its_chat() {
         "whether it ran is one thing, whether it arrived another"
     );
 }
+
+/// The owner hears of what did not arrive, once for all of it; and not of what the gateway says itself.
+#[tokio::test]
+async fn owners_are_told_of_what_did_not_arrive() {
+    let telegram = Telegram::start().await;
+    let setup = on_telegram(Setup::new(), &telegram);
+    let gateway = setup.config("commands.ownerAllowFrom = [\"telegram:42\"]").start().await;
+    let owner = gateway.owner().await;
+    let refused = || Answer::Refused { status: 403, text: "Forbidden: bot was blocked".into() };
+    telegram.script("sendMessage", [refused(), refused()]);
+    for key in ["a", "b"] {
+        let lost = send(&owner, message(key, "telegram", "1", "One.")).await.unwrap();
+        assert_eq!(delivered(&owner, &lost.id).await.state(), State::Dead);
+    }
+    // Whoever looks at what is due tells of it, too.
+    let job = add(&owner, turn("look", "Hello.")).await.unwrap();
+    settled(&owner, &job.id).await;
+    telegram.wait_for(1).await;
+    let job = add(&owner, turn("again", "Hello.")).await.unwrap();
+    settled(&owner, &job.id).await;
+    let sent = telegram.sent();
+    assert_eq!((sent.len(), &*sent[0].chat), (1, "42"), "{sent:?}");
+    assert!(sent[0].text.contains("2 messages did not arrive"), "{sent:?}");
+    assert!(sent[0].text.contains("bot was blocked"), "{sent:?}");
+}

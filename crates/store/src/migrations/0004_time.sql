@@ -131,6 +131,7 @@ CREATE TABLE outbox (
 CREATE INDEX outbox_waiting ON outbox (channel, account, next_at, id) WHERE state = 'waiting';
 CREATE INDEX outbox_open ON outbox (channel, account, peer, thread, id)
     WHERE state IN ('sending', 'waiting');
+CREATE INDEX outbox_lost ON outbox (settled_at, id) WHERE state IN ('dead', 'partial', 'unknown');
 CREATE INDEX outbox_settled ON outbox (settled_at) WHERE settled_at IS NOT NULL;
 
 -- People in chats who asked to be let in, while their codes are valid; and those who were.
