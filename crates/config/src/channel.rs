@@ -19,8 +19,19 @@ pub struct ChannelSettings {
 impl ChannelSettings {
     /// Whether somebody on a channel is an owner.
     pub fn is_owner(&self, channel: &str, sender: &str) -> bool {
-        let of_channel = |owner: &String| owner.split_once(':') == Some((channel, sender));
-        self.owners.iter().any(of_channel)
+        self.owners().any(|owner| owner == (channel, sender))
+    }
+
+    /// Iterates over the owners: the channel of each, and the id there.
+    pub fn owners(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.owners.iter().filter_map(|owner| owner.split_once(':'))
+    }
+
+    /// Iterates over those who are listed for direct messages: the channel of each, and the id there, or `*`.
+    pub fn listed(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.chats.iter().flat_map(|(name, chat)| {
+            chat.allow_from.iter().map(move |id| (name.as_str(), id.as_str()))
+        })
     }
 }
 

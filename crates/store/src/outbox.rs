@@ -2,7 +2,7 @@
 
 mod list;
 mod notice;
-pub(crate) mod put;
+mod put;
 mod target;
 mod work;
 
@@ -13,6 +13,7 @@ use crate::act::Failure;
 pub use list::{DeliveryCursor, DeliveryFilter, DeliveryPage, GetDelivery};
 pub use notice::Undelivered;
 pub(crate) use put::answer;
+pub(crate) use put::put_as_gateway;
 pub use put::{DiscardDelivery, NewDelivery, RetryDelivery, SendMessage, WEBHOOK};
 pub use target::{Carrier, ReplyTo};
 pub use work::{ClaimedDelivery, DeliveryFence, Lost, Progress};

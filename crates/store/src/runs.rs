@@ -15,7 +15,7 @@ use crate::children::Delegated;
 use crate::cron::JobGiven;
 
 pub use accept::{AcceptRun, Accepted, Precedence};
-pub(crate) use queue::place;
+pub(crate) use queue::heard;
 pub(crate) use recover::end_waiting;
 pub use recover::{AbortRun, AbortedRun, FoundAt, Interrupted, RecoverRuns, Recovered};
 #[cfg(test)]

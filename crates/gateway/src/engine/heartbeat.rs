@@ -60,8 +60,7 @@ impl Engine {
 }
 
 fn owner(channels: &ChannelSettings) -> Option<ReplyTo> {
-    channels.owners.iter().find_map(|owner| {
-        let (channel, id) = owner.split_once(':')?;
+    channels.owners().find_map(|(channel, id)| {
         let to = if channel == "discord" { format!("user:{id}") } else { id.to_owned() };
         destination(channels, channel, &to, "", "").ok()
     })

@@ -309,15 +309,11 @@ impl Engine {
         let key = ParsedKey::of(session).ok();
         let channel =
             key.as_ref().and_then(|key| key.route()).map(|route| route.channel.to_owned());
-        let chats = &roster.config.channels().chats;
-        let of_channel =
-            chats.iter().filter(|(name, _)| channel.as_ref().is_none_or(|it| it == *name));
+        let channels = roster.config.channels();
+        let is_meant = |name: &str| channel.as_deref().is_none_or(|it| it == name);
+        let known = channels.listed().chain(channels.owners());
         let mut people: Vec<String> =
-            of_channel.flat_map(|(_, chat)| chat.allow_from.iter().cloned()).collect();
-        let owners = roster.config.channels().owners.iter();
-        let owners = owners.filter_map(|owner| owner.split_once(':'));
-        let of_channel = owners.filter(|(name, _)| channel.as_ref().is_none_or(|it| it == name));
-        people.extend(of_channel.map(|(_, id)| id.to_owned()));
+            known.filter(|(name, _)| is_meant(name)).map(|(_, id)| id.to_owned()).collect();
         let approved = self.0.store.approved_people(channel.as_deref())?;
         people.extend(approved.iter().map(|person| person.id().to_string()));
         people.sort_unstable();

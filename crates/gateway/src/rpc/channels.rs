@@ -65,16 +65,10 @@ impl Channels for Core {
         let roster = self.engine.roster();
         let shares = roster.config.session().dm_scope == DmScope::Main && !message.share_main;
         let listed = || {
-            let chats = &roster.config.channels().chats;
-            let of_chat = |(name, chat): (&String, &openclaw_config::ChatChannel)| {
-                let ids = chat.allow_from.iter().map(|id| format!("{name}:{DEFAULT_ACCOUNT}:{id}"));
-                ids.collect::<Vec<_>>()
-            };
+            let channels = roster.config.channels();
             // Owners write in it whether or not they are listed.
-            let owners = roster.config.channels().owners.iter();
-            let owners = owners.filter_map(|owner| owner.split_once(':'));
-            let owners = owners.map(|(name, id)| format!("{name}:{DEFAULT_ACCOUNT}:{id}"));
-            chats.iter().flat_map(of_chat).chain(owners).collect::<Vec<_>>()
+            let people = channels.listed().chain(channels.owners());
+            people.map(|(name, id)| format!("{name}:{DEFAULT_ACCOUNT}:{id}")).collect()
         };
         let listed = shares.then(listed);
         let ask = ApprovePerson { channel: message.channel, code: message.code, listed };

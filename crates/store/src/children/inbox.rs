@@ -1,5 +1,7 @@
 //! What conversations are told of what they delegated: once, in order, at their next turn.
 
+use std::sync::LazyLock;
+
 use openclaw_scopes::method::{
     ContinueSession as ContinueMethod, DiscardChild as DiscardMethod, RetryChild as RetryMethod,
 };
@@ -92,6 +94,14 @@ fn told_with(
     statement.query_map(params![session, source, MAX_NOTICES], Notice::from_row)?.collect()
 }
 
+static HEARD: LazyLock<String> = LazyLock::new(|| {
+    let heard = runs::heard("?2", "?1");
+    format!(
+        "SELECT i.id, i.source, i.child, i.label, i.status, i.text, i.at, i.kind {heard}
+         ORDER BY i.id LIMIT ?3"
+    )
+});
+
 /// Of what waits for a conversation, what a run at work there is told: the ends of what was begun, and events that
 /// rest on the same authority and lead to an answer in the same place. Input of others is never merged into a run.
 fn told_in(
@@ -99,17 +109,7 @@ fn told_in(
     session: i64,
     run: i64,
 ) -> rusqlite::Result<Vec<(i64, Notice)>> {
-    let (theirs, mine) = (runs::place("i.reply_to"), runs::place("r.reply_to"));
-    let sql = format!(
-        "SELECT i.id, i.source, i.child, i.label, i.status, i.text, i.at, i.kind
-         FROM inbox i JOIN runs r ON r.id = ?2
-         WHERE i.session = ?1 AND i.state = 'waiting'
-             AND (i.kind = 'end' OR ((i.on_behalf_of, i.grant_epoch, i.grant_scopes) =
-                     (r.on_behalf_of, r.grant_epoch, r.grant_scopes)
-                 AND (i.reply_to = '' OR {theirs} = {mine})))
-         ORDER BY i.id LIMIT ?3"
-    );
-    let mut statement = connection.prepare_cached(&sql)?;
+    let mut statement = connection.prepare_cached(&HEARD)?;
     statement.query_map(params![session, run, MAX_NOTICES], Notice::from_row)?.collect()
 }
 

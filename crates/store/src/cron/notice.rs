@@ -1,13 +1,12 @@
 //! What owners are told of their jobs: that one fails again and again, or is due no more.
 
-use openclaw_scopes::{GrantHolder, JobId, Timestamp};
+use openclaw_scopes::{JobId, Timestamp};
 use rusqlite::{Connection, Row, params};
 
-use crate::act::{ActError, live_epoch};
+use crate::act::ActError;
 use crate::error::{StoreError, damaged};
 use crate::handle::Store;
-use crate::outbox::put::put;
-use crate::outbox::{NewDelivery, ReplyTo};
+use crate::outbox::{ReplyTo, put_as_gateway};
 
 /// What an owner is told.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -107,18 +106,8 @@ impl Store {
                 return Ok(());
             }
             let Some(to) = to.clone() else { return Ok(()) };
-            let Some(epoch) = live_epoch(connection, &GrantHolder::Gateway)? else { return Ok(()) };
-            let new = NewDelivery {
-                source: format!("alert:{}:{}", notice.job, notice.at.as_millis()),
-                digest: [0; 32],
-                to,
-                text: text.clone(),
-                media: String::new(),
-                session: String::new(),
-                buttons: Vec::new(),
-            };
-            let holder = GrantHolder::Gateway.to_string();
-            Ok(put(connection, &new, (&holder, epoch.0, ""), now)?)
+            let source = format!("alert:{}:{}", notice.job, notice.at.as_millis());
+            Ok(put_as_gateway(connection, source, to, text.clone(), now)?)
         })
         .await
     }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use openclaw_scopes::{GrantHolder, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::put::put;
-use super::{NewDelivery, ReplyTo};
-use crate::act::{ActError, live_epoch};
+use super::ReplyTo;
+use super::put::put_as_gateway;
+use crate::act::ActError;
 use crate::error::StoreError;
 use crate::handle::Store;
 
@@ -81,21 +81,11 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), ActError<std::convert::Infallible>> {
         self.step(move |connection| {
-            let Some(epoch) = live_epoch(connection, &GrantHolder::Gateway)? else { return Ok(()) };
             if undelivered(connection, now)?.is_none() {
                 return Ok(());
             }
-            let new = NewDelivery {
-                source: format!("{NOTICE}{}", now.as_millis()),
-                digest: [0; 32],
-                to: to.clone(),
-                text: text.clone(),
-                media: String::new(),
-                session: String::new(),
-                buttons: Vec::new(),
-            };
-            let holder = GrantHolder::Gateway.to_string();
-            Ok(put(connection, &new, (&holder, epoch.0, ""), now)?)
+            let source = format!("{NOTICE}{}", now.as_millis());
+            Ok(put_as_gateway(connection, source, to.clone(), text.clone(), now)?)
         })
         .await
     }

@@ -83,6 +83,20 @@ pub(crate) fn put(
     Ok(())
 }
 
+/// Writes something that the gateway says on its own behalf.
+pub(crate) fn put_as_gateway(
+    connection: &Connection,
+    source: String,
+    to: ReplyTo,
+    text: String,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let Some(epoch) = live_epoch(connection, &GrantHolder::Gateway)? else { return Ok(()) };
+    let (media, session, buttons) = (String::new(), String::new(), Vec::new());
+    let new = NewDelivery { source, digest: [0; 32], to, text, media, session, buttons };
+    put(connection, &new, (&GrantHolder::Gateway.to_string(), epoch.0, ""), now)
+}
+
 /// Writes what a run answered, if the gateway delivers it: in the same step in which the run ends. What is to
 /// be silent is not sent.
 pub(crate) fn answer(
@@ -304,18 +318,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), ActError<DeliveryError>> {
         self.step(move |connection| {
-            let Some(epoch) = live_epoch(connection, &GrantHolder::Gateway)? else { return Ok(()) };
-            let new = NewDelivery {
-                source: source.clone(),
-                digest: [0; 32],
-                to: to.clone(),
-                text: text.clone(),
-                media: String::new(),
-                session: String::new(),
-                buttons: Vec::new(),
-            };
-            let holder = GrantHolder::Gateway.to_string();
-            Ok(put(connection, &new, (&holder, epoch.0, ""), now)?)
+            Ok(put_as_gateway(connection, source.clone(), to.clone(), text.clone(), now)?)
         })
         .await
     }

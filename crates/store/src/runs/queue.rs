@@ -31,21 +31,27 @@ static TAKEN: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
+/// Of what waits for a conversation, what a run at work there is told: the ends of what was begun, and events that
+/// rest on the same authority and lead to an answer in the same place.
+pub(crate) fn heard(run: &str, session: &str) -> String {
+    let (theirs, mine) = (place("i.reply_to"), place("r.reply_to"));
+    format!(
+        "FROM inbox i JOIN runs r ON r.id = {run}
+         WHERE i.session = {session} AND i.state = 'waiting'
+             AND (i.kind = 'end' OR ((i.on_behalf_of, i.grant_epoch, i.grant_scopes) =
+                     (r.on_behalf_of, r.grant_epoch, r.grant_scopes)
+                 AND (i.reply_to = '' OR {theirs} = {mine})))"
+    )
+}
+
 /// Where an answer goes, whichever message it is an answer to: no two messages of a chat are the same one.
-pub(crate) fn place(column: &str) -> String {
+fn place(column: &str) -> String {
     format!("iif(json_valid({column}), json_remove({column}, '$.answers'), {column})")
 }
 
 static STEERED: LazyLock<String> = LazyLock::new(|| format!("SELECT EXISTS (SELECT 1 {})", *TAKEN));
 static WAITS: LazyLock<String> = LazyLock::new(|| {
-    let (theirs, mine) = (place("i.reply_to"), place("r.reply_to"));
-    let told = format!(
-        "SELECT 1 FROM inbox i JOIN runs r ON r.id = ?1
-         WHERE i.session = ?3 AND i.state = 'waiting'
-             AND (i.kind = 'end' OR ((i.on_behalf_of, i.grant_epoch, i.grant_scopes) =
-                     (r.on_behalf_of, r.grant_epoch, r.grant_scopes)
-                 AND (i.reply_to = '' OR {theirs} = {mine})))"
-    );
+    let told = format!("SELECT 1 {}", heard("?1", "?3"));
     format!("SELECT EXISTS ({told}), EXISTS (SELECT 1 {})", *TAKEN)
 });
 
