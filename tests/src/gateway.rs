@@ -92,6 +92,12 @@ impl Setup {
         self.socket().config("listen.tcp = \"127.0.0.1:0\"")
     }
 
+    /// Lets the gateway listen for hooks, too: on a port of the system's choice.
+    #[must_use]
+    pub fn hooks(self) -> Self {
+        self.socket().config("hooks.enabled = true\nhooks.listen = \"127.0.0.1:0\"")
+    }
+
     /// Starts the gateway in a new directory.
     pub async fn start(self) -> TestGateway {
         let dir = tempfile::tempdir().unwrap();
@@ -158,6 +164,11 @@ impl TestGateway {
     /// Connects as the owner with no more than this set of scopes.
     pub async fn within(&self, scopes: ScopeSet) -> Client {
         connect(self.gateway.connect_narrowed(scopes).await.unwrap()).await
+    }
+
+    /// Returns where the gateway listens for hooks.
+    pub fn hooks(&self) -> std::net::SocketAddr {
+        self.gateway.hooks_listen_on().expect("the gateway listens for no hooks")
     }
 
     /// Returns the gateway itself.

@@ -17,6 +17,7 @@ mod drain;
 mod fuzz;
 mod guarded;
 mod heartbeat;
+mod hooks;
 mod input;
 mod lanes;
 mod policy;

@@ -7,8 +7,9 @@ use std::time::Duration;
 use openclaw_scopes::AgentId;
 
 use crate::{
-    Agent, AgentDefaults, Binding, ChannelSettings, CronSettings, ExecSettings, ListenSettings,
-    ModelName, Price, Provider, ProviderId, QueueSettings, SessionSettings, WebFetchSettings,
+    Agent, AgentDefaults, Binding, ChannelSettings, CronSettings, ExecSettings, HookSettings,
+    ListenSettings, ModelName, Price, Provider, ProviderId, QueueSettings, SessionSettings,
+    WebFetchSettings,
 };
 
 /// The effective configuration: what the text says, and the embedded defaults where it is silent.
@@ -23,6 +24,7 @@ pub struct Config {
     pub(crate) defaults: AgentDefaults,
     pub(crate) exec: ExecSettings,
     pub(crate) gateway: GatewaySettings,
+    pub(crate) hooks: HookSettings,
     pub(crate) listen: Option<ListenSettings>,
     pub(crate) prices: BTreeMap<ModelName, Price>,
     pub(crate) providers: BTreeMap<ProviderId, Provider>,
@@ -67,6 +69,11 @@ impl Config {
     /// Returns the settings of the gateway itself.
     pub fn gateway(&self) -> &GatewaySettings {
         &self.gateway
+    }
+
+    /// Returns what programs elsewhere may post to.
+    pub const fn hooks(&self) -> &HookSettings {
+        &self.hooks
     }
 
     /// Returns the listener for other machines, if there is to be one.

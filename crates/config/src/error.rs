@@ -161,7 +161,7 @@ pub enum Problem {
         key: String,
     },
     /// Commands of an agent would be given a secret of the gateway.
-    #[error("`{key}`: `{variable}` holds a key of a provider, which commands may not be given")]
+    #[error("`{key}`: `{variable}` holds a secret of the gateway, which commands may not be given")]
     SecretForCommands {
         /// The path of the key.
         key: String,
@@ -205,6 +205,14 @@ pub enum Problem {
         key: String,
         /// The most elements it may have.
         max: usize,
+    },
+    /// A text is no template.
+    #[error("`{key}` is no template: {problem}")]
+    Template {
+        /// The path of the key.
+        key: String,
+        /// What is wrong with it.
+        problem: String,
     },
     /// There is no such agent.
     #[error("`{key}` names the agent `{agent}`, which is not configured{}", hint(suggestion.as_deref()))]

@@ -17,6 +17,7 @@ mod edit;
 mod error;
 mod heartbeat;
 mod home;
+mod hook;
 mod key;
 #[cfg(test)]
 mod laws;
@@ -32,6 +33,7 @@ mod reference;
 mod secret;
 mod session;
 mod show;
+mod template;
 mod tools;
 
 pub use agent::{Agent, AgentDefaults, Identity, SubagentLimits};
@@ -47,6 +49,7 @@ pub use edit::{EditError, NewAgent, add_agent, remove_agent};
 pub use error::{ConfigError, ConfigErrors, Problem};
 pub use heartbeat::{HEARTBEAT_PROMPT, HEARTBEAT_TOOLS, Heartbeat, HeartbeatTarget};
 pub use home::expand_home;
+pub use hook::{Hook, HookAction, HookProof, HookSettings, SignatureScheme};
 pub use key::KeyDoc;
 pub use listen::{ListenSettings, TlsFiles};
 pub use model::{ModelName, ModelRoute, ParseModelNameError, ProviderId};
@@ -62,6 +65,7 @@ pub use session::{
     SessionSettings,
 };
 pub use show::to_toml_redacted;
+pub use template::{Template, TemplateError};
 pub use tools::{
     ExecAsk, ExecSettings, Sandbox, TOOL_NAMES, ToolPattern, ToolPolicy, Unattended,
     UnknownToolError, WebFetchSettings,

@@ -3,6 +3,7 @@
 mod agents;
 mod channels;
 mod heartbeat;
+mod hooks;
 mod keys;
 mod listen;
 mod models;
@@ -78,6 +79,7 @@ fn build(root: &Section<'_>, faults: &mut Faults<'_>) -> Config {
     let prices = models::prices(root, &models.declared, faults);
     agents::check_delegation(root, &agents, faults);
     agents::check_prices(root, &agents, &prices, faults);
+    let hooks = hooks::read(root, &agents.entries, &mut models.secrets, faults);
     let bindings = session::bindings(root, &agents.entries, faults);
     Config {
         agents: agents.entries,
@@ -88,6 +90,7 @@ fn build(root: &Section<'_>, faults: &mut Faults<'_>) -> Config {
         defaults: agents.defaults,
         exec: settings::exec(root, &models.secrets, faults),
         gateway: settings::gateway(root, faults),
+        hooks,
         listen: listen::listen(root, faults),
         prices,
         providers: models.providers,

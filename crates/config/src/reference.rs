@@ -82,7 +82,7 @@ fn split(path: &'static str) -> (&'static str, &'static str) {
 }
 
 /// The tables that the reference shows.
-const HEADERS: [&str; 16] = [
+const HEADERS: [&str; 18] = [
     "gateway",
     "listen",
     "audit",
@@ -97,6 +97,8 @@ const HEADERS: [&str; 16] = [
     "commands",
     "channels.<id>",
     "channels.webhook",
+    "hooks",
+    "hooks.entries.<id>",
     "tools.exec",
     "tools.webFetch",
 ];

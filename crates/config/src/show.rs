@@ -1,6 +1,7 @@
 //! The effective configuration as text, for people and for `config show`.
 
 mod channels;
+mod hooks;
 mod session;
 
 use std::fmt;
@@ -76,6 +77,7 @@ fn write_config(out: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
     writeln!(out, "maxConcurrentRuns = {}", config.cron().max_concurrent)?;
 
     channels::write(out, config.channels())?;
+    hooks::write(out, config.hooks())?;
 
     let exec = config.exec();
     writeln!(out, "\n[tools.exec]")?;
@@ -314,6 +316,10 @@ mod tests {
             # secret: webhooks are not signed
             allowAddresses = []
 
+            [hooks]
+            enabled = false
+            listen = "127.0.0.1:18790"
+
             [tools.exec]
             sandbox = "workspace"
             timeoutSeconds = 1800
@@ -445,6 +451,10 @@ mod tests {
             [channels.webhook]
             # secret: webhooks are not signed
             allowAddresses = []
+
+            [hooks]
+            enabled = false
+            listen = "127.0.0.1:18790"
 
             [tools.exec]
             sandbox = "workspace"

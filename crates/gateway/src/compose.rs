@@ -19,6 +19,7 @@ use crate::certificate::{Certificate, CertificateError};
 use crate::channels::Hub;
 use crate::core::{Core, Parts};
 use crate::engine::Engine;
+use crate::hooks::{self, Door};
 use crate::identity::IdentityLayer;
 use crate::network::{self, ListenError};
 use crate::registry::Registry;
@@ -225,6 +226,12 @@ impl Builder {
                 (Some(bound), Some(network), certificate.expires_at())
             }
         };
+        let hooks = settings.config.hooks();
+        let door = match Some(hooks).filter(|it| it.enabled && self.reach == Reach::Socket) {
+            None => None,
+            Some(hooks) => Some(hooks::bind(hooks.listen).await?),
+        };
+        let hooks_listen_on = door.as_ref().map(|bound| bound.local);
         // Last of what may fail: it sets to work what waited, and a start that fails after it would
         // interrupt that.
         lapse::lapse(&store, &registry).await;
@@ -255,6 +262,7 @@ impl Builder {
             config_writer: tokio::sync::Mutex::new(()),
             cron: mode,
             engine: engine.clone(),
+            hooks_listen_on,
             hub,
             network: network.clone(),
             registry: Arc::clone(&registry),
@@ -266,6 +274,12 @@ impl Builder {
         tasks.spawn(async move { telling.announce_all().await });
         let health = serve(&tasks, &core, &settings, accepted, stop.clone());
         engine.keep_heartbeats().await;
+        hooks::keep(&engine, &store).await;
+        if let Some(bound) = door {
+            hooks::tell(settings.config.hooks().entries.iter(), &core.around.environment);
+            let door = Door::new(engine.clone(), core.around.environment.clone(), store.clone());
+            tasks.spawn(hooks::serve(bound, Arc::new(door), tasks.clone(), stop.clone()));
+        }
         cron::keep(&tasks, &engine, &store, mode, health.clone(), &stop);
         let drain_limit = settings.config.gateway().drain;
         Ok(Gateway {
@@ -274,6 +288,7 @@ impl Builder {
             drain_limit,
             engine,
             health,
+            hooks_listen_on,
             network,
             state_dir,
             stop,

@@ -66,7 +66,7 @@ pub(crate) fn run_id(text: &str) -> Result<RunId, Reply> {
 }
 
 /// How the ids of runs begin that nobody asks for over the network: by these they are known.
-const OWN_RUNS: [&str; 4] = ["cron-", "event-", "heartbeat-", "told-"];
+const OWN_RUNS: [&str; 5] = ["cron-", "event-", "heartbeat-", "hook.", "told-"];
 
 /// Returns the id of a run that is asked for: that of the request.
 pub(crate) fn new_run(key: &str) -> Result<RunId, Reply> {

@@ -1,5 +1,6 @@
 //! What the services share.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -32,6 +33,8 @@ pub(crate) struct Parts {
     /// Whether jobs run.
     pub(crate) cron: openclaw_scheduler::Mode,
     pub(crate) engine: Engine,
+    /// Where it listens for hooks, if it does.
+    pub(crate) hooks_listen_on: Option<SocketAddr>,
     /// The channels on which it speaks.
     pub(crate) hub: Arc<Hub>,
     /// What the gateway is on the network; absent when it does not listen there.

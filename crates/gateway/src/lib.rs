@@ -21,6 +21,7 @@ mod durable;
 mod engine;
 mod freshness;
 mod gate;
+mod hooks;
 mod identity;
 mod lapse;
 mod limiter;

@@ -24,6 +24,10 @@ const FAILURES_OF_ADDRESS: usize = 10;
 const WINDOW: Duration = Duration::from_secs(60);
 /// How long a lock holds (`access.md` §4.10).
 const LOCK: Duration = Duration::from_secs(300);
+/// Failures at one hook from one address that lock it there, and for how long (`access.md` §4.10): programs on the
+/// network of a big platform share their addresses.
+const FAILURES_OF_HOOK: usize = 20;
+const LOCK_OF_HOOK: Duration = Duration::from_secs(60);
 /// The most buckets that are kept (`access.md` §4.10).
 const MAX_BUCKETS: usize = 10_000;
 
@@ -34,6 +38,8 @@ pub(crate) enum Class {
     ApiToken,
     /// The proof of a device that is known.
     Device,
+    /// The token or signature of a hook, by the hook's name.
+    Hook,
     /// An invitation.
     Invitation,
     /// The proof of a device that is not known.
@@ -44,7 +50,7 @@ pub(crate) enum Class {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("too many failed credentials")]
 pub(crate) struct Locked {
-    /// How long it takes, [`LOCK`] at most.
+    /// How long it takes, five minutes at most.
     pub(crate) retry_after: Duration,
 }
 
@@ -78,8 +84,9 @@ impl Limiter {
     pub(crate) fn failed(&self, class: Class, credential: &str, address: IpAddr, now: Timestamp) {
         let mut table = self.table();
         let now = table.at(now);
+        let lock = if class == Class::Hook { LOCK_OF_HOOK } else { LOCK };
         for (key, most) in buckets(class, credential, address) {
-            table.fail(key, most, now);
+            table.fail(key, most, lock, now);
         }
     }
 
@@ -101,19 +108,21 @@ type Key = (Class, IpAddr, Option<[u8; 32]>);
 /// The buckets of an attempt, that of the credential first, and how many failures lock each.
 ///
 /// A device that is known counts by itself: a signature is not guessed, and a stranger behind the same
-/// address must not lock it out.
+/// address must not lock it out. So does a hook: before all of them there may be one proxy.
 fn buckets(
     class: Class,
     credential: &str,
     address: IpAddr,
 ) -> impl Iterator<Item = (Key, usize)> + Clone {
     let of_address = ((class, canonical(address), None), FAILURES_OF_ADDRESS);
-    let of_address = (class != Class::Device).then_some(of_address);
+    let counts_alone = matches!(class, Class::Device | Class::Hook);
+    let of_address = (!counts_alone).then_some(of_address);
     std::iter::once(own_bucket(class, credential, address)).chain(of_address)
 }
 
 fn own_bucket(class: Class, credential: &str, address: IpAddr) -> (Key, usize) {
-    ((class, canonical(address), Some(digest::of(&[credential]))), FAILURES)
+    let most = if class == Class::Hook { FAILURES_OF_HOOK } else { FAILURES };
+    ((class, canonical(address), Some(digest::of(&[credential]))), most)
 }
 
 #[cfg(test)]

@@ -35,8 +35,10 @@ pub(crate) struct Network {
 
 /// Why the gateway cannot listen on the network.
 #[derive(Debug, thiserror::Error)]
-#[error("`listen.tcp = \"{address}\"` cannot be used: {source}")]
+#[error("`{key} = \"{address}\"` cannot be used: {source}")]
 pub struct ListenError {
+    /// The key that names the address.
+    pub key: &'static str,
     /// The address.
     pub address: SocketAddr,
     /// What the system said.
@@ -57,7 +59,7 @@ pub(crate) async fn bind(
     certificate: &Certificate,
     registry: Arc<Registry>,
 ) -> Result<(Bound, Arc<Network>), ListenError> {
-    let failed = |source| ListenError { address, source };
+    let failed = |source| ListenError { key: "listen.tcp", address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let network = Network {
         advertise,

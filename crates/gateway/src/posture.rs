@@ -1,5 +1,7 @@
 //! What weakens a gateway: checks with ids, each with the command that mends it.
 
+mod hooks;
+
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
@@ -11,6 +13,8 @@ use openclaw_scopes::{Scope, Timestamp, command_words};
 use openclaw_store::{AccessFacts, ApiToken, Device, StoreError, Verification};
 
 use crate::upgrade;
+
+pub(crate) use hooks::Hooks;
 
 /// How grave a finding is, the gravest first.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -36,6 +40,7 @@ pub(crate) struct Around {
     pub(crate) listen: Option<SocketAddr>,
     pub(crate) certificate_expires_at: Option<Timestamp>,
     pub(crate) exec: ExecSettings,
+    pub(crate) hooks: Hooks,
     /// Who writes in one conversation, an agent's main one: those whom channels let in, if nothing keeps them apart.
     pub(crate) in_main: BTreeSet<String>,
     pub(crate) state_dir: PathBuf,
@@ -56,7 +61,7 @@ const LATE: Duration = DAY.saturating_mul(180);
 const SOON: Duration = DAY.saturating_mul(21);
 
 /// How many checks are made.
-const CHECKS: u32 = 19;
+const CHECKS: u32 = 22;
 
 /// Looks at everything; returns the findings, the gravest first, and how many checks were made.
 pub(crate) fn look(
@@ -95,6 +100,7 @@ pub(crate) fn look(
     about_files(around, &mut findings);
     about_commands(&around.exec, &mut findings);
     about_chats(&around.in_main, &mut findings);
+    hooks::about(&around.hooks, &mut findings);
     let broken = match chain {
         Ok(verification) if verification.findings.is_empty() => None,
         Ok(verification) => Some(format!(

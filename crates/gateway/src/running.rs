@@ -30,6 +30,7 @@ pub struct Gateway {
     pub(crate) drain_limit: Duration,
     pub(crate) engine: Engine,
     pub(crate) health: Health,
+    pub(crate) hooks_listen_on: Option<SocketAddr>,
     pub(crate) network: Option<Arc<Network>>,
     pub(crate) state_dir: StateDir,
     pub(crate) stop: CancellationToken,
@@ -73,6 +74,11 @@ impl Gateway {
     /// Returns the path of its local socket.
     pub fn socket(&self) -> PathBuf {
         self.state_dir.socket()
+    }
+
+    /// Returns where it listens for hooks, if it does.
+    pub const fn hooks_listen_on(&self) -> Option<SocketAddr> {
+        self.hooks_listen_on
     }
 
     /// Returns where it listens on the network, if it does.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::{DeviceId, ParseIdError, PluginId, ScopeSet, SenderId, TokenId};
+use crate::{DeviceId, HookName, ParseIdError, PluginId, ScopeSet, SenderId, TokenId};
 
 /// Whose authority a piece of work rests on. Also who owns a session.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -12,6 +12,8 @@ pub enum GrantHolder {
     Device(DeviceId),
     /// The gateway's own housekeeping: capabilities only, no scope.
     Gateway,
+    /// A hook that the configuration opens to a program elsewhere.
+    Hook(HookName),
     /// Whoever owns the state directory.
     Owner,
     /// An installed plugin.
@@ -76,6 +78,7 @@ impl fmt::Display for GrantHolder {
         match self {
             Self::Device(id) => write!(f, "device:{id}"),
             Self::Gateway => f.write_str("gateway"),
+            Self::Hook(name) => write!(f, "hook:{name}"),
             Self::Owner => f.write_str("owner"),
             Self::Plugin(id) => write!(f, "plugin:{id}"),
             Self::Sender(person) => write!(f, "sender:{person}"),
@@ -92,7 +95,7 @@ pub enum ParseHolderError {
     Id(#[from] ParseIdError),
     /// The kind is none of the known ones.
     #[error(
-        "grant holder is none of owner, gateway, device:ID, token:ID, plugin:ID, sender:CHANNEL:ACCOUNT:ID"
+        "grant holder is none of owner, gateway, device:ID, token:ID, hook:NAME, plugin:ID, sender:CHANNEL:ACCOUNT:ID"
     )]
     Kind,
 }
@@ -105,6 +108,7 @@ impl FromStr for GrantHolder {
             None if text == "gateway" => Ok(Self::Gateway),
             None if text == "owner" => Ok(Self::Owner),
             Some(("device", id)) => Ok(Self::Device(DeviceId::parse(id)?)),
+            Some(("hook", name)) => Ok(Self::Hook(HookName::parse(name)?)),
             Some(("plugin", id)) => Ok(Self::Plugin(PluginId::parse(id)?)),
             Some(("sender", person)) => {
                 let mut parts = person.splitn(3, ':');
@@ -193,6 +197,7 @@ mod tests {
             "gateway",
             "device:ab12",
             "token:ci",
+            "hook:github",
             "plugin:memory-core",
             "sender:telegram:default:42",
             "sender:matrix:default:@a:b",
@@ -205,6 +210,7 @@ mod tests {
             "owner:1",
             "device:",
             "device:A B",
+            "hook:GitHub",
             "run:1",
             "sender:telegram:42",
             "sender::a:b",

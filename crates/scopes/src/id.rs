@@ -115,6 +115,8 @@ ids! {
     AgentId = "agent id", max 64, SLUG by is_slug;
     /// A paired device: the hex SHA-256 of its raw public key.
     DeviceId = "device id", max 64, SLUG by is_slug;
+    /// A hook: a lower-case slug of at most 64 bytes.
+    HookName = "hook name", max 64, SLUG by is_slug;
     /// What a caller names a request by, so that a retry is the same request. Also the id of a run.
     IdempotencyKey = "idempotency key", max 128, TOKEN by is_token;
     /// An invitation to pair.

@@ -24,8 +24,8 @@ pub use capability::{Capability, CapabilitySet};
 pub use explain::{Explanation, Verdict, explain};
 pub use grant::{ChatPerson, Epoch, Grant, GrantHolder, ParseHolderError};
 pub use id::{
-    AgentId, DeviceId, IdempotencyKey, InvitationId, JobId, PairingId, ParseIdError, PluginId,
-    RunId, SenderId, SessionKey, TokenId, ToolName,
+    AgentId, DeviceId, HookName, IdempotencyKey, InvitationId, JobId, PairingId, ParseIdError,
+    PluginId, RunId, SenderId, SessionKey, TokenId, ToolName,
 };
 pub use principal::{Caller, Cause, Component, DeviceRole, Principal, Standing};
 pub use scope::{Scope, ScopeSet, UnknownScope};

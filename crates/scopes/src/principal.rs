@@ -4,8 +4,8 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use crate::{
-    Capability, CapabilitySet, ChatPerson, DeviceId, Epoch, Grant, GrantHolder, PluginId, RunId,
-    ScopeSet, SenderId, SessionKey, TokenId,
+    Capability, CapabilitySet, ChatPerson, DeviceId, Epoch, Grant, GrantHolder, HookName, PluginId,
+    RunId, ScopeSet, SenderId, SessionKey, TokenId,
 };
 
 /// The identity that an operation runs as.
@@ -17,6 +17,11 @@ pub enum Principal {
         id: DeviceId,
         /// What it connected as.
         role: DeviceRole,
+    },
+    /// A program elsewhere that showed the credential of a hook.
+    Hook {
+        /// The hook.
+        name: HookName,
     },
     /// The peer of the local socket, or an embedding program: the state directory is theirs.
     Owner {
@@ -158,6 +163,7 @@ impl fmt::Display for Principal {
         match self {
             Self::Device { id, role: DeviceRole::Node } => write!(f, "node:{id}"),
             Self::Device { id, role: DeviceRole::Operator } => write!(f, "device:{id}"),
+            Self::Hook { name } => write!(f, "hook:{name}"),
             Self::Owner { uid } => write!(f, "owner:{uid}"),
             Self::Plugin { id } => write!(f, "plugin:{id}"),
             Self::Run { run, .. } => write!(f, "run:{run}"),
@@ -253,6 +259,14 @@ impl Caller {
         Self { actor, capabilities: CapabilitySet::EMPTY, cause, grant }
     }
 
+    /// Asserts that a program showed the credential of a hook that the configuration opens.
+    ///
+    /// Only the door of hooks may say so: elsewhere the call is a lint error.
+    pub const fn hook(name: HookName, grant: Grant, cause: Cause) -> Self {
+        let actor = Principal::Hook { name };
+        Self { actor, capabilities: CapabilitySet::EMPTY, cause, grant }
+    }
+
     /// Asserts that a platform said that a person wrote, and that the configuration or an approval lets them in.
     ///
     /// Only the ingress of channels may say so: elsewhere the call is a lint error.
@@ -338,6 +352,7 @@ impl Caller {
                 Some(self.capabilities)
             }
             Principal::Device { .. }
+            | Principal::Hook { .. }
             | Principal::Owner { .. }
             | Principal::Sender { .. }
             | Principal::Token { .. } => None,

@@ -89,6 +89,7 @@ fn held(
     let device = match &holder {
         GrantHolder::Device(id) => devices::find(connection, id, DeviceRole::Operator)?,
         GrantHolder::Gateway
+        | GrantHolder::Hook(_)
         | GrantHolder::Owner
         | GrantHolder::Plugin(_)
         | GrantHolder::Sender(_)
@@ -102,6 +103,7 @@ fn held(
         GrantHolder::Token(id) => tokens::find(connection, id.as_str())?,
         GrantHolder::Device(_)
         | GrantHolder::Gateway
+        | GrantHolder::Hook(_)
         | GrantHolder::Owner
         | GrantHolder::Plugin(_)
         | GrantHolder::Sender(_) => None,

@@ -347,6 +347,7 @@ fn working_run(caller: &Caller) -> Option<&RunId> {
     match caller.actor() {
         Principal::Run { run, .. } => Some(run),
         Principal::Device { .. }
+        | Principal::Hook { .. }
         | Principal::Owner { .. }
         | Principal::Plugin { .. }
         | Principal::Sender { .. }

@@ -93,6 +93,8 @@ pub(crate) fn live(
             Some(by) => live(connection, &by)?.map(|(_, bound)| bound.attenuate(people::MEANS)),
             None => None,
         },
+        // It is there as long as the configuration names it, and asks, and reaches nothing else.
+        GrantHolder::Hook(_) => Some(people::MEANS),
         // No plugin has been granted anything yet; absence is denial.
         GrantHolder::Plugin(_) => None,
     };

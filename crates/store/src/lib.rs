@@ -19,6 +19,7 @@ mod events;
 mod filter;
 mod grants;
 mod handle;
+mod hooks;
 mod idempotency;
 mod invitations;
 mod journal;
@@ -72,6 +73,7 @@ pub use error::{Fault, StoreError};
 pub use events::{EventError, GetEvent, NewEvent, PutEvent, SystemEvent};
 pub use grants::{End, Ended};
 pub use handle::Store;
+pub use hooks::KeepHooks;
 pub use invitations::{
     CreateInvitation, Invitation, ListInvitations, RedeemInvitation, RevokeInvitation,
 };

@@ -2,7 +2,7 @@
 
 use openclaw_platforms::{Telegram, Tell};
 use openclaw_proto::v1;
-use openclaw_tests::Setup;
+use openclaw_tests::{Client, Setup, post, soon};
 
 use super::chats::said;
 use super::delivery::on_telegram;
@@ -45,7 +45,10 @@ impl Who {
 const CONFIG: &str = "channels.telegram.allowFrom = [\"7\"]\n\
     channels.telegram.groupAllowFrom = [\"8\"]\n\
     channels.telegram.groups = { \"-100\" = {} }\n\
-    commands.ownerAllowFrom = [\"telegram:42\"]";
+    commands.ownerAllowFrom = [\"telegram:42\"]\n\
+    hooks.entries.main = { token = { env = \"HOOK\" }, sessionKey = \"main\" }\n\
+    hooks.entries.event = { token = { env = \"HOOK\" }, action = \"wake\" }";
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
 /// What each is answered; nothing for who is not heard.
 #[rustfmt::skip]
@@ -62,15 +65,32 @@ const TABLE: [(&str, [&str; 4]); 9] = [
     ("/reset",                  ["begin anew",      "missing scope: operator.admin",   "begin anew",       "missing scope: operator.admin"]),
 ];
 
+/// Waits until so many turns of hooks have ended.
+async fn hooked(owner: &Client, count: usize) {
+    soon(async {
+        loop {
+            let runs = owner.runs().list(v1::ListRunsRequest::default()).await.unwrap();
+            let runs = runs.into_inner().runs.into_iter();
+            let ended = runs.filter(|run| run.status() == v1::RunStatus::Ok);
+            if ended.filter(|run| run.on_behalf_of.starts_with("hook:")).count() >= count {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 //= docs/threat-model.md#T31
 //= docs/threat-model.md#T37
 async fn each_command_by_each_kind_of_sender() {
     let telegram = Telegram::start().await;
-    let setup = on_telegram(Setup::new(), &telegram).config(CONFIG);
+    let setup = Setup::new().hooks().variable("HOOK", TOKEN);
+    let setup = on_telegram(setup, &telegram).config(CONFIG);
     let gateway = setup.start().await;
     let owner = gateway.owner().await;
-    let mut count = 0;
+    let (mut count, mut hooks) = (0, 0);
     let mut ask = async |who: Who, text: &str| {
         telegram.say(&who.tell(text));
         count += 1;
@@ -104,6 +124,19 @@ async fn each_command_by_each_kind_of_sender() {
         }
         telegram.all_confirmed().await;
         assert_eq!(resets().await, before, "{command} by those who may not");
+        // To a hook it is a text like any other, and an agent is told it.
+        for hook in ["main", "event"] {
+            let line = format!("POST /hooks/{hook}");
+            let bearer = format!("Bearer {TOKEN}");
+            let headers = [("authorization", bearer.as_str())];
+            let posted = post(gateway.hooks(), &line, &headers, command).await;
+            assert_eq!((posted.status, posted.text("sessionKey")), (200, "agent:main:main"));
+            hooks += 1;
+            hooked(&owner, hooks).await;
+        }
+        let after = resets().await;
+        assert_eq!(after[0].1, before[0].1 + 2, "{command} by a hook is a turn, and nothing else");
+        assert_eq!((&after[0].0, &after[1]), (&before[0].0, &before[1]));
         for (who, expected) in
             [Who::Owner, Who::OwnerInGroup].into_iter().zip([expected[0], expected[2]])
         {

@@ -3,7 +3,7 @@
 use openclaw_platforms::{Telegram, Tell};
 use openclaw_proto::v1;
 use openclaw_proto::v1::occurrence::Outcome;
-use openclaw_tests::{Client, Setup, TestGateway, soon};
+use openclaw_tests::{Client, Setup, TestGateway, post, soon};
 
 use super::chats::said;
 use super::cron::{add, event, settled, turn};
@@ -14,7 +14,8 @@ const LITERAL: &str = "agent:main:telegram:default:direct:42";
 const MAIN: &str = "agent:main:main";
 
 async fn gateway(telegram: &Telegram, config: &str) -> TestGateway {
-    on_telegram(Setup::new(), telegram).config(config).start().await
+    let setup = Setup::new().hooks().variable("DOOR", TOKEN);
+    on_telegram(setup, telegram).config(config).start().await
 }
 
 async fn keys(owner: &Client) -> Vec<String> {
@@ -43,6 +44,11 @@ async fn told(client: &Client, session: &str, words: &str) -> String {
     })
     .await
 }
+
+/// A hook that names the conversation.
+const HOOK: &str = "hooks.entries.door = { token = { env = \"DOOR\" }, action = \"wake\", \
+    sessionKey = \"agent:main:telegram:default:direct:42\" }";
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
 /// Lets somebody in by an approval, as `openclaw pairing approve` does.
 async fn approve(telegram: &Telegram, owner: &Client, who: i64) {
@@ -110,7 +116,7 @@ async fn what_happens_in_a_direct_chat_is_told_where_its_owner_reads() {
     for (scope, people, expected) in table {
         let place = format!("{scope} {people:?}");
         let telegram = Telegram::start().await;
-        let config = format!("session.dmScope = \"{scope}\"\n{}", people.config());
+        let config = format!("session.dmScope = \"{scope}\"\n{}\n{HOOK}", people.config());
         let gateway = gateway(&telegram, &config).await;
         let owner = gateway.owner().await;
         match people {
@@ -118,7 +124,7 @@ async fn what_happens_in_a_direct_chat_is_told_where_its_owner_reads() {
             Two => approve(&telegram, &owner, 43).await,
             Everybody | Listed | Nobody | Owner => {}
         }
-        // A job and a hook that name the conversation.
+        // A job, an event and a hook that name the conversation.
         let job = v1::JobSpec { session: Some(LITERAL.into()), ..event("tea", "Tea is ready.") };
         let job = add(&owner, job).await.unwrap();
         let ran = settled(&owner, &job.id).await;
@@ -133,13 +139,18 @@ async fn what_happens_in_a_direct_chat_is_told_where_its_owner_reads() {
         let happened = owner.system().event(happened).await.unwrap().into_inner();
         assert_eq!(happened.session_key, expected, "{place}");
         told(&owner, expected, "> The door is open.").await;
+        let bearer = format!("Bearer {TOKEN}");
+        let headers = [("authorization", bearer.as_str())];
+        let posted = post(gateway.hooks(), "POST /hooks/door", &headers, "The bell rings.").await;
+        assert_eq!((posted.status, posted.text("sessionKey")), (200, expected), "{place}");
+        told(&owner, expected, "> The bell rings.").await;
         // A turn of a job that names it.
         let spec = v1::JobSpec { session: Some(LITERAL.into()), ..turn("news", "Any news?") };
         let job = add(&owner, spec).await.unwrap();
         let ran = settled(&owner, &job.id).await;
         assert_eq!((ran.outcome(), ran.session_key.as_str()), (Outcome::Ran, expected), "{place}");
-        // What each of the three leads to is answered where the conversation leads that was named.
-        for words in ["Tea is ready.", "The door is open.", "Any news?"] {
+        // What each of them leads to is answered where the conversation leads that was named.
+        for words in ["Tea is ready.", "The door is open.", "The bell rings.", "Any news?"] {
             let is_there =
                 || telegram.sent().iter().any(|it| it.chat == "42" && it.text.contains(words));
             soon(async {

@@ -185,7 +185,7 @@ fn binding(
     Some(Binding { agent: agent?, dm_scope, group_scope, matches: matches? })
 }
 
-fn agent(
+pub(super) fn agent(
     field: &Field<'_>,
     agents: &BTreeMap<AgentId, Agent>,
     faults: &mut Faults<'_>,

@@ -36,7 +36,7 @@ ask = 'unlisted'
         text,
         &expect![[r#"
             line 1, column 1: unknown key `gatway` at the top level; did you mean `gateway`?
-            line 2, column 1: unknown key `colour` at the top level; known here: `gateway`, `listen`, `audit`, `models`, `agents`, `session`, `bindings`, `messages`, `cron`, `commands`, `channels`, `tools`
+            line 2, column 1: unknown key `colour` at the top level; known here: `gateway`, `listen`, `audit`, `models`, `agents`, `session`, `bindings`, `messages`, `cron`, `commands`, `channels`, `hooks`, `tools`
             line 3, column 1: unknown key `timeoutSeconds` at the top level; did you mean `models.providers.<id>.timeoutSeconds`?
             line 5, column 19: `models.providers.local` needs `baseUrl`, for example `baseUrl = "http://127.0.0.1:11434/v1"`
             line 5, column 19: a provider is configured but no model is chosen: set `agents.defaults.model.primary`, for example `model = { primary = "local/MODEL" }` under `[agents.defaults]`
@@ -183,8 +183,8 @@ envAllow = ['HOME', 'THE_KEY']
     refused(
         text,
         &expect![[r#"
-        line 9, column 21: `tools.exec.envAllow[1]`: `THE_KEY` holds a key of a provider, which commands may not be given
-    "#]],
+            line 9, column 21: `tools.exec.envAllow[1]`: `THE_KEY` holds a secret of the gateway, which commands may not be given
+        "#]],
     );
 }
 

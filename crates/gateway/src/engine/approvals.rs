@@ -7,7 +7,9 @@ use futures_util::future::BoxFuture;
 use openclaw_agents::tools::{Approvals, Clearance, ExecOperation, shown};
 use openclaw_agents::{TurnEvent, TurnSink as _};
 use openclaw_config::Unattended;
-use openclaw_scopes::{Caller, Capability, SessionKey, ToolName, ToolTarget, command_words};
+use openclaw_scopes::{
+    Caller, Capability, GrantHolder, SessionKey, ToolName, ToolTarget, command_words,
+};
 use openclaw_sessions::LaneClass;
 use openclaw_store::{
     ActError, Approval, ApprovalError, ApprovalState, Operation, RequestApproval, Requested,
@@ -72,7 +74,9 @@ impl RunApprovals {
                 Ok(None) | Err(_) => return self.unattended == Unattended::Deny,
             }
         }
-        LaneClass::of(&session) == LaneClass::Background && self.unattended == Unattended::Deny
+        let is_of_hook = matches!(self.caller.on_behalf_of(), GrantHolder::Hook(_));
+        (is_of_hook || LaneClass::of(&session) == LaneClass::Background)
+            && self.unattended == Unattended::Deny
     }
 
     async fn request(&self, operation: &ExecOperation) -> Result<Requested, String> {

@@ -317,6 +317,8 @@ impl Engine {
         // People in chats who are no owners have what the configuration gives them, of what there is.
         let guests = match started.grant.holder() {
             GrantHolder::Sender(person) => Some(self.tools_of_guests(person.channel())),
+            // So have programs that post to hooks.
+            GrantHolder::Hook(name) => Some(self.tools_of_hook(name)),
             GrantHolder::Device(_)
             | GrantHolder::Gateway
             | GrantHolder::Owner

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use openclaw_config::{DmScope, ModelName, ToolPattern};
 use openclaw_scheduler::Mode;
-use openclaw_scopes::{AgentId, Caller, Cause, Component, Denial, Grant, JobId, RunId, SessionKey};
+use openclaw_scopes::{
+    AgentId, Caller, Cause, Component, Denial, Grant, HookName, JobId, RunId, SessionKey,
+};
 use openclaw_sessions::{ChatType, DEFAULT_ACCOUNT, Dropped, ParsedKey, QueueMode, RouteError};
 use openclaw_store::{
     AcceptRun, ActError, Asked, ClaimedJob, FireJob, FireWork, Fired, JobDelivery, JobError,
@@ -359,6 +361,13 @@ impl Engine {
         let roster = self.roster();
         let chat = roster.config.channels().chats.get(channel);
         chat.map(|chat| chat.tools.clone()).unwrap_or_default()
+    }
+
+    /// Returns the tools that turns have which a hook began.
+    pub(super) fn tools_of_hook(&self, name: &HookName) -> Vec<ToolPattern> {
+        let roster = self.roster();
+        let hook = roster.config.hooks().entries.get(name);
+        hook.map(|hook| hook.tools.clone()).unwrap_or_default()
     }
 
     /// Returns whether an agent is configured.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use openclaw_scopes::Timestamp;
 
-use super::{Key, LOCK, MAX_BUCKETS, WINDOW};
+use super::{Key, MAX_BUCKETS, WINDOW};
 
 /// How many buckets are for what is not locked: were there none, two that fail in turns would push
 /// each other out and never be locked.
@@ -52,8 +52,8 @@ impl Table {
         }
     }
 
-    /// Counts a failure; `most` of them within the window lock the key. A lock is not made longer.
-    pub(super) fn fail(&mut self, key: Key, most: usize, now: Duration) {
+    /// Counts a failure; `most` of them within the window lock the key for a time. A lock is not made longer.
+    pub(super) fn fail(&mut self, key: Key, most: usize, lock: Duration, now: Duration) {
         self.prune(now);
         let mut failures = match self.buckets.remove(&key) {
             Some(Bucket::Locked(until)) => {
@@ -73,7 +73,7 @@ impl Table {
         failures.retain(|failure| now.saturating_sub(*failure) < WINDOW);
         failures.push_back(now);
         if failures.len() >= most {
-            let until = now.saturating_add(LOCK);
+            let until = now.saturating_add(lock);
             self.locked.insert((until, key));
             self.buckets.insert(key, Bucket::Locked(until));
         } else {

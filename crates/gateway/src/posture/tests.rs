@@ -26,8 +26,17 @@ fn listening(looked: &mut Looked, expires_at: i64) {
     looked.around.certificate_expires_at = Some(at(expires_at));
 }
 
+/// A gateway with one hook.
+fn hooked(keys: &str, problem: Option<&str>) -> Hooks {
+    let text = format!("[hooks.entries.ci]\ntoken = {{ env = \"CI\" }}\n{keys}");
+    let config = openclaw_config::parse(&text).unwrap();
+    let (name, hook) = config.hooks().entries.first_key_value().unwrap();
+    let all = vec![(name.clone(), hook.clone(), problem.map(str::to_owned))];
+    Hooks { listen: Some("127.0.0.1:18790".parse().unwrap()), all }
+}
+
 /// Check, severity, whom it is about, what it finds, and what is just not that.
-const CASES: [(&str, Severity, &str, Change, Change); 19] = [
+const CASES: [(&str, Severity, &str, Change, Change); 22] = [
     (
         "audit.chain",
         Severity::Critical,
@@ -115,6 +124,27 @@ const CASES: [(&str, Severity, &str, Change, Change); 19] = [
         "file:",
         |it| set_mode(&it.around.state_dir, 0o710),
         |it| set_mode(&it.around.state_dir, 0o700),
+    ),
+    (
+        "hooks.listen_plain",
+        Severity::Critical,
+        "config:hooks.listen",
+        |it| it.around.hooks.listen = Some("0.0.0.0:18790".parse().unwrap()),
+        |it| it.around.hooks.listen = Some("127.0.0.1:18790".parse().unwrap()),
+    ),
+    (
+        "hooks.tools_broad",
+        Severity::Warn,
+        "config:hooks.entries.ci",
+        |it| it.around.hooks = hooked("tools.allow = [\"ex*\"]", None),
+        |it| it.around.hooks = hooked("tools.allow = [\"read_file\"]", None),
+    ),
+    (
+        "hooks.unusable",
+        Severity::Warn,
+        "config:hooks.entries.ci",
+        |it| it.around.hooks = hooked("", Some("it is not set")),
+        |it| it.around.hooks = hooked("", None),
     ),
     (
         "invitations.open",

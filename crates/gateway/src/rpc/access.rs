@@ -113,6 +113,7 @@ impl Core {
             }
             GrantHolder::Token(id) => Whose::Token(id.to_string()),
             holder @ (GrantHolder::Gateway
+            | GrantHolder::Hook(_)
             | GrantHolder::Owner
             | GrantHolder::Plugin(_)
             | GrantHolder::Sender(_)) => {

@@ -10,6 +10,7 @@ use openclaw_store::{ConflictError, Decision, Entry, NoteOnce, Noted};
 use tonic::{Code, Request, Response, Status};
 
 use crate::core::Core;
+use crate::hooks;
 use crate::respond::Reply;
 use crate::roster::{Roster, Worker};
 use crate::settings::{Presence, Settings};
@@ -177,6 +178,7 @@ impl Core {
         roster.succeed(&self.engine.roster());
         self.engine.replace_roster(roster);
         self.engine.keep_heartbeats().await;
+        hooks::keep(&self.engine, &self.store).await;
         Ok(())
     }
 }

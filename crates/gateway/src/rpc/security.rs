@@ -8,8 +8,8 @@ use openclaw_store::ReadFacts;
 use tonic::{Request, Response, Status};
 
 use crate::core::Core;
-use crate::posture::{self, Around, Severity};
-use crate::{clock, gate, respond};
+use crate::posture::{self, Around, Hooks, Severity};
+use crate::{clock, gate, hooks, respond};
 
 #[tonic::async_trait]
 impl Security for Core {
@@ -55,6 +55,10 @@ impl Core {
             listen: self.network.as_ref().map(|network| network.local),
             certificate_expires_at: self.certificate_expires_at,
             exec: roster.config.exec().clone(),
+            hooks: Hooks {
+                listen: self.hooks_listen_on,
+                all: hooks::looked_at(&roster.config, &self.around.environment),
+            },
             in_main: self.engine.people_in_main(),
             state_dir: self.around.state_dir.clone(),
             tls_key: roster

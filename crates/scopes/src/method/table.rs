@@ -219,6 +219,8 @@ methods! {
     UseApproval(OperationTarget) = "approvals.use", internal: [EXEC_SANDBOXED, EXEC_UNSANDBOXED] by exec_case;
     /// Calls a tool in a run.
     InvokeTool(ToolTarget) = "tools.invoke", internal: [CRON_OWN, EXEC_SANDBOXED, EXEC_UNSANDBOXED, FILES_READ, FILES_WRITE, NET_FETCH, SESSIONS_READ_TOOL, SESSIONS_SPAWN, SESSIONS_STATUS] by tool_case;
+    /// Has the grants of hooks be as the configuration says.
+    KeepHooks(Whole) = "hooks.keep", internal: [ADMIT] by admit;
     /// Has the heartbeats of agents be as the configuration says.
     KeepHeartbeats(Whole) = "heartbeat.keep", internal: [KEEP] by keep_case;
     /// Ends runs that a crash or a drain left behind.
@@ -374,6 +376,7 @@ fn delete_session(target: &SessionTarget, holder: &GrantHolder) -> &'static Case
         (
             GrantHolder::Device(_)
             | GrantHolder::Gateway
+            | GrantHolder::Hook(_)
             | GrantHolder::Owner
             | GrantHolder::Plugin(_)
             | GrantHolder::Sender(_)

@@ -61,6 +61,7 @@ impl Ask for SpawnChild {
             // A run that was superseded or has ended delegates nothing more.
             Principal::Run { run, .. } => Some(working(tx, run, parent)?),
             Principal::Device { .. }
+            | Principal::Hook { .. }
             | Principal::Owner { .. }
             | Principal::Plugin { .. }
             | Principal::Sender { .. }

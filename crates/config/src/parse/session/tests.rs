@@ -75,6 +75,10 @@ peer = { kind = 'channel', id = 'C:1' }
         [channels.webhook]
         # secret: webhooks are not signed
         allowAddresses = []
+
+        [hooks]
+        enabled = false
+        listen = "127.0.0.1:18790"
     "#]].assert_eq(shown);
 }
 

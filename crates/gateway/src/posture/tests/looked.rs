@@ -41,6 +41,7 @@ impl Looked {
                 listen,
                 certificate_expires_at,
                 exec: openclaw_config::Config::default().exec().clone(),
+                hooks: Hooks::default(),
                 in_main: BTreeSet::new(),
                 state_dir,
                 tls_key: None,
