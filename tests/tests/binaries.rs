@@ -5,6 +5,7 @@ mod background;
 mod crash;
 mod exits;
 mod harness;
+mod heartbeat;
 mod inside;
 mod network;
 mod starting;

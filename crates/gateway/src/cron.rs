@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::alarm::Alarm;
 use crate::clock;
 use crate::compose::Health;
 use crate::engine::{Engine, Fire};
@@ -25,8 +26,9 @@ const PAGE: u32 = 256;
 const AT_ONCE: u32 = 256;
 /// Pages of them in one look: what is due meanwhile has its row before more begins.
 const PAGES: u32 = 64;
-/// The longest sleep (`runtime.md` §4.3 of the reference): the clock on the wall may be set meanwhile.
-const LONGEST: Duration = Duration::from_secs(60);
+/// The longest sleep, and the longest where somebody is to be told what did not arrive.
+const LONGEST: Duration = Duration::from_secs(3_600);
+const LONGEST_WITH_OWNER: Duration = Duration::from_secs(60);
 /// How long after a failure, or when there is no place, is looked again.
 const AGAIN: Duration = Duration::from_secs(1);
 /// How long the clockwork may be late before the gateway says that it is not well.
@@ -67,6 +69,7 @@ struct Clockwork {
 
 impl Clockwork {
     async fn run(self, tell: watch::Sender<Instant>, stop: CancellationToken) {
+        let alarm = Alarm::new();
         loop {
             // Before the look: what changes after it is then noticed.
             let mut change = std::pin::pin!(self.engine.jobs().notified());
@@ -90,7 +93,7 @@ impl Clockwork {
             };
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(wait) => {}
+                () = alarm.until(clock::now().saturating_add(wait)) => {}
                 () = change => {}
             }
             if self.engine.is_draining() {
@@ -105,8 +108,10 @@ impl Clockwork {
         self.begin().await?;
         self.tell_owners().await?;
         let next = self.store.next_job_at()?;
-        let wait = next.map_or(LONGEST, |next| next.since(clock::now()));
-        Ok(wait.min(LONGEST))
+        let is_told = self.engine.owner_reads().is_some();
+        let longest = if is_told { LONGEST_WITH_OWNER } else { LONGEST };
+        let wait = next.map_or(longest, |next| next.since(clock::now()));
+        Ok(wait.min(longest))
     }
 
     /// Tells the gateway's owner which jobs fail, which are due no more, and what did not arrive.

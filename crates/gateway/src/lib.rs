@@ -8,6 +8,7 @@
 //! **Invariant:** no wire type passes `convert`, and only `clock` reads the clock.
 
 mod accept;
+mod alarm;
 mod certificate;
 mod channels;
 mod clock;
