@@ -5,11 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, ensure};
-use openclaw_client::v1;
-use openclaw_client::v1::cron_client::CronClient;
-use openclaw_client::v1::job_payload::What;
-use openclaw_client::v1::schedule::When;
-use openclaw_client::{Client, Transport};
 use openclaw_scheduler::{CatchUp, Rules, Schedule};
 use openclaw_scopes::{Caller, Cause, Epoch};
 use openclaw_store::{
@@ -18,16 +13,13 @@ use openclaw_store::{
 };
 use rusqlite::{Connection, params};
 
-use crate::Effort;
 use crate::load::{Duel, Operation, Sample, run};
 use crate::place::Place;
-use crate::process::Server;
 use crate::statistics::percentile;
-use crate::table::{Aim, Met, Row, Section, time};
+use crate::table::{Aim, Row, Section, time};
 use crate::writes::now;
+use crate::{Effort, due};
 
-/// Jobs that are due in the same second.
-const TOGETHER: usize = 1_000;
 /// Who adds them at once.
 const WRITERS: usize = 32;
 /// Jobs that are there while others are added.
@@ -197,74 +189,17 @@ async fn looks(store: &Store, effort: Effort) -> anyhow::Result<Vec<Row>> {
         .collect())
 }
 
-async fn add(mut cron: CronClient<Transport>, name: String, at: i64) -> anyhow::Result<()> {
-    let at = prost_types::Timestamp { seconds: at, nanos: 0 };
-    let spec = v1::JobSpec {
-        name: Some(name.clone()),
-        schedule: Some(v1::Schedule { when: Some(When::At(at)), ..Default::default() }),
-        payload: Some(v1::JobPayload { what: Some(What::AgentTurn("What is due?".into())) }),
-        ..Default::default()
-    };
-    let request = v1::AddJobRequest { idempotency_key: name, key: String::new(), spec: Some(spec) };
-    cron.add(request).await?;
-    Ok(())
-}
-
-/// Returns the instants of a page and how late each began; `None` while some have not.
-async fn begun(client: &Client) -> anyhow::Result<Option<Vec<Duration>>> {
-    let request = v1::ListOccurrencesRequest { page_size: 1_000, ..Default::default() };
-    let page = client.cron().runs(request).await?.into_inner().occurrences;
-    if page.len() < TOGETHER {
-        return Ok(None);
-    }
-    let nanos =
-        |at: &prost_types::Timestamp| i128::from(at.seconds) * 1_000_000_000 + i128::from(at.nanos);
-    let late = page.iter().map(|it| {
-        let (due, began) = (it.scheduled_at.as_ref()?, it.started_at.as_ref()?);
-        Some(Duration::from_nanos((nanos(began) - nanos(due)).max(0) as u64))
-    });
-    Ok(late.collect())
-}
-
-/// Has very many jobs be due in the same second.
-async fn lateness(place: &Place) -> anyhow::Result<Row> {
-    let server = Server::gateway(place, &place.state("jobs-due")?).await?;
-    let client = server.connect().await?;
-    let at = now().as_millis() / 1_000 + 8;
-    let mut tasks = tokio::task::JoinSet::new();
-    for n in 0..TOGETHER {
-        tasks.spawn(add(client.cron(), format!("late-{n}"), at));
-    }
-    while let Some(added) = tasks.join_next().await {
-        added??;
-    }
-    ensure!(now().as_millis() < at * 1_000, "the jobs were added too slowly");
-    let limit = Instant::now() + Duration::from_secs(60);
-    let mut late = loop {
-        if let Some(late) = begun(&client).await? {
-            break late;
-        }
-        ensure!(Instant::now() < limit, "the jobs have not begun within a minute");
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    };
-    late.sort_unstable();
-    let (p50, p99) = (percentile(&late, 0.5), percentile(&late, 0.99));
-    let most = late.last().copied().unwrap_or_default();
-    let shown = format!("{} / {} / {}", time(p50), time(p99), time(most));
-    let met = Met::when(p99 <= Duration::from_millis(50));
-    Ok(Row::new("1 000 due in one second, begun late by: p50 / p99 / max", shown)
-        .aim("p99 ≤ 50 ms", met))
-}
-
 pub(crate) async fn measure(place: &Place, effort: Effort) -> anyhow::Result<Section> {
-    let mut rows = vec![lateness(place).await.context("lateness")?];
+    let mut rows = due::measure(place).await?;
     rows.extend(adds(place, effort).await.context("adds")?);
     Ok(Section {
         name: "jobs",
         title: "Jobs",
         measured: "1 000 jobs that are due once are added over the wire, all for the same second; how late each \
                    began is the difference of the two instants in its row of the ledger, of which the second is \
-                   written in the same step as its run. `cron.add` is `Store::act` in this process, with its \
+                   written in the same step as its run. The same of jobs that are due ten milliseconds apart. A \
+                   gateway that was down while 500 jobs were due is asked for a page of jobs, again and again, \
+                   until the last of them has ended. `cron.add` is `Store::act` in this process, with its \
                    decision record and its idempotency record; the limit is the row of the job alone in raw \
                    SQLite, as many in one transaction as ours are at once (`synchronous=FULL`). A look at what \
                    is due is what the clockwork reads each time it wakes."

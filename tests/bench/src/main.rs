@@ -13,10 +13,12 @@ mod authority;
 mod bare;
 mod conversations;
 mod document;
+mod due;
 mod idle;
 mod jobs;
 mod load;
 mod network;
+mod outbox;
 mod place;
 mod process;
 mod programs;
@@ -96,6 +98,7 @@ enum Topic {
     Turns,
     Conversations,
     Jobs,
+    Outbox,
     Start,
     Idle,
     Cli,
@@ -111,6 +114,7 @@ impl Topic {
             Self::Turns => "turns",
             Self::Conversations => "conversations",
             Self::Jobs => "jobs",
+            Self::Outbox => "outbox",
             Self::Start => "start",
             Self::Idle => "idle",
             Self::Cli => "cli",
@@ -168,6 +172,7 @@ async fn measure(flags: &Flags) -> anyhow::Result<()> {
             Topic::Turns => turns::measure(&place, effort).await?,
             Topic::Conversations => conversations::measure(&place, effort).await?,
             Topic::Jobs => jobs::measure(&place, effort).await?,
+            Topic::Outbox => outbox::measure(&place, effort).await?,
             Topic::Start => start::measure(&place, effort).await?,
             Topic::Idle => idle::measure(&place, watch, flags.turns).await?,
             Topic::Cli => programs::measure(&place).await?,

@@ -31,25 +31,28 @@ impl Server {
     pub(crate) async fn gateway(place: &Place, state: &Path) -> anyhow::Result<Self> {
         // As many at once as are measured at most: with the default of eight on a small machine
         // the others would wait, and a turn that waits is a commit more.
-        std::fs::write(state.join("openclaw.toml"), "agents.defaults.maxConcurrent = 32\n")?;
-        let mut command = Command::new(&place.gateway);
-        command.arg("--state-dir").arg(state);
-        Self::start(command, state).await
+        Self::configured(place, state, "agents.defaults.maxConcurrent = 32\n").await
     }
 
     /// Starts a gateway on which as many sub-agents work at once as are measured.
     pub(crate) async fn delegating_gateway(place: &Place, state: &Path) -> anyhow::Result<Self> {
         let config = "agents.defaults.maxConcurrent = 64\n\
                       agents.defaults.subagents = { maxConcurrent = 64, maxChildrenPerAgent = 20 }\n";
-        std::fs::write(state.join("openclaw.toml"), config)?;
-        let mut command = Command::new(&place.gateway);
-        command.arg("--state-dir").arg(state);
-        Self::start(command, state).await
+        Self::configured(place, state, config).await
     }
 
     /// Starts a gateway that listens on the network, too.
     pub(crate) async fn listening_gateway(place: &Place, state: &Path) -> anyhow::Result<Self> {
-        std::fs::write(state.join("openclaw.toml"), "listen.tcp = \"127.0.0.1:0\"\n")?;
+        Self::configured(place, state, "listen.tcp = \"127.0.0.1:0\"\n").await
+    }
+
+    /// Starts a gateway with this configuration.
+    pub(crate) async fn configured(
+        place: &Place,
+        state: &Path,
+        config: &str,
+    ) -> anyhow::Result<Self> {
+        std::fs::write(state.join("openclaw.toml"), config)?;
         let mut command = Command::new(&place.gateway);
         command.arg("--state-dir").arg(state);
         Self::start(command, state).await
