@@ -12,6 +12,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "audit",
         "cron",
         "devices",
+        "events",
         "gateway",
         "messages",
         "models",

@@ -9,6 +9,7 @@ use openclaw_proto::v1::audit_client::AuditClient;
 use openclaw_proto::v1::channels_client::ChannelsClient;
 use openclaw_proto::v1::cron_client::CronClient;
 use openclaw_proto::v1::devices_client::DevicesClient;
+use openclaw_proto::v1::events_client::EventsClient;
 use openclaw_proto::v1::gateway_client::GatewayClient;
 use openclaw_proto::v1::messages_client::MessagesClient;
 use openclaw_proto::v1::models_client::ModelsClient;
@@ -90,6 +91,8 @@ services! {
     cron -> CronClient;
     /// Returns the client of devices.
     devices -> DevicesClient;
+    /// Returns the client of what happens.
+    events -> EventsClient;
     /// Returns the client of the daemon itself.
     gateway -> GatewayClient;
     /// Returns the client of `grpc.health.v1`.

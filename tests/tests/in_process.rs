@@ -14,6 +14,7 @@ mod delivery;
 mod denied;
 mod devices;
 mod drain;
+mod events;
 mod fuzz;
 mod guarded;
 mod heartbeat;

@@ -3,6 +3,7 @@
 mod access;
 mod cron;
 mod device;
+mod events;
 mod group;
 mod head;
 mod heartbeat;
@@ -24,6 +25,7 @@ pub(crate) use cron::{
     AddArgs, CronVerb, DeliverArgs, EditArgs, JobArgs, OutcomeName, PreviewArgs, WhenArgs,
 };
 pub(crate) use device::{ApproveArgs, DevicesVerb, RoleName, Scopes};
+pub(crate) use events::WatchArgs;
 pub(crate) use group::{
     AgentsVerb, AuditVerb, CleanupName, ConfigVerb, ContextVerb, GatewayVerb, ListRows, ModelsVerb,
     Removal, RunStatusName, RunsVerb, SessionArg, SessionsVerb, SubagentsVerb,
@@ -123,6 +125,16 @@ Ctrl-C ends the answer that is being written; Ctrl-D or /quit leaves.")]
     /// What conversations are told that nobody asked in them.
     #[command(subcommand)]
     System(SystemVerb),
+    /// What happens: runs, sessions, jobs, deliveries, pairing, approvals, devices that come and go.
+    #[command(after_help = "\
+Examples:
+  openclaw events
+  openclaw events --follow --kind run.ended --kind delivery
+  openclaw events --follow --since-seq 4711 --json | jq -r .subject
+
+What has happened is numbered. With --follow a connection that breaks is made anew, and nothing is left
+out; what is too old to be read again is an error that says from where to go on.")]
+    Events(WatchArgs),
     /// Commands of agents that somebody has to approve.
     #[command(subcommand)]
     Approvals(ApprovalsVerb),

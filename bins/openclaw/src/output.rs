@@ -135,6 +135,14 @@ impl Output {
         Ok(self.document(&described)?)
     }
 
+    /// Prints messages as one JSON document, a list under a name.
+    pub(crate) fn list<M: Named>(&mut self, name: &str, messages: &[M]) -> Result<(), Failure> {
+        let definitions = self.definitions()?;
+        let described = messages.iter().map(|message| definitions.describe(message));
+        let described = described.collect::<Result<Vec<_>, _>>()?;
+        Ok(self.document(&std::collections::BTreeMap::from([(name, described)]))?)
+    }
+
     /// Returns a message as one line of JSON, with its line end.
     pub(crate) fn json_line<M: Named>(&mut self, message: &M) -> Result<String, Failure> {
         let described = self.definitions()?.describe(message)?;

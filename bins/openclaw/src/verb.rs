@@ -12,6 +12,7 @@ mod context;
 mod cron;
 mod delivery;
 mod devices;
+mod events;
 mod gateway;
 mod message;
 mod models;
@@ -82,6 +83,7 @@ fn of_group(verb: Verb, place: &Place, output: &mut Output) -> Result<Exit, Fail
         Verb::Cron(verb) => block_on(cron::run(verb, place, output)),
         Verb::Delivery(verb) => block_on(delivery::run(verb, place, output)),
         Verb::Devices(verb) => devices::run(verb, place, output),
+        Verb::Events(args) => block_on(events::run(args, place, output)),
         Verb::Gateway(GatewayVerb::Fingerprint) => gateway::fingerprint(place, output),
         Verb::Gateway(GatewayVerb::Run { args }) => match offline::become_daemon(place, args)? {},
         Verb::Gateway(GatewayVerb::Status) | Verb::Status => {

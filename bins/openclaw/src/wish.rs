@@ -50,6 +50,8 @@ mod tests {
             (&["channels.pairing.list"], "operator.pairing"),
             (&["channels.pairing.approve"], "operator.pairing"),
             (&["channels.pairing.remove"], "operator.pairing"),
+            (&["events.watch"], ""),
+            (&["events.watch", "events.pairing", "events.runs"], "operator.pairing operator.read"),
             (&["system.event", "wake"], "operator.write"),
             (&["system.event.get"], "operator.read"),
         ] {

@@ -18,6 +18,7 @@ use crate::v1::audit_client::AuditClient;
 use crate::v1::channels_client::ChannelsClient;
 use crate::v1::cron_client::CronClient;
 use crate::v1::devices_client::DevicesClient;
+use crate::v1::events_client::EventsClient;
 use crate::v1::gateway_client::GatewayClient;
 use crate::v1::messages_client::MessagesClient;
 use crate::v1::models_client::ModelsClient;
@@ -68,6 +69,8 @@ services! {
     cron -> CronClient;
     /// Returns the client of devices, and of what they may do.
     devices -> DevicesClient;
+    /// Returns the client of what happens.
+    events -> EventsClient;
     /// Returns the client of approvals of tool calls.
     approvals -> ApprovalsClient;
     /// Returns the client of the daemon itself.

@@ -22,6 +22,7 @@ pub struct Config {
     pub(crate) audit: AuditSettings,
     pub(crate) bindings: Vec<Binding>,
     pub(crate) defaults: AgentDefaults,
+    pub(crate) events: EventSettings,
     pub(crate) exec: ExecSettings,
     pub(crate) gateway: GatewaySettings,
     pub(crate) hooks: HookSettings,
@@ -59,6 +60,11 @@ impl Config {
     /// Returns what agents have when their entries say nothing else.
     pub fn agent_defaults(&self) -> &AgentDefaults {
         &self.defaults
+    }
+
+    /// Returns how events are kept.
+    pub const fn events(&self) -> EventSettings {
+        self.events
     }
 
     /// Returns the settings of the tool `exec`.
@@ -146,6 +152,13 @@ impl Default for Config {
 pub struct AuditSettings {
     /// How long records are kept; absent, for ever.
     pub retention: Option<Duration>,
+}
+
+/// How events are kept.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct EventSettings {
+    /// How long they can be read again.
+    pub retention: Duration,
 }
 
 /// The settings of the gateway itself.

@@ -42,7 +42,7 @@ pub use budget::{Budget, Spending};
 pub use channel::{
     ChannelSettings, ChatChannel, DmPolicy, GroupPolicy, Mention, Platform, WebhookSettings,
 };
-pub use config::{AuditSettings, Config, GatewaySettings};
+pub use config::{AuditSettings, Config, EventSettings, GatewaySettings};
 pub use cron::CronSettings;
 pub use duration::{ParseDurationError, format_duration, parse_duration};
 pub use edit::{EditError, NewAgent, add_agent, remove_agent};

@@ -88,6 +88,7 @@ fn build(root: &Section<'_>, faults: &mut Faults<'_>) -> Config {
         channels,
         cron: settings::cron(root, faults),
         defaults: agents.defaults,
+        events: settings::events(root, faults),
         exec: settings::exec(root, &models.secrets, faults),
         gateway: settings::gateway(root, faults),
         hooks,

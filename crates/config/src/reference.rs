@@ -82,10 +82,11 @@ fn split(path: &'static str) -> (&'static str, &'static str) {
 }
 
 /// The tables that the reference shows.
-const HEADERS: [&str; 18] = [
+const HEADERS: [&str; 19] = [
     "gateway",
     "listen",
     "audit",
+    "events",
     "models.providers.<id>",
     "models.prices.<id>",
     "agents.defaults",

@@ -43,6 +43,9 @@ fn write_config(out: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
         None => writeln!(out, "# retention: for ever")?,
     }
 
+    writeln!(out, "\n[events]")?;
+    writeln!(out, "retention = {}", quoted(&format_duration(config.events().retention)))?;
+
     for (id, provider) in config.providers() {
         writeln!(out, "\n[models.providers.{id}]")?;
         write_provider(out, provider)?;
@@ -259,6 +262,9 @@ mod tests {
             [audit]
             # retention: for ever
 
+            [events]
+            retention = "1d"
+
             [models.providers.offline]
             api = "offline"
 
@@ -353,6 +359,9 @@ mod tests {
 
             [audit]
             retention = "400d"
+
+            [events]
+            retention = "1d"
 
             [models.providers.anthropic]
             api = "anthropic-messages"

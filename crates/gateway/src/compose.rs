@@ -28,7 +28,8 @@ use crate::running::Gateway;
 use crate::settings::{Environment, Presence, Settings, SettingsError};
 use crate::state_dir::{StateDir, StateDirError};
 use crate::task::Tasks;
-use crate::{clock, cron, lapse, orphans, purge, retention, rpc, upkeep};
+use crate::watchers::Watchers;
+use crate::{clock, cron, lapse, orphans, presence, purge, retention, rpc, upkeep};
 
 /// Streams of one connection that may be open at once.
 const MAX_STREAMS: u32 = 256;
@@ -235,6 +236,7 @@ impl Builder {
         // Last of what may fail: it sets to work what waited, and a start that fails after it would
         // interrupt that.
         lapse::lapse(&store, &registry).await;
+        presence::end(&store).await;
         recover(&engine, &store).await?;
         if let Some(listener) = listener {
             tasks.spawn(accept::serve(
@@ -249,6 +251,8 @@ impl Builder {
             tasks.spawn(network::serve(bound, connections.clone(), tasks.clone(), stop.clone()));
         }
         retention::keep(&tasks, &store, settings.config.audit().retention, &stop);
+        retention::keep_events(&tasks, &store, settings.config.events().retention, &stop);
+        presence::keep(&tasks, &store, registry.attendance(), &stop);
         upkeep::keep(&tasks, &engine, &store, state_dir.path(), &stop);
         lapse::watch(&tasks, &store, &registry, &stop);
         let skip = around.environment.get("OPENCLAW_SKIP_CRON");
@@ -267,7 +271,9 @@ impl Builder {
             network: network.clone(),
             registry: Arc::clone(&registry),
             started_at: clock::now(),
+            stop: stop.clone(),
             store: store.clone(),
+            watchers: Watchers::default(),
         });
         purge::resume(&tasks, &store, state_dir.path());
         let telling = engine.clone();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use openclaw_scopes::method::Method;
 use openclaw_scopes::{Authorized, Caller, Timestamp};
 use openclaw_store::{Ask, Peek, Store};
+use tokio_util::sync::CancellationToken;
 
 use crate::channels::Hub;
 use crate::clock;
@@ -15,6 +16,7 @@ use crate::network::Network;
 use crate::registry::Registry;
 use crate::respond::{self, Reply};
 use crate::roster::Surroundings;
+use crate::watchers::Watchers;
 
 /// What the services share. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -41,7 +43,10 @@ pub(crate) struct Parts {
     pub(crate) network: Option<Arc<Network>>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) started_at: Timestamp,
+    /// Is cancelled when the gateway stops, after its runs have ended.
+    pub(crate) stop: CancellationToken,
     pub(crate) store: Store,
+    pub(crate) watchers: Watchers,
 }
 
 impl Core {

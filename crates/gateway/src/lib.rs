@@ -32,6 +32,7 @@ mod orphans;
 mod peer;
 mod posture;
 mod preauth;
+mod presence;
 mod purge;
 mod registry;
 mod respond;
@@ -48,6 +49,7 @@ mod task;
 mod upgrade;
 mod upkeep;
 mod usage;
+mod watchers;
 mod when;
 
 pub use accept::BindError;

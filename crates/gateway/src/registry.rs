@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::Engine;
+use crate::presence::Attendance;
 use crate::session::Session;
 use crate::task::Spawner;
 
@@ -58,6 +59,7 @@ struct Entry {
 /// The grants that something goes on under.
 #[derive(Debug)]
 pub(crate) struct Registry {
+    attendance: Attendance,
     /// Moves whenever a request or a grant changes, for those who wait for that.
     changes: watch::Sender<u64>,
     engine: OnceLock<Engine>,
@@ -70,13 +72,19 @@ impl Registry {
     pub(crate) fn new() -> Self {
         let changes = watch::Sender::new(0);
         let (engine, holders) = (OnceLock::new(), Mutex::default());
-        Self { changes, engine, holders, spawner: Spawner::current() }
+        let attendance = Attendance::default();
+        Self { attendance, changes, engine, holders, spawner: Spawner::current() }
     }
 
     /// Names the engine whose runs end with their grants.
     pub(crate) fn set_engine(&self, engine: Engine) {
         // There is one engine, and it is named once, at the composition.
         drop(self.engine.set(engine));
+    }
+
+    /// Returns which devices are there.
+    pub(crate) const fn attendance(&self) -> &Attendance {
+        &self.attendance
     }
 
     /// Returns the end of what is issued to `holder` from now on. Asked for *before* the decision that
@@ -99,6 +107,9 @@ impl Registry {
             return Err(TooMany);
         }
         sessions.push(weak);
+        if let GrantHolder::Device(device) = holder {
+            session.attend(&self.attendance, device);
+        }
         Ok(())
     }
 

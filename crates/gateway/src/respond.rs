@@ -10,7 +10,7 @@ use openclaw_scopes::{Denial, ScopeSet};
 use openclaw_sessions::EnqueueError;
 use openclaw_store::{
     ActError, ApprovalError, ChildError, DeliveryError, EventError, JobError, PersonError,
-    RunError, SessionError, StoreError,
+    RunError, SessionError, StoreError, WatchError,
 };
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetail, ErrorInfo, Help, RetryInfo, StatusExt as _};
@@ -304,6 +304,15 @@ pub(crate) fn event(error: &EventError) -> Reply {
             .next("openclaw subagents spawn"),
         EventError::Unknown(_) => Reply::new(Code::NotFound, "", said())
             .next("openclaw sessions history shows what was told"),
+    }
+}
+
+/// The public face of what can go wrong with watching.
+pub(crate) fn watch(error: &WatchError) -> Reply {
+    match error {
+        WatchError::Expired { latest, .. } => Reply::new(Code::OutOfRange, "", error.to_string())
+            .next(format!("openclaw events, then openclaw events --follow --since-seq {latest}")),
+        WatchError::Future { .. } => Reply::invalid(error.to_string()).next("openclaw events"),
     }
 }
 

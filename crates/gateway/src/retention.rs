@@ -1,4 +1,4 @@
-//! Seals audit rows that have outlived their retention, once a day.
+//! Seals audit rows that have outlived their retention, once a day, and removes events that have.
 
 use std::time::Duration;
 
@@ -11,6 +11,9 @@ use crate::task::Tasks;
 
 /// How often rows are sealed.
 const EVERY: Duration = Duration::from_hours(24);
+
+/// How often events are removed: what comes in between is what there is more of than is kept.
+const EVENTS_EVERY: Duration = Duration::from_secs(60);
 
 /// Starts sealing, if a retention is configured; without one nothing is ever removed.
 pub(crate) fn keep(
@@ -47,6 +50,36 @@ async fn seal(store: &Store, retention: Duration) {
             Ok(0) => return,
             Ok(rows) => tracing::info!(rows, "audit rows were sealed"),
             Err(error) => return tracing::error!(?error, "audit rows could not be sealed"),
+        }
+    }
+}
+
+/// Starts removing events that are kept no longer.
+pub(crate) fn keep_events(
+    tasks: &Tasks,
+    store: &Store,
+    retention: Duration,
+    stop: &CancellationToken,
+) {
+    let (store, stop) = (store.clone(), stop.clone());
+    tasks.spawn(async move {
+        loop {
+            sweep(&store, retention).await;
+            tokio::select! {
+                () = tokio::time::sleep(EVENTS_EVERY) => {}
+                () = stop.cancelled() => return,
+            }
+        }
+    });
+}
+
+async fn sweep(store: &Store, retention: Duration) {
+    let before = clock::now().saturating_sub(retention);
+    loop {
+        match store.sweep_events(before).await {
+            Ok(true) => tokio::task::yield_now().await,
+            Ok(false) => return,
+            Err(error) => return tracing::error!(?error, "events could not be swept"),
         }
     }
 }

@@ -7,6 +7,7 @@ mod audit;
 mod channels;
 mod cron;
 mod devices;
+mod events;
 mod messages;
 mod models;
 mod runs;
@@ -26,6 +27,7 @@ use openclaw_proto::v1::audit_server::AuditServer;
 use openclaw_proto::v1::channels_server::ChannelsServer;
 use openclaw_proto::v1::cron_server::CronServer;
 use openclaw_proto::v1::devices_server::DevicesServer;
+use openclaw_proto::v1::events_server::EventsServer;
 use openclaw_proto::v1::gateway_server::GatewayServer;
 use openclaw_proto::v1::messages_server::MessagesServer;
 use openclaw_proto::v1::models_server::ModelsServer;
@@ -50,6 +52,7 @@ pub(crate) fn routes(core: &Core, max_message: usize) -> Routes {
         .add_service(ChannelsServer::new(core.clone()).max_decoding_message_size(max_message))
         .add_service(CronServer::new(core.clone()).max_decoding_message_size(max_message))
         .add_service(DevicesServer::new(core.clone()).max_decoding_message_size(max_message))
+        .add_service(EventsServer::new(core.clone()).max_decoding_message_size(max_message))
         .add_service(GatewayServer::new(core.clone()).max_decoding_message_size(max_message))
         .add_service(MessagesServer::new(core.clone()).max_decoding_message_size(max_message))
         .add_service(ModelsServer::new(core.clone()).max_decoding_message_size(max_message))

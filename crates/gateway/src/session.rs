@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use openclaw_pairing::{Bearer, BearerKind, HashKey, Hashed, Nonce};
-use openclaw_scopes::{Caller, Timestamp};
+use openclaw_scopes::{Caller, DeviceId, Timestamp};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use crate::preauth::Place;
+use crate::presence::{Attendance, Present};
 use crate::registry::Ending;
 
 /// How long an access token is good. Its end stops no work: the device asks for another one.
@@ -29,6 +30,8 @@ pub(crate) struct Session {
     nonce: Mutex<Option<(Nonce, Timestamp)>>,
     /// Its place before it is known who is there, and then the one among those that are known.
     place: Mutex<Placed>,
+    /// The devices that are there by it: one, but for a client that shows several keys.
+    present: Mutex<Vec<Present>>,
     tokens: Mutex<Vec<Issued>>,
 }
 
@@ -66,6 +69,7 @@ impl Session {
             closing: CancellationToken::new(),
             nonce: Mutex::default(),
             place: Mutex::new(Placed::Before(place)),
+            present: Mutex::default(),
             tokens: Mutex::default(),
         }
     }
@@ -147,6 +151,14 @@ impl Session {
         matches!(&*place, Placed::Known { .. })
     }
 
+    /// Counts a device as there, as long as the connection lasts.
+    pub(crate) fn attend(&self, attendance: &Attendance, device: &DeviceId) {
+        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        if !present.iter().any(|known| known.device() == device) {
+            present.push(attendance.enter(device));
+        }
+    }
+
     /// Asks the connection to end soon: after what was refused has been told.
     pub(crate) fn close(&self) {
         self.closing.cancel();
@@ -174,7 +186,7 @@ impl Session {
 
 #[cfg(test)]
 mod tests {
-    use openclaw_scopes::{Cause, DeviceId, DeviceRole, Epoch, Grant, GrantHolder, ScopeSet};
+    use openclaw_scopes::{Cause, DeviceRole, Epoch, Grant, GrantHolder, ScopeSet};
 
     use super::*;
 

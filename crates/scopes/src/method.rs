@@ -106,6 +106,8 @@ const ADMIN: Case = Case::needs(Scope::Admin);
 /// How a method is reached.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Surface {
+    /// Not by itself: it decides who is told of an event that somebody watches for.
+    Event,
     /// By anybody who reaches the network listener, at this gRPC path, before it is known who they
     /// are: the gateway's doorkeeper acts, and on nothing but the proof that is shown.
     Handshake(&'static str),
@@ -129,11 +131,11 @@ pub struct Row {
 }
 
 impl Row {
-    /// Returns the gRPC path; `None` for internal operations.
+    /// Returns the gRPC path; `None` for internal operations, and for events.
     pub const fn path(&self) -> Option<&'static str> {
         match self.surface {
             Surface::Handshake(path) | Surface::Rpc(path) => Some(path),
-            Surface::Internal => None,
+            Surface::Event | Surface::Internal => None,
         }
     }
 }

@@ -41,6 +41,7 @@ impl fmt::Display for Page {
         writeln!(page, "| method | path | does |\n|---|---|---|")?;
         for row in TABLE {
             let path = match row.surface {
+                Surface::Event => "each event of `events.watch`".into(),
                 Surface::Handshake(path) => format!("`{path}`, before authentication"),
                 Surface::Rpc(path) => format!("`{path}`"),
                 Surface::Internal => "internal".into(),

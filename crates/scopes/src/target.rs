@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{AgentId, Capability, GrantHolder, RunId, ScopeSet, SessionKey, ToolName};
+use crate::{AgentId, Capability, DeviceRole, GrantHolder, RunId, ScopeSet, SessionKey, ToolName};
 
 /// The gateway as a whole.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -188,6 +188,24 @@ impl fmt::Display for Subject {
         match self {
             Self::Itself => f.write_str("own access"),
             Self::Other(whose) => write!(f, "access of {whose}"),
+        }
+    }
+}
+
+/// Something that has happened, of which somebody may be told.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct EventTarget {
+    /// The holder of the grant that it rests on; absent when there is none.
+    pub owner: Option<GrantHolder>,
+    /// As what whoever watches is connected: everybody but a node as an operator.
+    pub role: DeviceRole,
+}
+
+impl fmt::Display for EventTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.owner {
+            Some(owner) => write!(f, "event of {owner}"),
+            None => f.write_str("event"),
         }
     }
 }

@@ -8,16 +8,17 @@ use crate::authorize::judge;
 use crate::method::{
     ActorRule, ApproveDevice, ConnectDevice, ContinueSession, CreateAgent, CreateToken,
     DeleteSession, InviteDevice, InvokeTool, ListAudit, Method, PatchSession, ReadSession,
-    RecoverRuns, ResetSession, RevokeDevice, RotateDevice, SpawnChild, StartRun, Surface, TABLE,
-    find,
+    RecoverRuns, ResetSession, RevokeDevice, RotateDevice, SeeApprovals, SeeCron, SeeDeliveries,
+    SeePairing, SeePresence, SeeRuns, SeeSessions, SpawnChild, StartRun, Surface, TABLE,
+    WatchEvents, find,
 };
 use crate::target::{
-    AgentTarget, AuditRange, Authority, Keeping, SessionTarget, SpawnTarget, Whole,
+    AgentTarget, AuditRange, Authority, EventTarget, Keeping, SessionTarget, SpawnTarget, Whole,
 };
 use crate::{
     Caller, Capability, CapabilitySet, Cause, Component, Denial, DeviceId, DeviceRole, Epoch,
-    Grant, GrantHolder, RunId, Scope, ScopeSet, SessionKey, TokenId, ToolName, ToolTarget,
-    authorize, explain, policy,
+    Grant, GrantHolder, Principal, RunId, Scope, ScopeSet, SessionKey, TokenId, ToolName,
+    ToolTarget, authorize, explain, policy,
 };
 
 const EPOCH: Epoch = Epoch(7);
@@ -68,8 +69,8 @@ fn the_owner_passes_all_of_the_surface() {
             let allowed = judge(&person(), case, ScopeSet::EMPTY).is_ok();
             assert_eq!(
                 allowed,
-                matches!(row.surface, Surface::Rpc(_))
-                    && !matches!(case.actor, ActorRule::Capability(_)),
+                matches!(row.surface, Surface::Event | Surface::Rpc(_))
+                    && !matches!(case.actor, ActorRule::Capability(_) | ActorRule::Nobody),
                 "{} {}",
                 row.name,
                 case.when
@@ -327,4 +328,55 @@ fn whoever_hands_out_holds_it() {
     check::<ConnectDevice>(&doorkeeper,                         of("a", &[], &[]),           Ok(()));
     check::<ConnectDevice>(&person(),                           of("a", &[], &[]),           Err(Denial::OnlyInternal(Capability::DevicesAdmit)));
     check::<ApproveDevice>(&doorkeeper,                         of("a", &[], &[]),           Err(Denial::Internal));
+}
+
+/// Who is told of what: every kind, of somebody's own and of others, with each scope by itself; and nodes,
+/// which are told of nothing but themselves, whatever they hold.
+#[test]
+//= docs/threat-model.md#T38
+#[expect(clippy::disallowed_methods, reason = "tests say who is who")]
+fn events_are_seen_by_scope_and_ownership() {
+    fn seen<M: Method<Target = EventTarget>>(caller: &Caller, owner: &GrantHolder) -> bool {
+        let role = match caller.actor() {
+            Principal::Device { role, .. } => *role,
+            _ => DeviceRole::Operator,
+        };
+        let target = EventTarget { owner: Some(owner.clone()), role };
+        authorize::<M>(caller, target, Some(EPOCH)).is_ok()
+    }
+    type See = fn(&Caller, &GrantHolder) -> bool;
+    #[rustfmt::skip]
+    let table: [(See, Option<Scope>, Option<Scope>); 7] = [
+        //                     own                        of others
+        (seen::<SeeRuns>,       None,                      Some(Scope::Read)),
+        (seen::<SeeSessions>,   Some(Scope::SessionsRead), Some(Scope::SessionsRead)),
+        (seen::<SeeCron>,       None,                      Some(Scope::Read)),
+        (seen::<SeeDeliveries>, None,                      Some(Scope::Read)),
+        (seen::<SeePairing>,    None,                      Some(Scope::Pairing)),
+        (seen::<SeeApprovals>,  Some(Scope::Approvals),    Some(Scope::Approvals)),
+        (seen::<SeePresence>,   None,                      Some(Scope::Read)),
+    ];
+    let (one, other) = (DeviceId::parse("a").unwrap(), DeviceId::parse("b").unwrap());
+    let holder = GrantHolder::Device(one.clone());
+    let others = GrantHolder::Device(other);
+    let device = |role, scopes| {
+        let grant = Grant::mint(holder.clone(), EPOCH, ScopeSet::ALL, &Grant::owner(EPOCH), scopes);
+        Caller::device(one.clone(), role, grant, Cause::Request)
+    };
+    for scopes in every_set() {
+        let (operator, node) =
+            (device(DeviceRole::Operator, scopes), device(DeviceRole::Node, scopes));
+        let passes = |needed: Option<Scope>| needed.is_none_or(|it| scopes.satisfies(it));
+        for (index, (see, own, of_others)) in table.iter().enumerate() {
+            assert_eq!(see(&operator, &holder), passes(*own), "{index} {scopes:?}");
+            assert_eq!(see(&operator, &others), passes(*of_others), "{index} {scopes:?}");
+            assert!(!see(&node, &others), "{index} {scopes:?}");
+            assert_eq!(see(&node, &holder), index == 6, "{index} {scopes:?}");
+        }
+    }
+    // A run watches nothing, whatever it is capable of.
+    let run = run(ScopeSet::ALL, CapabilitySet::of(Capability::ALL));
+    let watched = authorize::<WatchEvents>(&run, Whole, Some(EPOCH));
+    assert_eq!(watched.map(drop), Err(Denial::Internal));
+    assert!(table.iter().all(|(see, _, _)| !see(&run, run.on_behalf_of())));
 }

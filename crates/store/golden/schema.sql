@@ -1,3 +1,21 @@
+CREATE TRIGGER approval_requested AFTER INSERT ON tool_approvals
+BEGIN
+    INSERT INTO event_log (at, kind, subject, session, agent, state, owner)
+    SELECT NEW.requested_at, 'approval.requested', NEW.id, key, agent, NEW.state, NEW.on_behalf_of
+    FROM sessions WHERE id = NEW.session;
+END;
+
+CREATE TRIGGER approval_resolved AFTER UPDATE OF state ON tool_approvals
+WHEN OLD.state = 'pending' AND NEW.state <> 'pending'
+BEGIN
+    INSERT INTO event_log (at, kind, subject, session, agent, state, owner)
+    SELECT
+        coalesce(NEW.decided_at,
+            min(NEW.expires_at, (SELECT ended_at FROM runs WHERE run_id = NEW.run)), NEW.expires_at),
+        'approval.resolved', NEW.id, key, agent, NEW.state, NEW.on_behalf_of
+    FROM sessions WHERE id = NEW.session;
+END;
+
 CREATE TABLE approvals (
     device      TEXT    NOT NULL REFERENCES devices (id) ON DELETE CASCADE,
     role        TEXT    NOT NULL CHECK (role IN ('operator', 'node')),
@@ -60,7 +78,8 @@ CREATE TABLE chat_requests (
     name         TEXT    NOT NULL,
     code         TEXT    NOT NULL,
     requested_at INTEGER NOT NULL,
-    expires_at   INTEGER NOT NULL,
+    expires_at   INTEGER NOT NULL, decision TEXT NOT NULL DEFAULT ''
+    CHECK (decision IN ('', 'approved', 'rejected')), decided_at INTEGER,
     PRIMARY KEY (channel, account, sender)
 ) STRICT, WITHOUT ROWID;
 
@@ -178,6 +197,29 @@ CREATE TABLE cron_totals (
 CREATE INDEX cron_waiting ON cron_occurrences (start_at, id)
     WHERE state = 'claimed' AND started_at IS NULL;
 
+CREATE TRIGGER delivery_queued AFTER INSERT ON outbox
+BEGIN
+    INSERT INTO event_log (at, kind, subject, session, agent, state, owner)
+    VALUES (NEW.created_at, 'delivery.queued', NEW.delivery, NEW.session,
+        coalesce((SELECT agent FROM sessions WHERE key = NEW.session), ''), NEW.state, NEW.on_behalf_of);
+END;
+
+CREATE TRIGGER delivery_queued_again AFTER UPDATE OF settled_at ON outbox
+WHEN OLD.settled_at IS NOT NULL AND NEW.settled_at IS NULL
+BEGIN
+    INSERT INTO event_log (at, kind, subject, session, agent, state, owner)
+    VALUES (NEW.next_at, 'delivery.queued', NEW.delivery, NEW.session,
+        coalesce((SELECT agent FROM sessions WHERE key = NEW.session), ''), NEW.state, NEW.on_behalf_of);
+END;
+
+CREATE TRIGGER delivery_settled AFTER UPDATE OF state ON outbox
+WHEN OLD.state IS NOT NEW.state AND NEW.settled_at IS NOT NULL
+BEGIN
+    INSERT INTO event_log (at, kind, subject, session, agent, state, owner)
+    VALUES (NEW.settled_at, 'delivery.settled', NEW.delivery, NEW.session,
+        coalesce((SELECT agent FROM sessions WHERE key = NEW.session), ''), NEW.state, NEW.on_behalf_of);
+END;
+
 CREATE TABLE device_roles (
     device      TEXT    NOT NULL REFERENCES devices (id) ON DELETE CASCADE,
     role        TEXT    NOT NULL CHECK (role IN ('operator', 'node')),
@@ -203,6 +245,25 @@ CREATE TABLE devices (
     last_used_at INTEGER,
     last_address TEXT    NOT NULL DEFAULT ''
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE event_log (
+    seq     INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    -- When it happened, by the row that it is of.
+    at      INTEGER NOT NULL,
+    kind    TEXT    NOT NULL CHECK (kind <> ''),
+    -- The id of what it happened to.
+    subject TEXT    NOT NULL CHECK (subject <> ''),
+    -- The conversation and the agent that it belongs to; empty for none.
+    session TEXT    NOT NULL,
+    agent   TEXT    NOT NULL,
+    -- What it is now, in a word; empty when the kind says all.
+    state   TEXT    NOT NULL,
+    -- The holder of the grant that it rests on; empty for none.
+    owner   TEXT    NOT NULL
+) STRICT;
+
+CREATE TRIGGER event_log_is_append_only BEFORE UPDATE ON event_log
+BEGIN SELECT raise(ABORT, 'events are never changed'); END;
 
 CREATE TABLE generations (
     name TEXT    NOT NULL PRIMARY KEY CHECK (name = 'sessions'),
@@ -268,6 +329,28 @@ CREATE TABLE invitations (
     CHECK ((redeemed_at IS NULL) = (redeemed_by IS NULL))
 ) STRICT, WITHOUT ROWID;
 
+CREATE TRIGGER job_added AFTER INSERT ON cron_jobs
+BEGIN
+    INSERT INTO event_log (at, kind, subject, session, agent, state, owner)
+    VALUES (NEW.created_at, 'cron.added', NEW.job, NEW.created_in, NEW.agent, NEW.disabled, NEW.owner);
+END;
+
+CREATE TRIGGER job_changed AFTER UPDATE OF revision, disabled ON cron_jobs
+WHEN (OLD.revision, OLD.disabled) IS NOT (NEW.revision, NEW.disabled)
+BEGIN
+    INSERT INTO event_log (at, kind, subject, session, agent, state, owner)
+    VALUES (NEW.updated_at,
+        CASE WHEN OLD.disabled = '' AND NEW.disabled <> '' THEN 'cron.disabled' ELSE 'cron.changed' END,
+        NEW.job, NEW.created_in, NEW.agent, NEW.disabled, NEW.owner);
+END;
+
+CREATE TRIGGER job_removed AFTER UPDATE OF deleted_at ON cron_jobs
+WHEN OLD.deleted_at IS NULL AND NEW.deleted_at IS NOT NULL
+BEGIN
+    INSERT INTO event_log (at, kind, subject, session, agent, state, owner)
+    VALUES (NEW.deleted_at, 'cron.removed', NEW.job, NEW.created_in, NEW.agent, '', NEW.owner);
+END;
+
 CREATE TABLE journal (
     session INTEGER NOT NULL REFERENCES sessions (id),
     entry   INTEGER NOT NULL CHECK (entry > 0),
@@ -276,6 +359,30 @@ CREATE TABLE journal (
     record  TEXT    NOT NULL,
     PRIMARY KEY (session, entry)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER occurrence_ended AFTER UPDATE OF state ON cron_occurrences
+WHEN OLD.state = 'claimed' AND NEW.state <> 'claimed'
+BEGIN
+    INSERT INTO event_log (at, kind, subject, session, agent, state, owner)
+    SELECT NEW.ended_at, 'cron.ended', job, NEW.session, agent, NEW.state, owner FROM cron_jobs
+    WHERE id = NEW.job;
+END;
+
+CREATE TRIGGER occurrence_left_out AFTER INSERT ON cron_occurrences
+WHEN NEW.ended_at IS NOT NULL
+BEGIN
+    INSERT INTO event_log (at, kind, subject, session, agent, state, owner)
+    SELECT NEW.ended_at, 'cron.ended', job, NEW.session, agent, NEW.state, owner FROM cron_jobs
+    WHERE id = NEW.job;
+END;
+
+CREATE TRIGGER occurrence_started AFTER UPDATE OF started_at ON cron_occurrences
+WHEN OLD.started_at IS NULL AND NEW.started_at IS NOT NULL
+BEGIN
+    INSERT INTO event_log (at, kind, subject, session, agent, state, owner)
+    SELECT NEW.started_at, 'cron.started', job, NEW.session, agent, NEW.state, owner FROM cron_jobs
+    WHERE id = NEW.job;
+END;
 
 CREATE TABLE outbox (
     id           INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
@@ -325,6 +432,13 @@ CREATE INDEX outbox_waiting ON outbox (channel, account, next_at, id) WHERE stat
 
 CREATE INDEX pairing_by_age ON pairing_requests (state, created_at);
 
+CREATE TRIGGER pairing_changed AFTER UPDATE OF revision ON pairing_requests
+WHEN OLD.revision IS NOT NEW.revision
+BEGIN
+    INSERT INTO event_log (at, kind, subject, session, agent, state, owner)
+    VALUES (NEW.wished_at, 'pairing.changed', NEW.id, '', '', NEW.state, 'device:' || NEW.device);
+END;
+
 CREATE TABLE pairing_history (
     request  TEXT    NOT NULL REFERENCES pairing_requests (id) ON DELETE CASCADE,
     revision INTEGER NOT NULL CHECK (revision > 0),
@@ -334,6 +448,12 @@ CREATE TABLE pairing_history (
 ) STRICT, WITHOUT ROWID;
 
 CREATE UNIQUE INDEX pairing_pending ON pairing_requests (device, kind) WHERE state = 'pending';
+
+CREATE TRIGGER pairing_requested AFTER INSERT ON pairing_requests
+BEGIN
+    INSERT INTO event_log (at, kind, subject, session, agent, state, owner)
+    VALUES (NEW.created_at, 'pairing.requested', NEW.id, '', '', NEW.state, 'device:' || NEW.device);
+END;
 
 CREATE TABLE pairing_requests (
     id         TEXT    NOT NULL PRIMARY KEY,
@@ -355,6 +475,28 @@ CREATE TABLE pairing_requests (
     CHECK ((state = 'pending') = (decided_at IS NULL)),
     CHECK ((state = 'approved') = (granted <> ''))
 ) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER pairing_resolved AFTER UPDATE OF state ON pairing_requests
+WHEN OLD.state = 'pending' AND NEW.state <> 'pending'
+BEGIN
+    INSERT INTO event_log (at, kind, subject, session, agent, state, owner)
+    VALUES (NEW.decided_at, 'pairing.resolved', NEW.id, '', '', NEW.state, 'device:' || NEW.device);
+END;
+
+CREATE TRIGGER person_requested AFTER INSERT ON chat_requests
+BEGIN
+    INSERT INTO event_log (at, kind, subject, session, agent, state, owner)
+    VALUES (NEW.requested_at, 'channels.pairing.requested',
+        NEW.channel || ':' || NEW.account || ':' || NEW.sender, '', '', 'pending', '');
+END;
+
+CREATE TRIGGER person_resolved AFTER DELETE ON chat_requests
+BEGIN
+    INSERT INTO event_log (at, kind, subject, session, agent, state, owner)
+    VALUES (coalesce(OLD.decided_at, OLD.expires_at), 'channels.pairing.resolved',
+        OLD.channel || ':' || OLD.account || ':' || OLD.sender, '', '',
+        CASE OLD.decision WHEN '' THEN 'expired' ELSE OLD.decision END, '');
+END;
 
 CREATE TABLE processes (
     id           TEXT    NOT NULL PRIMARY KEY,
@@ -389,6 +531,30 @@ CREATE TABLE resets (
     CHECK ((undone_at IS NULL) = (undone_by = ''))
 ) STRICT, WITHOUT ROWID;
 
+CREATE TRIGGER run_accepted AFTER INSERT ON runs
+BEGIN
+    INSERT INTO event_log (at, kind, subject, session, agent, state, owner)
+    SELECT NEW.accepted_at, 'run.accepted', NEW.run_id, key, agent, 'queued', NEW.on_behalf_of
+    FROM sessions WHERE id = NEW.session;
+    -- One that starts at once was never a queued row.
+    INSERT INTO event_log (at, kind, subject, session, agent, state, owner)
+    SELECT NEW.started_at, 'run.started', NEW.run_id, key, agent, 'running', NEW.on_behalf_of
+    FROM sessions WHERE id = NEW.session AND NEW.status = 'running';
+END;
+
+CREATE TRIGGER run_moved AFTER UPDATE OF status ON runs
+WHEN OLD.status IS NOT NEW.status
+BEGIN
+    INSERT INTO event_log (at, kind, subject, session, agent, state, owner)
+    SELECT
+        CASE NEW.status WHEN 'running' THEN NEW.started_at WHEN 'queued' THEN updated_at
+            ELSE NEW.ended_at END,
+        CASE NEW.status WHEN 'running' THEN 'run.started' WHEN 'queued' THEN 'run.suspended'
+            ELSE 'run.ended' END,
+        NEW.run_id, key, agent, NEW.status, NEW.on_behalf_of
+    FROM sessions WHERE id = NEW.session;
+END;
+
 CREATE TABLE runs (
     id             INTEGER NOT NULL PRIMARY KEY,
     run_id         TEXT    NOT NULL UNIQUE,
@@ -422,6 +588,42 @@ CREATE INDEX runs_live ON runs (status, session, id) WHERE status IN ('queued', 
 
 CREATE INDEX runs_merged ON runs (merged_into) WHERE merged_into <> '';
 
+CREATE TRIGGER session_changed AFTER UPDATE OF label, category, pinned_at, archived_at, model ON sessions
+WHEN (OLD.label, OLD.category, OLD.pinned_at, OLD.archived_at, OLD.model)
+    IS NOT (NEW.label, NEW.category, NEW.pinned_at, NEW.archived_at, NEW.model)
+BEGIN
+    INSERT INTO event_log (at, kind, subject, session, agent, state, owner)
+    VALUES (coalesce(NEW.changed_at, NEW.updated_at), 'session.changed', NEW.key, NEW.key, NEW.agent,
+        CASE WHEN NEW.archived_at IS NULL THEN '' ELSE 'archived' END, NEW.owner);
+END;
+
+CREATE TRIGGER session_created AFTER INSERT ON sessions
+BEGIN
+    INSERT INTO event_log (at, kind, subject, session, agent, state, owner)
+    VALUES (NEW.created_at, 'session.created', NEW.key, NEW.key, NEW.agent, '', NEW.owner);
+END;
+
+CREATE TRIGGER session_deleted AFTER UPDATE OF deleted_at ON sessions
+WHEN OLD.deleted_at IS NULL AND NEW.deleted_at IS NOT NULL
+BEGIN
+    INSERT INTO event_log (at, kind, subject, session, agent, state, owner)
+    VALUES (NEW.deleted_at, 'session.deleted', OLD.key, OLD.key, NEW.agent, '', NEW.owner);
+END;
+
+CREATE TRIGGER session_reset AFTER INSERT ON resets
+BEGIN
+    INSERT INTO event_log (at, kind, subject, session, agent, state, owner)
+    SELECT NEW.at, 'session.reset', key, key, agent, 'done', owner FROM sessions WHERE id = NEW.session;
+END;
+
+CREATE TRIGGER session_reset_undone AFTER UPDATE OF undone_at ON resets
+WHEN OLD.undone_at IS NULL AND NEW.undone_at IS NOT NULL
+BEGIN
+    INSERT INTO event_log (at, kind, subject, session, agent, state, owner)
+    SELECT NEW.undone_at, 'session.reset', key, key, agent, 'undone', owner FROM sessions
+    WHERE id = NEW.session;
+END;
+
 CREATE TABLE sessions (
     id            INTEGER NOT NULL PRIMARY KEY,
     key           TEXT    NOT NULL UNIQUE,
@@ -438,7 +640,7 @@ CREATE TABLE sessions (
     output_tokens INTEGER NOT NULL DEFAULT 0,
     cached_tokens INTEGER NOT NULL DEFAULT 0
 , category TEXT NOT NULL DEFAULT '', pinned_at INTEGER, archived_at INTEGER, model TEXT NOT NULL DEFAULT '', context_from INTEGER NOT NULL DEFAULT 1 CHECK (context_from > 0), depth INTEGER NOT NULL DEFAULT 0 CHECK (depth >= 0), deleted_at INTEGER, former_key TEXT NOT NULL DEFAULT '', archive TEXT NOT NULL DEFAULT ''
-    CHECK (archive IN ('', 'wanted', 'done')), summary_entry INTEGER, first_kept INTEGER) STRICT;
+    CHECK (archive IN ('', 'wanted', 'done')), summary_entry INTEGER, first_kept INTEGER, changed_at INTEGER) STRICT;
 
 CREATE INDEX sessions_deleted ON sessions (id) WHERE deleted_at IS NOT NULL;
 

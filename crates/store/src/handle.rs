@@ -10,7 +10,7 @@ use openclaw_pairing::HashKey;
 use openclaw_scopes::method::Method as _;
 use openclaw_scopes::{Caller, Timestamp, authorize};
 use rusqlite::Connection;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::act::{Act, ActError, Ask, OnEnded, Query, Step, live_epoch};
 use crate::audit::{AuditHead, AuditKey, Chain, Decision, Entry, HeadFile, Refusals, Verification};
@@ -35,6 +35,7 @@ pub struct Store(Arc<Inner>);
 
 struct Inner {
     audit_key: [u8; 32],
+    events: watch::Receiver<u64>,
     hash_key: HashKey,
     head_file: PathBuf,
     on_ended: Option<OnEnded>,
@@ -82,11 +83,14 @@ impl Store {
         let head_path = state_dir.join("audit.head");
         let head_file = HeadFile::open(head_path.clone(), &connection);
         let reopen_path = path.clone();
+        let newest = crate::watch::latest(&connection).map_err(StoreError::from)?;
+        let (events, newest) = watch::channel(newest);
         let writer = Writer {
             chain,
             checkpointer: Checkpointer::start(path.clone())?,
             clock: Arc::clone(&options.clock),
             connection,
+            events,
             head_file,
             is_suspect: false,
             reopen: Box::new(move || {
@@ -104,6 +108,7 @@ impl Store {
             .map_err(|error| StoreError::Io(error.to_string()))?;
         Ok(Self(Arc::new(Inner {
             audit_key,
+            events: newest,
             hash_key: HashKey::new(&token_key(&state_dir.join("token.key"))?),
             head_file: head_path,
             on_ended: options.on_ended.clone(),
@@ -259,6 +264,10 @@ impl Store {
     /// Returns the key under which secrets of tokens and invitations are hashed.
     pub fn hash_key(&self) -> &HashKey {
         &self.0.hash_key
+    }
+
+    pub(crate) fn newest_event(&self) -> watch::Receiver<u64> {
+        self.0.events.clone()
     }
 
     /// Returns the bytes of the database file and its write-ahead log.

@@ -38,6 +38,7 @@ mod status;
 mod tests;
 mod tokens;
 mod usage;
+mod watch;
 mod writer;
 
 pub use access::{AccessFacts, Held, ReadFacts, ShowAccess, Whose};
@@ -107,4 +108,8 @@ pub use tokens::{
     ApiToken, CreateToken, ListTokens, Note as TokenNote, RevokeToken, TokenError, TokenGrant,
 };
 pub use usage::{GetUsage, UsageBy, UsageOf, day_of};
+pub use watch::{
+    EventFilter, EventKind, EventPage, Family, LoggedEvent, Presence, Since, UnknownKind,
+    WatchError, WatchEvents,
+};
 pub use writer::Clock;

@@ -11,6 +11,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0002_access.sql"),
     include_str!("migrations/0003_delegation.sql"),
     include_str!("migrations/0004_time.sql"),
+    include_str!("migrations/0005_events.sql"),
 ];
 
 /// Why the schema could not be brought up to date. The database is as it was.

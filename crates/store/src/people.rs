@@ -197,7 +197,9 @@ impl Ask for FilePerson {
             requested_at: now,
             expires_at: now.saturating_add(VALID),
         };
-        let sql = "INSERT INTO chat_requests VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        let sql = "INSERT INTO chat_requests (channel, account, sender, name, code, requested_at,
+                       expires_at)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
         tx.prepare_cached(sql)?.execute(params![
             channel,
             account,
@@ -257,7 +259,7 @@ impl Ask for ApprovePerson {
         }
         let by = caller.on_behalf_of();
         let_in(tx, &found.who, &found.name, (by, "approval"), now)?;
-        forget_request(tx, &found.who)?;
+        settle_request(tx, &found.who, "approved", now)?;
         let person =
             Person { who: found.who, name: found.name, approved_by: by.clone(), approved_at: now };
         Ok(Applied::Changed(person))
@@ -320,7 +322,7 @@ impl Ask for RemovePerson {
             }
         };
         let found = found.ok_or_else(|| unknown(&self.channel, &self.named))?;
-        forget_request(tx, &found.who)?;
+        settle_request(tx, &found.who, "rejected", now)?;
         Ok(Applied::Changed(RemovedPerson::Asked(found)))
     }
 }
@@ -349,10 +351,20 @@ fn person(connection: &Connection, channel: &str, id: &str) -> rusqlite::Result<
     connection.prepare_cached(&sql)?.query_row(params![channel, id], read_person).optional()
 }
 
-fn forget_request(connection: &Connection, who: &ChatPerson) -> rusqlite::Result<()> {
+/// Forgets a request that was decided.
+fn settle_request(
+    connection: &Connection,
+    who: &ChatPerson,
+    decision: &str,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let (channel, account, sender) = (who.channel(), who.account(), who.id().as_str());
+    let sql = "UPDATE chat_requests SET decision = ?4, decided_at = ?5
+               WHERE channel = ?1 AND account = ?2 AND sender = ?3";
+    let values = params![channel, account, sender, decision, now.as_millis()];
+    connection.prepare_cached(sql)?.execute(values)?;
     let sql = "DELETE FROM chat_requests WHERE channel = ?1 AND account = ?2 AND sender = ?3";
-    let values = params![who.channel(), who.account(), who.id().as_str()];
-    connection.prepare_cached(sql)?.execute(values).map(|_| ())
+    connection.prepare_cached(sql)?.execute(params![channel, account, sender]).map(|_| ())
 }
 
 /// Asks who wants to write, and who was approved.

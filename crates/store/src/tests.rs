@@ -13,6 +13,7 @@ mod paging;
 mod random;
 mod runs;
 mod unused;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use openclaw_scopes::Timestamp;
 use rusqlite::Connection;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, watch as channel};
 
 use crate::audit::{AuditHead, Chain, HeadFile, Refusals};
 use crate::checkpoint::{Checkpointer, Log};
 use crate::company::Company;
 use crate::error::StoreError;
+use crate::watch;
 
 /// Operations of one commit at most: bounds how long the first of them waits for its answer.
 pub(crate) const GROUP: usize = 256;
@@ -87,6 +88,8 @@ pub(crate) struct Writer {
     pub(crate) checkpointer: Checkpointer,
     pub(crate) clock: Clock,
     pub(crate) connection: Connection,
+    /// Moves to the newest event.
+    pub(crate) events: channel::Sender<u64>,
     pub(crate) head_file: HeadFile,
     /// Whether the connection has failed in a way after which it is not believed any more.
     pub(crate) is_suspect: bool,
@@ -235,9 +238,15 @@ impl Writer {
         let saved =
             if self.chain.head() == before { Ok(()) } else { self.chain.save(&self.connection) };
         let committed = saved.and_then(|()| {
-            self.connection.prepare_cached("COMMIT").and_then(|mut statement| statement.execute([]))
+            let newest = watch::latest(&self.connection)?;
+            self.connection.prepare_cached("COMMIT")?.execute([])?;
+            Ok(newest)
         });
-        committed.map(|_| ()).map_err(|error| {
+        // Before the answers: whoever watches is told no later than whoever asked.
+        let told = committed.map(|newest| {
+            self.events.send_if_modified(|known| std::mem::replace(known, newest) != newest);
+        });
+        told.map_err(|error| {
             self.chain.restore(before);
             tracing::error!(%error, "a commit failed");
             self.abandon();

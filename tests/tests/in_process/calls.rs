@@ -56,6 +56,9 @@ pub(super) async fn call(
             };
             client.access().explain(request).await.map(drop)
         }
+        ("events.watch", "") => {
+            first(client.events().watch(v1::WatchEventsRequest::default()).await).await
+        }
         ("approvals.list", "") => {
             client.approvals().list(v1::ListApprovalsRequest { all: true }).await.map(drop)
         }

@@ -1,6 +1,7 @@
 //! A gateway that answers as its messages tell it.
 
 mod cron;
+mod events;
 mod messages;
 
 use std::path::Path;
@@ -10,6 +11,7 @@ use openclaw_client::Code;
 use openclaw_client::v1::audit_server::{Audit, AuditServer};
 use openclaw_client::v1::channels_server::ChannelsServer;
 use openclaw_client::v1::cron_server::CronServer;
+use openclaw_client::v1::events_server::EventsServer;
 use openclaw_client::v1::messages_server::MessagesServer;
 use openclaw_client::v1::run_event::Event;
 use openclaw_client::v1::runs_server::{Runs, RunsServer};
@@ -52,6 +54,7 @@ pub(crate) fn serve(state_dir: &Path) -> (Fake, impl Future<Output = ()>) {
         .add_service(AuditServer::new(fake.clone()))
         .add_service(ChannelsServer::new(fake.clone()))
         .add_service(CronServer::new(fake.clone()))
+        .add_service(EventsServer::new(fake.clone()))
         .add_service(MessagesServer::new(fake.clone()))
         .add_service(RunsServer::new(fake.clone()))
         .add_service(SessionsServer::new(fake.clone()))

@@ -5,6 +5,8 @@ mod access;
 #[cfg(test)]
 mod cron;
 #[cfg(test)]
+mod events;
+#[cfg(test)]
 mod fake;
 #[cfg(test)]
 mod messages;

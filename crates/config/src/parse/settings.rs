@@ -1,4 +1,4 @@
-//! Reads `[gateway]`, `[audit]` and `[tools]`, and paths.
+//! Reads `[gateway]`, `[audit]`, `[events]` and `[tools]`, and paths.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -11,8 +11,8 @@ use toml::de::DeValue;
 use crate::read::{Faults, Field, Section};
 use crate::secret::is_variable_name;
 use crate::{
-    AuditSettings, CronSettings, ExecAsk, ExecSettings, GatewaySettings, Problem, Sandbox,
-    Unattended, WebFetchSettings, parse_duration,
+    AuditSettings, CronSettings, EventSettings, ExecAsk, ExecSettings, GatewaySettings, Problem,
+    Sandbox, Unattended, WebFetchSettings, parse_duration,
 };
 
 /// The least that `audit.retention` may be: less would erase what just happened.
@@ -43,6 +43,27 @@ pub(super) fn audit(root: &Section<'_>, faults: &mut Faults<'_>) -> AuditSetting
         })
     });
     AuditSettings { retention }
+}
+
+/// How long events are kept when the text says nothing, and the bounds of what it may say.
+const EVENTS_KEPT: Duration = Duration::from_secs(86_400);
+const LEAST_EVENTS_KEPT: Duration = Duration::from_secs(3_600);
+const MOST_EVENTS_KEPT: Duration = Duration::from_secs(30 * 86_400);
+
+pub(super) fn events(root: &Section<'_>, faults: &mut Faults<'_>) -> EventSettings {
+    let section = root.section("events", faults);
+    let retention = section.field("retention").and_then(|field| {
+        field.parsed(faults, |text| {
+            let key = || field.path.clone();
+            let duration = parse_duration(text)
+                .map_err(|problem| Problem::Duration { key: key(), problem })?;
+            if !(LEAST_EVENTS_KEPT..=MOST_EVENTS_KEPT).contains(&duration) {
+                return Err(Problem::Text { key: key(), expected: "between `1h` and `30d`" });
+            }
+            Ok(duration)
+        })
+    });
+    EventSettings { retention: retention.unwrap_or(EVENTS_KEPT) }
 }
 
 pub(super) fn cron(root: &Section<'_>, faults: &mut Faults<'_>) -> CronSettings {

@@ -36,7 +36,7 @@ ask = 'unlisted'
         text,
         &expect![[r#"
             line 1, column 1: unknown key `gatway` at the top level; did you mean `gateway`?
-            line 2, column 1: unknown key `colour` at the top level; known here: `gateway`, `listen`, `audit`, `models`, `agents`, `session`, `bindings`, `messages`, `cron`, `commands`, `channels`, `hooks`, `tools`
+            line 2, column 1: unknown key `colour` at the top level; known here: `gateway`, `listen`, `audit`, `events`, `models`, `agents`, `session`, `bindings`, `messages`, `cron`, `commands`, `channels`, `hooks`, `tools`
             line 3, column 1: unknown key `timeoutSeconds` at the top level; did you mean `models.providers.<id>.timeoutSeconds`?
             line 5, column 19: `models.providers.local` needs `baseUrl`, for example `baseUrl = "http://127.0.0.1:11434/v1"`
             line 5, column 19: a provider is configured but no model is chosen: set `agents.defaults.model.primary`, for example `model = { primary = "local/MODEL" }` under `[agents.defaults]`
@@ -60,6 +60,7 @@ agents.defaults.timeoutSeconds = -1
 agents.defaults.model = 'offline/offline'
 agents.defaults.identity.name = \"two\\nlines\"
 audit.retention = '6h'
+events.retention = '31d'
 
 [tools.exec]
 sandbox = 'workspaces'
@@ -79,13 +80,14 @@ allowAddresses = ['127.0.0.1', 'nas.lan:80', '[::1]:0', '[::1]:80']
             line 5, column 25: `agents.defaults.model` must be a table, not a text
             line 6, column 33: `agents.defaults.identity.name` must be 1 to 64 characters on one line, without spaces around
             line 7, column 19: `audit.retention` must be at least `1d`
-            line 10, column 11: `tools.exec.sandbox` must be one of `workspace`, `off`; did you mean `workspace`?
-            line 11, column 18: `tools.exec.timeoutSeconds` must be a whole number, not a number with a fraction
-            line 12, column 21: `tools.exec.envAllow[1]` must be a text in quotes, not a number
-            line 12, column 24: `tools.exec.envAllow[2]` must be the name of an environment variable: letters, digits and `_`
-            line 15, column 19: `tools.webFetch.allowAddresses[0]` must be an IP address and a port, such as `127.0.0.1:8080` or `[::1]:8080`
-            line 15, column 32: `tools.webFetch.allowAddresses[1]` must be an IP address and a port, such as `127.0.0.1:8080` or `[::1]:8080`
-            line 15, column 46: `tools.webFetch.allowAddresses[2]` must be an IP address and a port, such as `127.0.0.1:8080` or `[::1]:8080`
+            line 8, column 20: `events.retention` must be between `1h` and `30d`
+            line 11, column 11: `tools.exec.sandbox` must be one of `workspace`, `off`; did you mean `workspace`?
+            line 12, column 18: `tools.exec.timeoutSeconds` must be a whole number, not a number with a fraction
+            line 13, column 21: `tools.exec.envAllow[1]` must be a text in quotes, not a number
+            line 13, column 24: `tools.exec.envAllow[2]` must be the name of an environment variable: letters, digits and `_`
+            line 16, column 19: `tools.webFetch.allowAddresses[0]` must be an IP address and a port, such as `127.0.0.1:8080` or `[::1]:8080`
+            line 16, column 32: `tools.webFetch.allowAddresses[1]` must be an IP address and a port, such as `127.0.0.1:8080` or `[::1]:8080`
+            line 16, column 46: `tools.webFetch.allowAddresses[2]` must be an IP address and a port, such as `127.0.0.1:8080` or `[::1]:8080`
         "#]],
     );
 }

@@ -229,11 +229,11 @@ fn tells_of_an_end(path: &str) -> bool {
 }
 
 /// Gives a message that was too large for the decoder a face of ours: it is refused below the
-/// services, in words that name no remedy.
+/// services, in words that name no remedy. What a service says itself has details.
 fn explain_size(response: Response) -> Response {
-    let is_too_large =
-        response.headers().get("grpc-status").is_some_and(|code| *code == OUT_OF_RANGE);
-    if !is_too_large {
+    let headers = response.headers();
+    let is_out_of_range = headers.get("grpc-status").is_some_and(|code| *code == OUT_OF_RANGE);
+    if !is_out_of_range || headers.contains_key("grpc-status-details-bin") {
         return response;
     }
     let message = "the request is larger than the gateway takes";

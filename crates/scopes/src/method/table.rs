@@ -1,21 +1,34 @@
 //! The rows of the policy, and the rules that choose the line of a row by its target.
 
+mod events;
 mod time;
+mod tools;
 
+use self::events::{
+    ALL_PAIRING, ALL_PRESENCE, ALL_SESSIONS, ANY_APPROVALS, NODE, NODE_PRESENCE, OTHERS_CRON,
+    OTHERS_DELIVERIES, OTHERS_RUNS, OWN_CRON, OWN_DELIVERIES, OWN_PAIRING, OWN_PRESENCE, OWN_RUNS,
+    WATCH, approvals_seen, cron_seen, deliveries_seen, pairing_seen, presence_seen, runs_seen,
+    sessions_seen, watch,
+};
 use self::time::{
     FAR_JOB, FIRE, FIRE_FAR, KEEP, OTHERS_DELIVERY, OTHERS_JOB, OWN_DELIVERY, OWN_JOB, SEND,
     SEND_FAR, add_job, fire_case, keep_case, own_delivery, own_job, send_message,
+};
+use self::tools::{
+    CRON_OWN, EXEC_SANDBOXED, EXEC_UNSANDBOXED, FILES_READ, FILES_WRITE, NET_FETCH,
+    SESSIONS_READ_TOOL, SESSIONS_SPAWN, SESSIONS_STATUS, exec_case, tool_case,
 };
 use super::{ADMIN, OPEN, READ, SESSIONS_READ, WRITE};
 use super::{ActorRule, Case, Method, Requirement, Row, Surface, Tokens, sealed};
 use crate::target::{
     AgentTarget, ApprovalTarget, AuditRange, Authority, DeliveryTarget, DestinationTarget,
-    JobTarget, Keeping, Listed, OperationTarget, RunTarget, SessionTarget, SpawnTarget, Subject,
-    ToolTarget, Whole,
+    EventTarget, JobTarget, Keeping, Listed, OperationTarget, RunTarget, SessionTarget,
+    SpawnTarget, Subject, ToolTarget, Whole,
 };
 use crate::{Capability, GrantHolder, Scope, ScopeSet};
 
 macro_rules! methods {
+    (@surface event) => { Surface::Event };
     (@surface internal) => { Surface::Internal };
     (@surface (handshake $path:literal)) => { Surface::Handshake($path) };
     (@touches) => {
@@ -273,6 +286,22 @@ methods! {
     ReadEvent(Whole) = "system.event.get", "/openclaw.v1.System/GetEvent": [READ] by read;
     /// Has a conversation take in what waits for it.
     WakeSession(SessionTarget) = "wake", "/openclaw.v1.System/Wake": [WRITE] by write;
+    /// Streams what happens, as far as the rows of its kinds let the caller see it.
+    WatchEvents(Whole) = "events.watch", "/openclaw.v1.Events/Watch": [WATCH] by watch;
+    /// Tells that a run was accepted, began or ended.
+    SeeRuns(EventTarget) = "events.runs", event: [OWN_RUNS, OTHERS_RUNS, NODE] by runs_seen;
+    /// Tells that a conversation was opened, changed, begun anew or deleted.
+    SeeSessions(EventTarget) = "events.sessions", event: [ALL_SESSIONS, NODE] by sessions_seen;
+    /// Tells that a job was added, changed or removed, or that one of its due instants began or ended.
+    SeeCron(EventTarget) = "events.cron", event: [OWN_CRON, OTHERS_CRON, NODE] by cron_seen;
+    /// Tells that something is to leave the gateway, or what has become of it.
+    SeeDeliveries(EventTarget) = "events.delivery", event: [OWN_DELIVERIES, OTHERS_DELIVERIES, NODE] by deliveries_seen;
+    /// Tells that a device or somebody in chats asks to be let in, or what was decided.
+    SeePairing(EventTarget) = "events.pairing", event: [OWN_PAIRING, ALL_PAIRING, NODE] by pairing_seen;
+    /// Tells that a tool call waits for an approval, or what was decided.
+    SeeApprovals(EventTarget) = "events.approvals", event: [ANY_APPROVALS, NODE] by approvals_seen;
+    /// Tells that a device has come or gone.
+    SeePresence(EventTarget) = "events.presence", event: [OWN_PRESENCE, ALL_PRESENCE, NODE_PRESENCE] by presence_seen;
     /// Seals audit rows that have outlived their retention.
     SealAudit(Whole) = "audit.seal", internal: [SEAL] by seal_case;
 }
@@ -422,72 +451,13 @@ const fn audit_case(range: &AuditRange, _: &GrantHolder) -> &'static Case {
 }
 
 const WRITES: Requirement = Requirement::Scope(Scope::Write);
-const CRON_OWN: Case = Case::internal(Capability::CronOwn, WRITES);
-const EXEC_SANDBOXED: Case = Case::internal(Capability::ExecSandboxed, WRITES);
-/// Unconfined commands have the rights of the owner's account, so only admin may lend them.
-const EXEC_UNSANDBOXED: Case =
-    Case::internal(Capability::ExecUnsandboxed, Requirement::Scope(Scope::Admin));
-const FILES_READ: Case = Case::internal(Capability::FilesRead, WRITES);
-const FILES_WRITE: Case = Case::internal(Capability::FilesWrite, WRITES);
-const NET_FETCH: Case = Case::internal(Capability::NetFetch, WRITES);
-const SESSIONS_READ_TOOL: Case = Case::internal(Capability::SessionsRead, WRITES);
-const SESSIONS_SPAWN: Case = Case::internal(Capability::SessionsSpawn, WRITES);
-const SESSIONS_STATUS: Case = Case::internal(Capability::SessionsStatus, WRITES);
 const RECOVER: Case = Case::internal(Capability::RunsRecover, Requirement::Nothing);
 const SEAL: Case = Case::internal(Capability::AuditSeal, Requirement::Nothing);
-/// What judges a tool whose capability no tool may have: nobody meets it.
-const NO_TOOL: Case = Case {
-    when: "not a tool",
-    requires: Requirement::Scope(Scope::Admin),
-    actor: ActorRule::Nobody,
-    tokens: Tokens::Refused,
-};
-
-const fn tool_case(target: &ToolTarget, _: &GrantHolder) -> &'static Case {
-    match target.capability {
-        Capability::CronOwn => &CRON_OWN,
-        Capability::ExecSandboxed => &EXEC_SANDBOXED,
-        Capability::ExecUnsandboxed => &EXEC_UNSANDBOXED,
-        Capability::FilesRead => &FILES_READ,
-        Capability::FilesWrite => &FILES_WRITE,
-        Capability::NetFetch => &NET_FETCH,
-        Capability::SessionsRead => &SESSIONS_READ_TOOL,
-        Capability::SessionsSpawn => &SESSIONS_SPAWN,
-        Capability::SessionsStatus => &SESSIONS_STATUS,
-        Capability::AuditSeal
-        | Capability::CronFire
-        | Capability::DevicesAdmit
-        | Capability::RunsContinue
-        | Capability::RunsRecover
-        | Capability::SessionsReap => &NO_TOOL,
-    }
-}
-
 /// Whoever approves answers for what is done: no run, and nothing else of the gateway.
 const APPROVALS: Case = Case::needs(Scope::Approvals);
 
 fn approvals<T>(_: &T, _: &GrantHolder) -> &'static Case {
     &APPROVALS
-}
-
-const fn exec_case(target: &OperationTarget, _: &GrantHolder) -> &'static Case {
-    match target.tool.capability {
-        Capability::ExecSandboxed => &EXEC_SANDBOXED,
-        Capability::ExecUnsandboxed => &EXEC_UNSANDBOXED,
-        Capability::AuditSeal
-        | Capability::CronFire
-        | Capability::CronOwn
-        | Capability::DevicesAdmit
-        | Capability::FilesRead
-        | Capability::FilesWrite
-        | Capability::NetFetch
-        | Capability::RunsContinue
-        | Capability::RunsRecover
-        | Capability::SessionsRead
-        | Capability::SessionsReap
-        | Capability::SessionsSpawn
-        | Capability::SessionsStatus => &NO_TOOL,
-    }
 }
 
 fn recover_case<T>(_: &T, _: &GrantHolder) -> &'static Case {

@@ -71,7 +71,7 @@ impl Ask for PatchSession {
             (Some(false), _) => None,
         };
         let sql = "UPDATE sessions SET label = ?2, category = ?3, pinned_at = ?4,
-                       archived_at = ?5, model = ?6 WHERE key = ?1";
+                       archived_at = ?5, model = ?6, changed_at = ?7 WHERE key = ?1";
         tx.prepare_cached(sql)?.execute(params![
             target.key.as_str(),
             label.as_ref().unwrap_or(&before.label),
@@ -79,6 +79,7 @@ impl Ask for PatchSession {
             since(*pinned, before.pinned_at).map(Timestamp::as_millis),
             since(*archived, before.archived_at).map(Timestamp::as_millis),
             model.as_ref().unwrap_or(&before.model),
+            now.as_millis(),
         ])?;
         let after = find(tx, &target.key)?.ok_or_else(unknown)?;
         let is_same = after == before;

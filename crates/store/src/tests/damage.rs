@@ -18,7 +18,8 @@ async fn a_damaged_page_is_an_error_and_no_more() {
     let store = bed.open();
     for index in 0..60 {
         let mut ask = accept(&format!("run{index}"), &format!("s{index}"), Precedence::Start);
-        ask.message = "long ".repeat(1000);
+        // Enough that the schema is in the first half.
+        ask.message = "long ".repeat(2000);
         let accepted = store.act(&owner(), ask, bed.now()).await.unwrap();
         assert!(matches!(accepted, Accepted::Started(_)));
     }
