@@ -4,6 +4,7 @@ mod access;
 mod agents;
 mod audit;
 mod budget;
+mod burst;
 mod calls;
 mod chats;
 mod commands;

@@ -179,6 +179,11 @@ pub trait Channel: Debug + Send + Sync {
     /// Within that time an [`SendOutcome::Unknown`] may be tried again with the same key.
     fn replay_window(&self) -> Option<Duration>;
 
+    /// Whether a text is so long that the platform may have cut it off, and tells of the rest as another message.
+    fn may_go_on(&self, _text: &str) -> bool {
+        false
+    }
+
     /// Sends one part, once. `key` is the idempotency key of this very part.
     fn send<'a>(
         &'a self,

@@ -25,6 +25,10 @@ use compose::{Chat, Form};
 /// The name of the channel.
 const NAME: &str = "telegram";
 
+/// The least UTF-16 units of a text that may be a part of a longer one: the platform cuts at 4096, and before a
+/// space where there is one.
+const LONG: usize = 4000;
+
 /// How an account on Telegram is reached.
 #[derive(Debug)]
 pub struct TelegramOptions {
@@ -125,6 +129,10 @@ impl Channel for Telegram {
 
     fn replay_window(&self) -> Option<Duration> {
         None
+    }
+
+    fn may_go_on(&self, text: &str) -> bool {
+        units(text) >= LONG
     }
 
     fn send<'a>(

@@ -8,8 +8,8 @@ use openclaw_scopes::AgentId;
 
 use crate::{
     Agent, AgentDefaults, Binding, ChannelSettings, CronSettings, ExecSettings, HookSettings,
-    ListenSettings, ModelName, Price, Provider, ProviderId, QueueSettings, SessionSettings,
-    WebFetchSettings,
+    InboundSettings, ListenSettings, ModelName, Price, Provider, ProviderId, QueueSettings,
+    SessionSettings, WebFetchSettings,
 };
 
 /// The effective configuration: what the text says, and the embedded defaults where it is silent.
@@ -31,6 +31,7 @@ pub struct Config {
     pub(crate) providers: BTreeMap<ProviderId, Provider>,
     pub(crate) channels: ChannelSettings,
     pub(crate) cron: CronSettings,
+    pub(crate) inbound: InboundSettings,
     pub(crate) queue: QueueSettings,
     pub(crate) session: SessionSettings,
     pub(crate) web_fetch: WebFetchSettings,
@@ -105,6 +106,11 @@ impl Config {
     /// Returns the settings of the scheduler.
     pub const fn cron(&self) -> CronSettings {
         self.cron
+    }
+
+    /// Returns how messages that somebody writes in a chat one after the other become one.
+    pub fn inbound(&self) -> &InboundSettings {
+        &self.inbound
     }
 
     /// Returns what becomes of messages that come in while their conversation is busy.

@@ -57,7 +57,7 @@ pub use parse::parse;
 pub use position::Position;
 pub use price::{Dollars, Price};
 pub use provider::{Api, Endpoint, Provider};
-pub use queue::{QueueDrop, QueueMode, QueueSettings};
+pub use queue::{InboundSettings, QueueDrop, QueueMode, QueueSettings};
 pub use reference::{EXAMPLES, Example, reference, render_reference};
 pub use secret::{ParseSecretRefError, Secret, SecretRef};
 pub use session::{

@@ -95,6 +95,7 @@ fn build(root: &Section<'_>, faults: &mut Faults<'_>) -> Config {
         listen: listen::listen(root, faults),
         prices,
         providers: models.providers,
+        inbound: session::inbound(root, faults),
         queue: session::queue(root, faults),
         session: session::session(root, faults),
         web_fetch: settings::web_fetch(root, faults),

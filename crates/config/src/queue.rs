@@ -1,7 +1,23 @@
-//! What becomes of a message that comes in while its conversation is busy.
+//! What becomes of messages that come in one after the other, and of those that find their conversation busy.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+/// How messages that somebody writes in a chat one after the other become one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct InboundSettings {
+    /// How long it has to be quiet before what somebody wrote is answered; zero for at once.
+    pub debounce: Duration,
+    /// The same for single channels, by their names in lower case.
+    pub by_channel: BTreeMap<String, Duration>,
+}
+
+impl InboundSettings {
+    /// Returns how long it has to be quiet on a channel.
+    pub fn of_channel(&self, channel: &str) -> Duration {
+        self.by_channel.get(&channel.to_lowercase()).copied().unwrap_or(self.debounce)
+    }
+}
 
 /// What becomes of messages that come in while their conversation is busy.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -93,6 +93,7 @@ const HEADERS: [&str; 19] = [
     "agents.entries.<id>",
     "session",
     "bindings[]",
+    "messages.inbound",
     "messages.queue",
     "cron",
     "commands",

@@ -72,6 +72,9 @@ fn write_config(out: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
         session::write_binding(out, binding)?;
     }
 
+    writeln!(out, "\n[messages.inbound]")?;
+    session::write_inbound(out, config.inbound())?;
+
     writeln!(out, "\n[messages.queue]")?;
     session::write_queue(out, config.queue())?;
 
@@ -304,6 +307,10 @@ mod tests {
             maintenance.pruneAfter = "30d"
             maintenance.maxDiskBytes = 10737418240
 
+            [messages.inbound]
+            debounceMs = 300
+            byChannel = {}
+
             [messages.queue]
             mode = "steer"
             byChannel = {}
@@ -442,6 +449,10 @@ mod tests {
             agentId = "librarian"
             match = { channel = "discord", accountId = "default", peer = { kind = "channel", id = "9012" } }
             # session: as in `session`
+
+            [messages.inbound]
+            debounceMs = 300
+            byChannel = {}
 
             [messages.queue]
             mode = "steer"

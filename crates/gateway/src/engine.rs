@@ -10,6 +10,7 @@ mod delegate;
 mod drive;
 mod ended;
 mod heartbeat;
+mod hold;
 mod jobs;
 mod jobs_port;
 mod live;
@@ -39,12 +40,14 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use compact::{Compacted, Failed as CompactFailed, Purpose, Refused as CompactRefused};
 pub(crate) use delegate::{Order, SpawnError};
+pub(crate) use hold::Hold;
 pub(crate) use jobs::Fire;
 pub(crate) use live::{Event, Novelty, Watch};
 pub(crate) use request::{Limit, Request, StartError};
 
 use self::cache::HistoryCache;
 use self::drive::Begin;
+use self::hold::{Held, Joined};
 use self::live::{Live, Stop};
 use self::turns::{Enlisted, hand_out_turns};
 use crate::clock;
@@ -141,6 +144,9 @@ impl Engine {
         loop {
             match self.enlist(&request.run, request.digest, &request.session, caller) {
                 Enlisted::New(live) => {
+                    if let Some(hold) = request.hold.as_ref().filter(|it| !it.quiet.is_zero()) {
+                        live.hold(Held::new(hold, request.queue));
+                    }
                     return self.accept_and_drive(caller, request, live, worker).await;
                 }
                 Enlisted::Full(full) => {
@@ -174,10 +180,11 @@ impl Engine {
     ) -> Result<Watch, StartError> {
         let (tell, told) = oneshot::channel();
         let (engine, caller) = (self.clone(), caller.clone());
-        let interrupts = request.queue == QueueMode::Interrupt;
+        let is_interrupting = request.queue == QueueMode::Interrupt;
         self.0.tasks.spawn(async move {
             match engine.accept(&caller, request, &live, &worker).await {
                 Ok((watch, begin)) => {
+                    let interrupts = is_interrupting && watch.accepted.merged_into.is_none();
                     // Nobody may be listening any more; the run is driven all the same.
                     drop(tell.send(Ok(watch)));
                     if interrupts && matches!(begin, Some(Begin::InTurn(_))) {
@@ -202,7 +209,13 @@ impl Engine {
         live: &Arc<Live>,
         worker: &Worker,
     ) -> Result<(Watch, Option<Begin>), StartError> {
-        let precedence = if live.has_turn() { Precedence::Start } else { Precedence::Wait };
+        let hold = request.hold.as_ref();
+        // What its sender wrote just before, and what waits for it.
+        let opener = hold.and_then(|hold| self.opener(live, &request.session, hold));
+        let waits = opener.is_some() || live.held().is_some();
+        let precedence =
+            if live.has_turn() && !waits { Precedence::Start } else { Precedence::Wait };
+        let quiet = hold.map(|hold| hold.quiet).unwrap_or_default();
         let timeout = match request.limit {
             Limit::None => None,
             Limit::OfAgent => worker.agent.timeout,
@@ -216,12 +229,18 @@ impl Engine {
             timeout,
             precedence,
             reply_to: request.reply_to,
-            queue: request.queue,
+            // Nobody takes it in before all of it is there.
+            queue: if live.held().is_some() { QueueMode::Followup } else { request.queue },
             dropped: request.dropped,
+            join: opener.as_ref().map(|opener| opener.run().clone()),
             fresh_since: self.roster().fresh_since(clock::now()),
         };
         let accepted = self.0.store.act(caller, ask, clock::now()).await;
         let (view, begin) = self.begin(live, accepted)?;
+        if let Some(opener) = opener.filter(|_| begin.is_some()) {
+            let joined = if view.merged_into.is_some() { Joined::Yes } else { Joined::No };
+            self.joined(live, &opener, quiet, joined);
+        }
         Ok(match begin {
             Some(begin) => (Watch::new(view, Arc::clone(live)), Some(begin)),
             None => (Watch::ended(view), None),
@@ -246,6 +265,7 @@ impl Engine {
             reply_to: String::new(),
             queue: request.queue,
             dropped: Dropped::default(),
+            join: None,
             fresh_since: None,
         };
         match self.0.store.act(caller, ask, clock::now()).await {

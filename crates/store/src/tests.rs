@@ -9,6 +9,7 @@ mod delegation;
 mod fresh;
 mod full;
 mod groups;
+mod joined;
 mod paging;
 mod random;
 mod runs;
@@ -199,6 +200,7 @@ pub(crate) fn accept(run: &str, session: &str, precedence: Precedence) -> Accept
     AcceptRun {
         queue: QueueMode::Followup,
         dropped: Dropped::default(),
+        join: None,
         fresh_since: None,
         run: run_id(run),
         request_digest: [7; 32],

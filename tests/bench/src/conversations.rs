@@ -106,6 +106,7 @@ async fn fill(store: &Store, number: u64) -> anyhow::Result<()> {
         reply_to: String::new(),
         queue: openclaw_sessions::QueueMode::Followup,
         dropped: openclaw_sessions::Dropped::default(),
+        join: None,
         fresh_since: None,
     };
     let accepted = store.act(&owner(), accept, now()).await.map_err(|it| anyhow!("{it:?}"))?;

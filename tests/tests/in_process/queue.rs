@@ -52,7 +52,8 @@ async fn begin(
 async fn a_run_of_a_chat_takes_in_what_is_said_there() {
     let telegram = Telegram::start().await;
     let provider = Provider::openai([looks(), Behavior::text("Red it is.")]).await;
-    let config = "channels.telegram.allowFrom = [\"42\"]";
+    // It is not waited for more of it.
+    let config = "channels.telegram.allowFrom = [\"42\"]\nmessages.inbound.debounceMs = 0";
     let setup = Setup::new().provider(&provider).config(config);
     let gateway = on_telegram(setup, &telegram).start().await;
     let owner = gateway.owner().await;

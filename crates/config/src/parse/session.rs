@@ -8,8 +8,9 @@ use openclaw_scopes::AgentId;
 use crate::key::nearest;
 use crate::read::{Faults, Field, Section};
 use crate::{
-    Agent, Binding, BindingMatch, BoundPeer, DmScope, GroupScope, Maintenance, PeerKind, Problem,
-    QueueDrop, QueueMode, QueueSettings, ResetPolicy, SessionSettings, parse_duration,
+    Agent, Binding, BindingMatch, BoundPeer, DmScope, GroupScope, InboundSettings, Maintenance,
+    PeerKind, Problem, QueueDrop, QueueMode, QueueSettings, ResetPolicy, SessionSettings,
+    parse_duration,
 };
 
 use super::models::missing;
@@ -17,6 +18,9 @@ use super::shortened;
 
 /// The least that `session.maintenance.pruneAfter` may be: what was used just now is in use.
 const MIN_UNUSED: Duration = Duration::from_secs(3_600);
+
+/// How long it has to be quiet in a chat before what somebody wrote is answered (`runtime.md` §7.4 of the reference).
+const DEBOUNCE: Duration = Duration::from_millis(300);
 
 /// The most characters that an id of a channel may have.
 const MAX_ID: usize = 128;
@@ -105,19 +109,7 @@ pub(super) fn queue(root: &Section<'_>, faults: &mut Faults<'_>) -> QueueSetting
     let mode = |field: &Field<'_>, faults: &mut Faults<'_>| {
         field.choice(&QueueMode::ALL, QueueMode::name, faults)
     };
-    let mut by_channel = BTreeMap::new();
-    let channels = section.section("byChannel", faults);
-    for field in channels.fields() {
-        let name = field.name.to_lowercase();
-        if !is_id(&name, Colons::Refuse) {
-            let key = format!("{}.{}", channels.path, shortened(field.name));
-            faults.report(field.key_at, Problem::Text { key, expected: NAME });
-            continue;
-        }
-        if by_channel.insert(name, mode(&field, faults).unwrap_or_default()).is_some() {
-            faults.report(field.key_at, Problem::DuplicateKey { key: field.name.to_owned() });
-        }
-    }
+    let by_channel = by_channel(&section, faults, mode);
     let debounce = section.field("debounceMs").and_then(|field| field.number(0, 60_000, faults));
     let cap = section.field("cap").and_then(|field| field.number(1, 1_000, faults));
     QueueSettings {
@@ -130,6 +122,39 @@ pub(super) fn queue(root: &Section<'_>, faults: &mut Faults<'_>) -> QueueSetting
             .and_then(|field| field.choice(&QueueDrop::ALL, QueueDrop::name, faults))
             .unwrap_or_default(),
     }
+}
+
+/// Reads how messages that somebody writes one after the other become one.
+pub(super) fn inbound(root: &Section<'_>, faults: &mut Faults<'_>) -> InboundSettings {
+    let section = root.section("messages", faults).section("inbound", faults);
+    let millis = |field: &Field<'_>, faults: &mut Faults<'_>| {
+        field.number(0, 10_000, faults).map(Duration::from_millis)
+    };
+    let by_channel = by_channel(&section, faults, millis);
+    let debounce = section.field("debounceMs").and_then(|field| millis(&field, faults));
+    InboundSettings { debounce: debounce.unwrap_or(DEBOUNCE), by_channel }
+}
+
+/// Reads what a section sets for single channels.
+fn by_channel<T: Default>(
+    section: &Section<'_>,
+    faults: &mut Faults<'_>,
+    read: impl Fn(&Field<'_>, &mut Faults<'_>) -> Option<T>,
+) -> BTreeMap<String, T> {
+    let mut by_channel = BTreeMap::new();
+    let channels = section.section("byChannel", faults);
+    for field in channels.fields() {
+        let name = field.name.to_lowercase();
+        if !is_id(&name, Colons::Refuse) {
+            let key = format!("{}.{}", channels.path, shortened(field.name));
+            faults.report(field.key_at, Problem::Text { key, expected: NAME });
+            continue;
+        }
+        if by_channel.insert(name, read(&field, faults).unwrap_or_default()).is_some() {
+            faults.report(field.key_at, Problem::DuplicateKey { key: field.name.to_owned() });
+        }
+    }
+    by_channel
 }
 
 /// Reads who is one person. Nobody is two: that would leave it to chance whose session it is.

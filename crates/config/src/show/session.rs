@@ -5,8 +5,8 @@ use std::fmt;
 use toml_edit::Key;
 
 use crate::{
-    Binding, BindingMatch, BoundPeer, Maintenance, QueueSettings, ResetPolicy, SessionSettings,
-    format_duration,
+    Binding, BindingMatch, BoundPeer, InboundSettings, Maintenance, QueueSettings, ResetPolicy,
+    SessionSettings, format_duration,
 };
 
 use super::{list, quoted};
@@ -37,6 +37,17 @@ pub(super) fn write_session(
     let after = prune_after.map_or_else(|| "never".to_owned(), format_duration);
     writeln!(out, "maintenance.pruneAfter = {}", quoted(&after))?;
     writeln!(out, "maintenance.maxDiskBytes = {}", max_disk_bytes.unwrap_or(0))
+}
+
+pub(super) fn write_inbound(
+    out: &mut fmt::Formatter<'_>,
+    inbound: &InboundSettings,
+) -> fmt::Result {
+    writeln!(out, "debounceMs = {}", inbound.debounce.as_millis())?;
+    let channels = inbound.by_channel.iter();
+    let channels =
+        channels.map(|(name, wait)| format!("{} = {}", Key::new(name), wait.as_millis()));
+    writeln!(out, "byChannel = {}", table(channels))
 }
 
 pub(super) fn write_queue(out: &mut fmt::Formatter<'_>, queue: &QueueSettings) -> fmt::Result {

@@ -18,12 +18,14 @@ use tokio::time::Instant;
 use super::Lane;
 use super::commands::{self, Command};
 use super::destination::to_platform;
-use crate::engine::{Engine, Event as RunEvent, Limit, Novelty, Request, StartError, Watch};
+use crate::engine::{Engine, Event as RunEvent, Hold, Limit, Novelty, Request, StartError, Watch};
 use crate::task::Tasks;
 use crate::{clock, digest, secrets};
 
 /// How often it is shown that an answer is being written (`runtime.md` §7.5 of the reference).
 const TYPING: Duration = Duration::from_secs(6);
+/// How long the rest of a long text may take to come (`runtime.md` §7.4 of the reference).
+const PASTE: Duration = Duration::from_millis(1_500);
 /// What codes are made of: nothing that is read as something else (`runtime.md` §7.3 of the reference).
 const CODE: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 /// How often an answer to a command is tried, and how long after a failure of the storage it is again.
@@ -284,7 +286,11 @@ impl Door {
             return Ok(());
         }
         let to = self.reply_to(&message);
-        if let Some(command) = Command::parse(&text) {
+        let (command, is_text) = (Command::parse(&text), message.media.is_empty());
+        if command.is_some() || !is_text {
+            self.engine.flush(&routed.session, person).await;
+        }
+        if let Some(command) = command {
             return self.command(&known, &routed, &message, to, command).await;
         }
         let (agent, session) = (routed.agent, routed.session);
@@ -293,7 +299,12 @@ impl Door {
             part.chars().map(well).take(40).collect::<String>()
         });
         let run = RunId::parse(&format!("chat-{}", id.join("-"))).map_err(unavailable)?;
-        let queue = self.engine.roster().config.queue().of_channel(&self.lane.name);
+        let roster = self.engine.roster();
+        let queue = roster.config.queue().of_channel(&self.lane.name);
+        let mut quiet = roster.config.inbound().of_channel(&self.lane.name);
+        if self.chat.may_go_on(&message.text) {
+            quiet = quiet.max(PASTE);
+        }
         let request = Request {
             run: run.clone(),
             // A message that comes again is the same one, however the platform tells of it.
@@ -304,11 +315,13 @@ impl Door {
             limit: Limit::OfAgent,
             reply_to: to.clone().by_gateway(),
             queue: crate::route::queue_mode(queue),
+            hold: is_text.then(|| Hold { who: person.clone(), quiet }),
             dropped: Dropped::default(),
         };
         match self.engine.start(&known.caller, request).await {
             Ok(watch) => {
-                if watch.novelty == Novelty::New {
+                // Whoever follows what it has become one with follows it, too.
+                if watch.novelty == Novelty::New && watch.accepted.merged_into.is_none() {
                     self.follow(known, to, watch);
                 }
                 Ok(())

@@ -124,6 +124,7 @@ impl Engine {
             reply_to: self.reply_of(&due.session),
             queue: QueueMode::Followup,
             dropped: Dropped::default(),
+            join: None,
             fresh_since: None,
         };
         let ask = ContinueSession { accept, source: due.source.clone() };

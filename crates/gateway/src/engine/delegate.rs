@@ -132,6 +132,7 @@ impl Engine {
                             reply_to: String::new(),
                             queue: QueueMode::Followup,
                             dropped: Dropped::default(),
+                            join: None,
                             fresh_since: None,
                         },
                         parent: order.parent.clone(),

@@ -78,7 +78,7 @@ impl Engine {
         tokio::select! {
             biased;
             into = live.until_merged() => return self.merged(live, into?).await,
-            () = live.until_turn() => {}
+            () = self.until_turn(live) => {}
             () = live.cancel().cancelled() => {}
         }
         self.until_quiet(live).await;
@@ -87,7 +87,11 @@ impl Engine {
             return None;
         }
         let run = ticket.run.clone();
-        match self.0.store.start_run(ticket, now()).await {
+        let started = self.0.store.start_run(ticket, now()).await;
+        if let Some(held) = live.held() {
+            held.begin();
+        }
+        match started {
             Ok(Some(started)) => {
                 self.merge(&started.merged, live);
                 self.work(live, worker, started).await

@@ -203,6 +203,7 @@ impl Engine {
             session,
             queue: QueueMode::Followup,
             dropped: Dropped::default(),
+            join: None,
             fresh_since: None,
         };
         let work = FireWork::Turn(accept);

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::budget::Account;
+use super::hold::Held;
 
 /// Why a run is to end before it has an answer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -55,6 +56,8 @@ pub(super) struct Live {
     asked: ([u8; 32], GrantHolder),
     cancel: CancellationToken,
     ended: watch::Sender<End>,
+    /// Its wait for more of its message, if it is of a chat.
+    held: OnceLock<Held>,
     /// Runs whose messages this one has taken in: whoever watches them is told what it does.
     followers: Mutex<Vec<Arc<Self>>>,
     /// The run that has taken its message in, once one has.
@@ -96,6 +99,7 @@ impl Live {
             asked: (digest, holder),
             cancel: CancellationToken::new(),
             followers: Mutex::default(),
+            held: OnceLock::new(),
             merged: OnceLock::new(),
             is_merged: CancellationToken::new(),
             tree: OnceLock::new(),
@@ -106,6 +110,15 @@ impl Live {
             pauses: Mutex::default(),
             watchers: Mutex::new(Watchers::default()),
         }
+    }
+
+    /// Has the run wait for more of its message before it begins.
+    pub(super) fn hold(&self, held: Held) {
+        drop(self.held.set(held));
+    }
+
+    pub(super) fn held(&self) -> Option<&Held> {
+        self.held.get()
     }
 
     pub(super) const fn run(&self) -> &RunId {

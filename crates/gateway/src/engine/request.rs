@@ -6,6 +6,8 @@ use openclaw_scopes::{AgentId, RunId, SessionKey};
 use openclaw_sessions::{Dropped, EnqueueError, QueueMode};
 use openclaw_store::{ActError, RunError};
 
+use super::hold::Hold;
+
 /// Why a run was not accepted.
 #[derive(Debug)]
 pub(crate) enum StartError {
@@ -38,6 +40,8 @@ pub(crate) struct Request {
     pub(crate) reply_to: String,
     /// What becomes of it when its conversation is busy.
     pub(crate) queue: QueueMode,
+    /// Whether more of it may come, if it is of a chat.
+    pub(crate) hold: Option<Hold>,
     /// What is left of messages that gave way to it.
     pub(crate) dropped: Dropped,
 }

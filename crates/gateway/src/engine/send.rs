@@ -43,6 +43,7 @@ impl Engine {
             reply_to: String::new(),
             queue: QueueMode::Followup,
             dropped: Dropped::default(),
+            join: None,
             fresh_since: None,
         };
         self.act_and_drive(caller.clone(), SendToChild { accept, parent, agent }, live, worker)

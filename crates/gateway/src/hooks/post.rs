@@ -225,6 +225,7 @@ impl Door {
                     limit: hook.timeout.map_or(Limit::OfAgent, Limit::Within),
                     reply_to: to,
                     queue: route::queue_mode(roster.config.queue().of_channel("hook")),
+                    hold: None,
                     dropped: Dropped::default(),
                 };
                 let begun = self.engine.start(&caller, turn).await;

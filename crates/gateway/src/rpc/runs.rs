@@ -126,6 +126,7 @@ fn parse_start(message: v1::StartRunRequest, roster: &Roster) -> Result<engine::
     let channel = message.origin.as_ref().map(|origin| origin.channel.as_str());
     Ok(engine::Request {
         queue: queue_mode(message.queue_mode, channel, roster.config.queue())?,
+        hold: None,
         dropped: Dropped::default(),
         digest: digest::of(&asked),
         run,

@@ -8,6 +8,7 @@ use openclaw_scopes::{Authorized, Caller, RunId, SessionKey, Timestamp};
 use openclaw_sessions::{Dropped, LaneClass, QueueMode, RunStatus};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::queue::{self, Joined};
 use super::start::{Counts, Place, Question, enter, lease};
 use super::{RunError, RunView, Started, Ticket, view};
 use crate::act::{Applied, Ask, Transaction};
@@ -46,6 +47,8 @@ pub struct AcceptRun {
     pub queue: QueueMode,
     /// What is left of messages that gave way to it.
     pub dropped: Dropped,
+    /// The run before it that its message belongs to, if that one has not begun: then both have one turn.
+    pub join: Option<RunId>,
     /// Begins the conversation anew if nobody has asked anything in it since then.
     pub fresh_since: Option<Timestamp>,
 }
@@ -139,7 +142,11 @@ impl AcceptRun {
                 let sql = "UPDATE sessions SET total_runs = total_runs + 1,
                                updated_at = max(updated_at, ?2) WHERE id = ?1";
                 connection.prepare_cached(sql)?.execute(params![session, now.as_millis()])?;
-                let view = place.view(RunStatus::Queued, now, None);
+                let opener = self.join.as_ref();
+                let joined =
+                    opener.map(|opener| queue::join(connection, row, opener)).transpose()?;
+                let merged_into = opener.filter(|_| joined == Some(Joined::Yes)).cloned();
+                let view = RunView { merged_into, ..place.view(RunStatus::Queued, now, None) };
                 let ticket = Ticket { row, run: self.run.clone(), session: key.clone() };
                 Ok(Accepted::Waiting(view, ticket))
             }

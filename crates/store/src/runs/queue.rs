@@ -16,6 +16,10 @@ use crate::handle::Store;
 /// Messages that a run takes in at once.
 const MAX_TAKEN: u32 = 20;
 
+/// Messages that belong together, and the bytes that they have together.
+const MAX_JOINED: u32 = 20;
+const MAX_JOINED_BYTES: usize = 256 * 1024;
+
 /// Those that wait in the conversation of a run, in a mode, and may be taken in by it: on behalf of the same
 /// grant with the same scopes, answered at the same place. What another says is never merged into a run, and
 /// what was said with less authority gains none.
@@ -103,6 +107,47 @@ pub(super) fn collect(
     Ok(taken.into_iter().map(|taken| taken.run).collect())
 }
 
+/// Whether a message became one with another.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Joined {
+    No,
+    Yes,
+}
+
+/// Adds the message of a run to that of an earlier one that has not begun and may take it in; an answer is then one to
+/// the last message.
+pub(super) fn join(connection: &Connection, run: i64, opener: &RunId) -> rusqlite::Result<Joined> {
+    let (theirs, mine) = (place("r.reply_to"), place("me.reply_to"));
+    let sql = format!(
+        "SELECT r.id, me.run_id, r.message, me.message, me.dropped
+         FROM runs me JOIN runs r ON r.session = me.session
+         WHERE me.id = ?1 AND r.run_id = ?2 AND r.id <> me.id AND r.status = 'queued'
+             AND r.merged_into = '' AND r.started_at IS NULL
+             AND (r.on_behalf_of, r.grant_epoch, r.grant_scopes, {theirs})
+                 = (me.on_behalf_of, me.grant_epoch, me.grant_scopes, {mine})
+             AND (SELECT count(*) FROM runs m WHERE m.merged_into <> '' AND m.merged_into = ?2) < ?3"
+    );
+    type Row = (i64, String, String, String, String);
+    let found: Option<Row> = connection
+        .prepare_cached(&sql)?
+        .query_row(params![run, opener.as_str(), MAX_JOINED], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+        })
+        .optional()?;
+    let Some((into, name, before, message, dropped)) = found else { return Ok(Joined::No) };
+    let text = Dropped::from_lines(&dropped).tell(message);
+    if before.len().saturating_add(text.len()) > MAX_JOINED_BYTES {
+        return Ok(Joined::No);
+    }
+    let sql = "UPDATE runs SET message = ?2, reply_to = (SELECT reply_to FROM runs WHERE id = ?3)
+               WHERE id = ?1";
+    let all = collected(&[before, text.clone()]);
+    connection.prepare_cached(sql)?.execute(params![into, all, run])?;
+    let joined = name.parse().map_err(|error| damaged(1, error))?;
+    merge(connection, &[Taken { row: run, run: joined, text }], into)?;
+    Ok(Joined::Yes)
+}
+
 /// Ends those that a run took in, as it ends.
 pub(super) fn end_merged(connection: &Connection, run: i64) -> rusqlite::Result<()> {
     let sql = "UPDATE runs SET (status, ended_at, error, answer_entry) =
@@ -160,6 +205,21 @@ impl Store {
                 .unzip();
             append_records(connection, &fence, &records, now)?;
             Ok((records, runs))
+        })
+        .await
+    }
+
+    /// Lets a run be taken as its message is to be, that was to wait for more of it; unless it has begun.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn let_go(&self, run: RunId, mode: QueueMode) -> Result<(), ActError<RunError>> {
+        self.step(move |connection| {
+            let sql = "UPDATE runs SET queue_mode = ?2
+                       WHERE run_id = ?1 AND status = 'queued' AND merged_into = ''
+                           AND started_at IS NULL";
+            connection.prepare_cached(sql)?.execute(params![run.as_str(), mode.name()])?;
+            Ok(())
         })
         .await
     }

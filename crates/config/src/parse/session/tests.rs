@@ -58,6 +58,10 @@ peer = { kind = 'channel', id = 'C:1' }
         match = { channel = "discord", accountId = "*", peer = { kind = "channel", id = "C:1" }, guildId = "1", roles = ["r", "s"], teamId = "t" }
         session = { dmScope = "per-peer", groupScope = "per-group" }
 
+        [messages.inbound]
+        debounceMs = 300
+        byChannel = {}
+
         [messages.queue]
         mode = "steer"
         byChannel = {}
