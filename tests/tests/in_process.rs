@@ -22,6 +22,8 @@ mod heartbeat;
 mod hooks;
 mod input;
 mod lanes;
+mod media;
+mod pictures;
 mod policy;
 mod providers;
 mod queue;

@@ -14,6 +14,7 @@ use crate::assembly::Assembly;
 use crate::endpoint::{Endpoint, KeyHeader, fault, words};
 use crate::exchange::{Dialect, Progress, Question, exchange};
 use crate::model::{Detail, Model, ModelError, ModelEvent, ModelRequest};
+use crate::pictures::Input;
 use crate::sse::SseEvent;
 
 pub use request::DEFAULT_MAX_TOKENS;
@@ -25,6 +26,7 @@ const VERSION: &str = "2023-06-01";
 #[derive(Debug)]
 pub struct AnthropicModel {
     endpoint: Arc<Endpoint>,
+    input: Input,
     name: String,
     model: String,
 }
@@ -32,7 +34,14 @@ pub struct AnthropicModel {
 impl AnthropicModel {
     /// Makes the model `model` of the provider that is configured as `provider`.
     pub fn new(endpoint: Arc<Endpoint>, provider: &str, model: &str) -> Self {
-        Self { endpoint, model: model.to_owned(), name: format!("{provider}/{model}") }
+        let name = format!("{provider}/{model}");
+        Self { endpoint, input: Input::default(), model: model.to_owned(), name }
+    }
+
+    /// Says what the model takes beside text.
+    #[must_use]
+    pub fn taking(self, input: Input) -> Self {
+        Self { input, ..self }
     }
 }
 
@@ -41,8 +50,12 @@ impl Model for AnthropicModel {
         &self.name
     }
 
+    fn input(&self) -> Input {
+        self.input
+    }
+
     fn respond(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelEvent, ModelError>> {
-        let body = match serde_json::to_vec(&request::body(&self.model, &request)) {
+        let body = match serde_json::to_vec(&request::body(&self.model, &request, self.input)) {
             Ok(body) => body,
             Err(error) => {
                 let detail = Detail::new(&error.to_string());

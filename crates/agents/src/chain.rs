@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use self::candidates::{Candidates, Choice};
 use crate::health::Health;
 use crate::model::{Model, ModelError, ModelEvent, ModelRequest, Retry};
+use crate::pictures::Input;
 
 /// How often and how long one model is asked again.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -116,6 +117,11 @@ impl ModelChain {
 impl Model for ModelChain {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn input(&self) -> Input {
+        let takes = |model: &Arc<dyn Model>| model.input() == Input::Pictures;
+        if self.models.iter().any(takes) { Input::Pictures } else { Input::TextOnly }
     }
 
     fn respond(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelEvent, ModelError>> {

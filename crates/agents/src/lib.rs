@@ -13,6 +13,7 @@ mod health;
 mod model;
 mod offline;
 mod openai;
+mod pictures;
 mod prompt;
 mod providers;
 mod sse;
@@ -31,6 +32,7 @@ pub use health::Health;
 pub use model::{Detail, Model, ModelError, ModelEvent, ModelRequest, Retry};
 pub use offline::{OFFLINE_MODEL, OfflineModel, OfflineScript, ParseScriptError};
 pub use openai::OpenAiModel;
+pub use pictures::{Album, Input, Picture, Pictures};
 pub use prompt::{
     FileNote, Fingerprint, MAX_FILE_CHARS, MAX_FILES_CHARS, PromptInputs, Skill, TEMPLATE,
     WorkspaceFile, WorkspaceFiles, build_prompt, fingerprint, has_empty_heartbeat, read_workspace,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use futures_util::stream::BoxStream;
 use openclaw_sessions::{AssistantMessage, Message};
 
+use crate::pictures::{Input, Pictures};
 use crate::tool::ToolSpec;
 
 pub use failure::{Detail, ModelError};
@@ -16,6 +17,11 @@ pub use failure::{Detail, ModelError};
 pub trait Model: Debug + Send + Sync {
     /// Returns the model's name as `provider/model`.
     fn name(&self) -> &str;
+
+    /// Returns what the model takes beside text; of several, what one of them takes.
+    fn input(&self) -> Input {
+        Input::TextOnly
+    }
 
     /// Asks the model. Nothing happens before the stream is polled; dropping the stream cancels.
     ///
@@ -31,6 +37,8 @@ pub struct ModelRequest {
     pub system: Arc<str>,
     /// The conversation so far; the last message is what is to be answered.
     pub messages: Vec<Arc<Message>>,
+    /// The pictures that its messages name. A model that takes none reads their names.
+    pub pictures: Pictures,
     /// The tools that it may ask for.
     pub tools: Arc<[ToolSpec]>,
     /// The most tokens that the answer may have; the adapter's default if absent.

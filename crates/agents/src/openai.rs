@@ -14,6 +14,7 @@ use crate::assembly::Assembly;
 use crate::endpoint::{Endpoint, KeyHeader, fault, words};
 use crate::exchange::{Dialect, Progress, Question, exchange};
 use crate::model::{Detail, Model, ModelError, ModelEvent, ModelRequest};
+use crate::pictures::{Input, Picture};
 use crate::sse::SseEvent;
 use crate::wire::{WireIds, arguments_object};
 
@@ -21,6 +22,7 @@ use crate::wire::{WireIds, arguments_object};
 #[derive(Debug)]
 pub struct OpenAiModel {
     endpoint: Arc<Endpoint>,
+    input: Input,
     name: String,
     model: String,
 }
@@ -28,7 +30,14 @@ pub struct OpenAiModel {
 impl OpenAiModel {
     /// Makes the model `model` of the provider that is configured as `provider`.
     pub fn new(endpoint: Arc<Endpoint>, provider: &str, model: &str) -> Self {
-        Self { endpoint, model: model.to_owned(), name: format!("{provider}/{model}") }
+        let name = format!("{provider}/{model}");
+        Self { endpoint, input: Input::default(), model: model.to_owned(), name }
+    }
+
+    /// Says what the model takes beside text.
+    #[must_use]
+    pub fn taking(self, input: Input) -> Self {
+        Self { input, ..self }
     }
 }
 
@@ -37,8 +46,12 @@ impl Model for OpenAiModel {
         &self.name
     }
 
+    fn input(&self) -> Input {
+        self.input
+    }
+
     fn respond(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelEvent, ModelError>> {
-        let body = match serde_json::to_vec(&body(&self.model, &request)) {
+        let body = match serde_json::to_vec(&body(&self.model, &request, self.input)) {
             Ok(body) => body,
             Err(error) => {
                 let detail = Detail::new(&error.to_string());
@@ -61,12 +74,18 @@ impl Model for OpenAiModel {
 }
 
 /// Writes the request.
-fn body(model: &str, request: &ModelRequest) -> Value {
+fn body(model: &str, request: &ModelRequest, input: Input) -> Value {
     let mut messages = vec![json!({ "role": "system", "content": &*request.system })];
     let mut ids = WireIds::default();
-    for message in &request.messages {
+    for (place, message) in request.messages.iter().enumerate() {
         match &**message {
-            Message::User { text } => messages.push(json!({ "role": "user", "content": text })),
+            Message::User { text } => {
+                let pictures = match input {
+                    Input::Pictures => request.pictures.at(place),
+                    Input::TextOnly => &[],
+                };
+                messages.push(json!({ "role": "user", "content": content(text, pictures) }));
+            }
             Message::Assistant { text, tool_calls } => {
                 ids.begin_message();
                 let calls: Vec<Value> = tool_calls
@@ -121,6 +140,22 @@ fn body(model: &str, request: &ModelRequest) -> Value {
         }
     }
     body
+}
+
+/// Writes what somebody said, and shows the pictures.
+fn content(text: &str, pictures: &[Picture]) -> Value {
+    if pictures.is_empty() {
+        return json!(text);
+    }
+    let shown = pictures.iter().map(|picture| match picture {
+        Picture::Gone { name } => json!({ "type": "text", "text": Picture::gone(name) }),
+        Picture::Kept { mime, data } => {
+            let url = format!("data:{mime};base64,{data}");
+            json!({ "type": "image_url", "image_url": { "url": url } })
+        }
+    });
+    let said = json!({ "type": "text", "text": text });
+    Value::Array(std::iter::once(said).chain(shown).collect())
 }
 
 /// The reader of the stream.

@@ -1,6 +1,6 @@
 //! The configured providers, and the models that they serve.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use crate::endpoint::{Endpoint, ParseEndpointError, TOTAL_TIMEOUT};
 use crate::health::Health;
 use crate::model::{Detail, Model, ModelError, ModelEvent, ModelRequest};
 use crate::offline::{OfflineModel, OfflineScript, ParseScriptError};
+use crate::pictures::Input;
 use crate::{AnthropicModel, OpenAiModel};
 
 /// The configured providers. Models of one provider share its connections.
@@ -23,10 +24,23 @@ pub struct Providers(BTreeMap<ProviderId, Source>);
 
 #[derive(Debug)]
 enum Source {
-    Anthropic(Arc<Endpoint>),
+    Anthropic(Served),
     Keyless(SecretRef),
     Offline(Arc<OfflineScript>),
-    OpenAi(Arc<Endpoint>),
+    OpenAi(Served),
+}
+
+/// Where models are served, and which of them take pictures.
+#[derive(Debug)]
+struct Served {
+    endpoint: Arc<Endpoint>,
+    pictures: BTreeSet<String>,
+}
+
+impl Served {
+    fn input(&self, model: &str) -> Input {
+        if self.pictures.contains(model) { Input::Pictures } else { Input::TextOnly }
+    }
 }
 
 impl Providers {
@@ -69,8 +83,10 @@ impl Providers {
     pub fn model(&self, name: &ModelName) -> Option<Arc<dyn Model>> {
         let provider = name.provider().as_str();
         Some(match self.0.get(name.provider())? {
-            Source::Anthropic(endpoint) => {
-                Arc::new(AnthropicModel::new(Arc::clone(endpoint), provider, name.model()))
+            Source::Anthropic(served) => {
+                let model =
+                    AnthropicModel::new(Arc::clone(&served.endpoint), provider, name.model());
+                Arc::new(model.taking(served.input(name.model())))
             }
             Source::Keyless(key) => {
                 Arc::new(KeylessModel { name: name.to_string(), variable: key.env.clone() })
@@ -78,8 +94,9 @@ impl Providers {
             Source::Offline(script) => {
                 Arc::new(OfflineModel::new(&name.to_string(), Arc::clone(script)))
             }
-            Source::OpenAi(endpoint) => {
-                Arc::new(OpenAiModel::new(Arc::clone(endpoint), provider, name.model()))
+            Source::OpenAi(served) => {
+                let model = OpenAiModel::new(Arc::clone(&served.endpoint), provider, name.model());
+                Arc::new(model.taking(served.input(name.model())))
             }
         })
     }
@@ -103,7 +120,7 @@ fn reach(
     id: &ProviderId,
     endpoint: &openclaw_config::Endpoint,
     secret: impl Fn(&SecretRef) -> Option<Secret>,
-    speak: fn(Arc<Endpoint>) -> Source,
+    speak: fn(Served) -> Source,
 ) -> Result<Source, ConnectError> {
     let mut key = None;
     if let Some(reference) = &endpoint.api_key {
@@ -114,7 +131,8 @@ fn reach(
     }
     let parsed = Endpoint::parse(endpoint.base_url.as_str(), key)
         .map_err(|source| ConnectError::Endpoint { provider: id.clone(), source })?;
-    Ok(speak(Arc::new(parsed.with_timeouts(endpoint.timeout, TOTAL_TIMEOUT))))
+    let reached = Arc::new(parsed.with_timeouts(endpoint.timeout, TOTAL_TIMEOUT));
+    Ok(speak(Served { endpoint: reached, pictures: endpoint.pictures.clone() }))
 }
 
 /// A model whose key is not there: it says so, at once and without a network.
@@ -182,6 +200,7 @@ mod tests {
         openclaw_config::Endpoint {
             api_key: key.map(|env| SecretRef::parse(env).unwrap()),
             base_url: BaseUrl::parse(url).unwrap(),
+            pictures: BTreeSet::new(),
             timeout: Duration::from_secs(1),
         }
     }
@@ -201,6 +220,7 @@ mod tests {
         let model = providers.model(&ModelName::parse(name).unwrap()).unwrap();
         assert_eq!(model.name(), name);
         let request = ModelRequest {
+            pictures: crate::Pictures::default(),
             attempt: 0,
             max_output_tokens: None,
             messages: Vec::new(),

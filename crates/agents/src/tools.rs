@@ -17,7 +17,7 @@ pub use exec::{
 pub use files::{EditFile, ListDir, ReadFile, WriteFile};
 pub use status::{RunStatus, SessionStatus, StatusSource};
 pub use web::{WebFetch, WebFetchOptions, refusal};
-pub use workspace::{OpenWorkspaceError, Workspace};
+pub use workspace::{KeptFile, OpenWorkspaceError, Workspace};
 
 use serde_json::{Value, json};
 

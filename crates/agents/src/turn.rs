@@ -13,6 +13,7 @@ use openclaw_sessions::{AssistantMessage, Message, Record, ToolOutcome, Usage};
 use tokio_util::sync::CancellationToken;
 
 use crate::model::{Model, ModelError};
+use crate::pictures::Album;
 use crate::tool::Toolbox;
 use crate::tools::YieldFlag;
 
@@ -29,6 +30,8 @@ pub struct Turn<'a> {
     pub system: Arc<str>,
     /// The conversation so far, the message to be answered included.
     pub history: Vec<Arc<Message>>,
+    /// Where the pictures are found that its messages name, if they are shown.
+    pub album: Option<Arc<Album>>,
     /// The bounds of the turn.
     pub limits: TurnLimits,
     /// Ends the turn as soon as it is cancelled: an abort, a time-out or a drain.

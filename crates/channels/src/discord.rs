@@ -3,11 +3,13 @@
 mod api;
 mod compose;
 mod event;
+mod files;
 mod listen;
 mod places;
 mod shard;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +27,8 @@ use openclaw_config::Secret;
 use openclaw_sessions::ChatType;
 
 use crate::backoff::Backoff;
+use crate::fetch::FetchError;
+use crate::inbound::Media;
 use crate::port::{
     Channel, ConnectError, Destination, Identity, Ingress, ListenEnd, Part, PermanentKind,
     SendOutcome, StatusSink,
@@ -32,6 +36,7 @@ use crate::port::{
 use crate::text::Dialect;
 
 use api::Api;
+use files::Files;
 
 /// The name of the channel.
 const NAME: &str = "discord";
@@ -55,6 +60,8 @@ pub struct DiscordOptions {
     pub gateway_url: Option<String>,
     /// The wait before a new session: Discord counts them.
     pub introductions: Backoff,
+    /// Why an address must not be connected to for a file that came with a message, if it must not.
+    pub refuse: fn(IpAddr) -> Option<&'static str>,
     /// How long one request may take once it is connected.
     pub timeout: Duration,
     /// The token of the bot.
@@ -74,6 +81,7 @@ impl DiscordOptions {
                 first: Duration::from_secs(5),
                 most: Duration::from_secs(120),
             },
+            refuse: |_address| Some("is not to be connected to"),
             timeout: Duration::from_secs(10),
             token,
         }
@@ -88,6 +96,7 @@ pub struct Discord {
     backoff: Backoff,
     /// The channel of each person's conversation with the bot.
     direct: Mutex<BTreeMap<Id<UserMarker>, Id<ChannelMarker>>>,
+    files: Files,
     gateway_url: Option<String>,
     introductions: Backoff,
     token: Secret,
@@ -102,7 +111,9 @@ impl Discord {
         let token = options.token.expose().trim();
         let token = token.strip_prefix("Bot ").unwrap_or(token).to_owned();
         let (for_api, for_gateway) = (Secret::new(token.clone()), Secret::new(token));
+        let files = Files::new(options.api_url.as_deref(), options.refuse, options.timeout);
         Ok(Self {
+            files,
             account: options.account,
             api: Api::new(options.api_url.as_deref(), for_api, options.timeout)?,
             backoff: options.backoff,
@@ -225,6 +236,14 @@ impl Channel for Discord {
                 debug!(channel.account = self.account, ?outcome, "typing was not shown");
             }
         })
+    }
+
+    fn fetch<'a>(
+        &'a self,
+        media: &'a Media,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<u8>, FetchError>> {
+        Box::pin(self.files.fetch(&media.id, limit))
     }
 
     fn listen<'a>(

@@ -6,6 +6,7 @@
 
 mod backoff;
 mod discord;
+mod fetch;
 mod http;
 mod inbound;
 mod port;
@@ -15,6 +16,7 @@ mod webhook;
 
 pub use backoff::Backoff;
 pub use discord::{Discord, DiscordOptions};
+pub use fetch::FetchError;
 pub use inbound::{ButtonPress, Inbound, Media, MediaKind};
 pub use port::{
     Button, Channel, ConnectError, ConnectionStatus, Destination, Identity, Ingress, IngressError,

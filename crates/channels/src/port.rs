@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use openclaw_sessions::ChatType;
 
-use crate::inbound::{ButtonPress, Inbound};
+use crate::fetch::FetchError;
+use crate::inbound::{ButtonPress, Inbound, Media};
 use crate::text::Dialect;
 
 /// Where a message goes: fixed when it was created.
@@ -194,6 +195,13 @@ pub trait Channel: Debug + Send + Sync {
 
     /// Shows that an answer is being written. A failure is of no consequence.
     fn typing<'a>(&'a self, to: &'a Destination) -> BoxFuture<'a, ()>;
+
+    /// Fetches what came with a message, if it has at most so many bytes, from where the platform keeps it.
+    fn fetch<'a>(
+        &'a self,
+        media: &'a Media,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<u8>, FetchError>>;
 
     /// Listens until it is cancelled or can never be let in.
     ///

@@ -14,6 +14,8 @@ use tracing::{debug, info};
 use openclaw_config::Secret;
 
 use crate::backoff::Backoff;
+use crate::fetch::FetchError;
+use crate::inbound::Media;
 use crate::port::{
     Channel, ConnectError, Destination, Identity, Ingress, ListenEnd, Part, SendOutcome, StatusSink,
 };
@@ -156,6 +158,14 @@ impl Channel for Telegram {
                 debug!(channel.account = self.account, ?refusal, "typing was not shown");
             }
         })
+    }
+
+    fn fetch<'a>(
+        &'a self,
+        media: &'a Media,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<u8>, FetchError>> {
+        Box::pin(self.api.file(&media.id, limit))
     }
 
     fn listen<'a>(

@@ -17,6 +17,7 @@ use ring::hmac;
 use openclaw_config::Secret;
 use openclaw_scopes::Timestamp;
 
+use crate::fetch::{Reach, invalid};
 use crate::http::{self, Answer, Failure};
 use crate::port::{PermanentKind, SendOutcome};
 
@@ -126,65 +127,15 @@ impl WebhookSender {
 
     /// Builds the client of one post: it can reach the addresses that passed the check, no other.
     async fn client_for(&self, url: &Url) -> Result<Client, SendOutcome> {
-        let addresses = self.addresses(url).await?;
+        let WebhookOptions { allow, refuse, timeout, .. } = &self.options;
+        let reach = Reach { allow: allow.clone(), refuse: *refuse, timeout: *timeout };
+        let builder = reach.client(url).await?;
         let agent = HeaderValue::from_str(&self.options.user_agent)
             .map_err(|_bad| invalid("the user agent cannot be a header"))?;
-        let mut builder = http::builder(self.options.timeout)
-            .pool_max_idle_per_host(0)
-            .default_headers([(USER_AGENT, agent)].into_iter().collect());
-        if url.scheme() == "http" {
-            // No certificate is looked at, so none needs to be loaded.
-            builder = builder.tls_certs_only([]);
-        }
-        if let Some(domain) = url.domain() {
-            builder = builder.resolve_to_addrs(domain, &addresses);
-        }
         builder
+            .default_headers([(USER_AGENT, agent)].into_iter().collect())
             .build()
             .map_err(|error| SendOutcome::Retry { after: None, error: http::innermost(&error) })
-    }
-
-    /// Resolves the host of a URL to the addresses that may be connected to.
-    //= docs/threat-model.md#T10
-    async fn addresses(&self, url: &Url) -> Result<Vec<SocketAddr>, SendOutcome> {
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(invalid("the URL is neither http nor https"));
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(invalid("the URL holds a user name"));
-        }
-        let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
-            return Err(invalid("the URL names no host"));
-        };
-        let found: Vec<SocketAddr> = if let Some(domain) = url.domain() {
-            let looked_up = tokio::net::lookup_host((domain, port));
-            let found = tokio::time::timeout(self.options.timeout, looked_up).await;
-            let retry = |error: String| SendOutcome::Retry { after: None, error };
-            let found =
-                found.map_err(|_late| retry("the host was not found in time".to_owned()))?;
-            found.map_err(|error| retry(http::innermost(&error)))?.collect()
-        } else {
-            let address = host.trim_matches(['[', ']']).parse::<IpAddr>().ok();
-            let address = address.ok_or_else(|| invalid("the address cannot be read"))?;
-            vec![SocketAddr::new(address, port)]
-        };
-        let mut reason = "the host has no addresses".to_owned();
-        let mut addresses = Vec::with_capacity(found.len());
-        for address in found {
-            if self.options.allow.contains(&address) {
-                addresses.push(address);
-            } else if url.scheme() == "http" {
-                "plain http is only for addresses that are allowed".clone_into(&mut reason);
-            } else if let Some(why) = (self.options.refuse)(address.ip()) {
-                reason = format!("the URL {why}");
-            } else {
-                addresses.push(address);
-            }
-        }
-        if addresses.is_empty() {
-            return Err(SendOutcome::Permanent { error: reason, kind: PermanentKind::Forbidden });
-        }
-        Ok(addresses)
     }
 }
 
@@ -199,10 +150,6 @@ fn signature(secret: &Secret, key: &str, seconds: &str, body: &[u8]) -> Option<S
         context.update(piece);
     }
     Some(format!("v1,{}", BASE64.encode(context.sign().as_ref())))
-}
-
-fn invalid(error: &str) -> SendOutcome {
-    SendOutcome::Permanent { error: error.to_owned(), kind: PermanentKind::Invalid }
 }
 
 fn outcome(answer: &Answer, key: &str) -> SendOutcome {

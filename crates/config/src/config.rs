@@ -108,7 +108,7 @@ impl Config {
         self.cron
     }
 
-    /// Returns how messages that somebody writes in a chat one after the other become one.
+    /// Returns what becomes of what comes in from chats.
     pub fn inbound(&self) -> &InboundSettings {
         &self.inbound
     }

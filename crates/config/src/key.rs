@@ -60,6 +60,10 @@ pub(crate) const KEYS: &[KeyDoc] = &[
         "Where the gateway finds the key. The key itself may not stand in the file. Not with `offline`."),
     key("models.providers.<id>.timeoutSeconds", "1 to 86400", "`120`, or `300` when `baseUrl` is on this machine",
         "How long a response may be silent before it counts as lost. Not with `offline`."),
+    key("models.providers.<id>.models[].id", "name of a model", "required",
+        "A model of which something is to be said, as the provider knows it. Any other may be used, too."),
+    key("models.providers.<id>.models[].input", "list of `\"text\"` and `\"image\"`", "`[\"text\"]`",
+        "What it takes. A model that takes images is shown those that came with messages; any other reads their names."),
     key("models.providers.<id>.script", "path", "an echo",
         "The file of replies that the offline model answers from. Only with `offline`."),
     key("models.prices.<id>.input", PRICE, "`0`",
@@ -228,6 +232,8 @@ pub(crate) const KEYS: &[KeyDoc] = &[
         "How long it has to be quiet before what somebody writes in a chat is answered: messages that follow one another in that time are one. `0` answers each at once."),
     key("messages.inbound.byChannel.<id>", "0 to 10000", "as in `messages.inbound.debounceMs`",
         "The same for one channel."),
+    key("messages.inbound.maxMediaBytes", "0 to 1099511627776", "`268435456`",
+        "What the pictures and files that came with messages may take in each agent's workspace, in `media/inbound`; the oldest give way. With `0` none are fetched, and a message only names them."),
     key("messages.queue.mode", QUEUE_MODES, "`\"steer\"`",
         "What becomes of a message that comes in while its conversation is busy: the turn at work takes it in before its next step, or it has a turn of its own, or all that wait have one turn, or the turn at work is ended."),
     key("messages.queue.byChannel.<id>", QUEUE_MODES, "as in `messages.queue.mode`",
@@ -385,7 +391,7 @@ mod tests {
         assert_eq!(known_in("models.providers"), [ANY]);
         assert_eq!(
             known_in("models.providers.<id>"),
-            ["api", "baseUrl", "apiKey", "timeoutSeconds", "script"]
+            ["api", "baseUrl", "apiKey", "timeoutSeconds", "models[]", "script"]
         );
         assert_eq!(known_in("models.providers.<id>.apiKey"), ["env"]);
         assert!(known_in("audit.retention").is_empty());

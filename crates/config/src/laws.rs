@@ -95,7 +95,7 @@ fn valid_text() -> impl Strategy<Value = String> {
     let some = |line: &'static str| prop_oneof![Just(""), Just(line)];
     let provider = prop::sample::select(vec![
         "models.providers.p.api = 'anthropic-messages'\n",
-        "models.providers.p = { api = 'openai-completions', baseUrl = 'http://localhost/' }\n",
+        "models.providers.p = { api = 'openai-completions', baseUrl = 'http://localhost/', models = [{ id = 'm/x:y', input = ['text', 'image'] }, { id = 'n' }] }\n",
         "models.providers.p = { api = 'offline', script = '~/ä \\x' }\n",
     ]);
     let number = |path: &'static str, min: u64, max: u64| {
@@ -130,7 +130,7 @@ fn valid_text() -> impl Strategy<Value = String> {
         ),
         some("tools.webFetch.allowAddresses = ['[0::1]:80', '10.0.0.1:1']\n"),
         some("session = { reset = { mode = 'daily', atHour = 5, idleMinutes = 60 }, maintenance = { pruneAfter = 'never', maxDiskBytes = 0 }, groupScope = 'main', identityLinks = { 'Al B' = ['irc:\"', '2'] } }\n"),
-        some("messages.inbound = { debounceMs = 0, byChannel = { IRC = 1500 } }\nmessages.queue = { mode = 'collect', byChannel = { IRC = 'steer' }, cap = 7, drop = 'old', debounceMs = 0 }\n"),
+        some("messages.inbound = { debounceMs = 0, byChannel = { IRC = 1500 }, maxMediaBytes = 0 }\nmessages.queue = { mode = 'collect', byChannel = { IRC = 'steer' }, cap = 7, drop = 'old', debounceMs = 0 }\n"),
         (bindings(), some("channels = { discord = { token.env = 'D', dmPolicy = 'open', allowFrom = ['*', '1'], groups = { '*' = {}, \"a'b\" = { requireMention = false } }, tools.allow = ['read_*'], gatewayUrl = 'ws://x' }, webhook = { secret.env = 'W', allowAddresses = ['127.0.0.1:1'] } }\ncommands.ownerAllowFrom = ['discord:1']\n"), some("cron = { enabled = false, maxConcurrentRuns = 3 }\nevents.retention = '90m'\n")),
     )
         .prop_map(|(a, b, c, d, e, f, g, h, i, j, k, (l, m, n))| {

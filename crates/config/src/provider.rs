@@ -1,5 +1,6 @@
 //! Where models are served, and in which protocol.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -62,6 +63,8 @@ pub struct Endpoint {
     pub base_url: BaseUrl,
     /// Where the key is found; absent, none is sent.
     pub api_key: Option<SecretRef>,
+    /// The models that take pictures, by the names under which the provider knows them.
+    pub pictures: BTreeSet<String>,
     /// How long a response may be silent.
     pub timeout: Duration,
 }

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How messages that somebody writes in a chat one after the other become one.
+/// What becomes of what comes in from chats.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct InboundSettings {
     /// How long it has to be quiet before what somebody wrote is answered; zero for at once.
     pub debounce: Duration,
     /// The same for single channels, by their names in lower case.
     pub by_channel: BTreeMap<String, Duration>,
+    /// What the files that came with messages may take for each agent, in bytes; zero when none are kept.
+    pub max_media_bytes: u64,
 }
 
 impl InboundSettings {

@@ -137,6 +137,13 @@ fn write_endpoint(out: &mut fmt::Formatter<'_>, endpoint: &Endpoint) -> fmt::Res
     if let Some(key) = &endpoint.api_key {
         writeln!(out, "apiKey = {{ env = {} }}", quoted(&key.env))?;
     }
+    let models = endpoint.pictures.iter();
+    let models = models
+        .map(|id| format!("{{ id = {}, input = [\"text\", \"image\"] }}", quoted(id)))
+        .collect::<Vec<_>>();
+    if !models.is_empty() {
+        writeln!(out, "models = [{}]", models.join(", "))?;
+    }
     writeln!(out, "timeoutSeconds = {}", endpoint.timeout.as_secs())
 }
 
@@ -310,6 +317,7 @@ mod tests {
             [messages.inbound]
             debounceMs = 300
             byChannel = {}
+            maxMediaBytes = 268435456
 
             [messages.queue]
             mode = "steer"
@@ -453,6 +461,7 @@ mod tests {
             [messages.inbound]
             debounceMs = 300
             byChannel = {}
+            maxMediaBytes = 268435456
 
             [messages.queue]
             mode = "steer"

@@ -4,6 +4,7 @@ mod carry;
 mod commands;
 mod destination;
 mod ingress;
+mod media;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -170,6 +171,7 @@ impl Hub {
             ));
             let Carrier::Chat(chat) = &lane.carrier else { continue };
             let door = ingress::Door {
+                allowance: media::Allowance::default(),
                 lane: Arc::clone(lane),
                 chat: Arc::clone(chat),
                 engine: engine.clone(),
@@ -205,6 +207,7 @@ fn platform(chat: &ChatChannel, environment: &Environment) -> Result<Arc<dyn Cha
             let options = DiscordOptions {
                 api_url,
                 gateway_url: chat.gateway_url.clone(),
+                refuse: refusal,
                 timeout: PATIENCE,
                 ..DiscordOptions::new(DEFAULT_ACCOUNT, token)
             };

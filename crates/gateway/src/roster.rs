@@ -238,6 +238,11 @@ impl Worker {
         has_empty_heartbeat(&self.workspace)
     }
 
+    /// Returns the workspace, in which the files are kept that come with messages.
+    pub(crate) fn files(&self) -> &Arc<Workspace> {
+        &self.workspace
+    }
+
     pub(crate) fn workspace(&self) -> &Path {
         self.workspace.root()
     }

@@ -161,8 +161,26 @@ async fn sweep_deliveries(store: &Store) {
     }
 }
 
+/// Removes files that came with messages, where they are more than is kept.
+fn sweep_media(engine: &Engine) {
+    let roster = engine.roster();
+    let budget = roster.config.inbound().max_media_bytes;
+    for worker in roster.agents() {
+        match worker.files().sweep_inbound(budget) {
+            Ok(0) => {}
+            Ok(files) => {
+                tracing::info!(agent = %worker.agent.id, files, "files of messages were removed");
+            }
+            Err(error) => {
+                tracing::warn!(agent = %worker.agent.id, %error, "files of messages stay");
+            }
+        }
+    }
+}
+
 async fn once(engine: &Engine, store: &Store, state_dir: &Path) {
     engine.reap().await;
+    sweep_media(engine);
     sweep(store).await;
     sweep_deliveries(store).await;
     let settings = engine.roster().config.session().maintenance;

@@ -8,6 +8,7 @@
 //! | `lane` | which run is next |
 //! | `record` | what a run leaves in the journal of its session |
 //! | `project`, `message`, `window` | what a model is shown of a journal |
+//! | `attachment` | how a message names what came with it |
 //! | `compact` | when a summary stands for the older part of it, and for which |
 //!
 //! **Invariant:** no I/O, no clock, no randomness, no async: time is an argument.
@@ -29,6 +30,7 @@
 //! **Invariant:** a history that was compacted as [`plan_compaction`] says is within its budget and
 //! has fewer tokens than before, and nothing that was kept of it has changed.
 
+mod attachment;
 mod compact;
 mod fence;
 mod key;
@@ -41,6 +43,9 @@ mod route;
 mod run;
 mod window;
 
+pub use attachment::{
+    DIGEST_DIGITS, FileType, INBOUND, is_kept_name, kept_line, missed_line, pictures, said,
+};
 pub use compact::{
     CompactError, CompactLimits, CompactPlan, CompactTrigger, KEEP_RECENT, KEEP_TURNS,
     SUMMARY_PROMPT, SummaryError, accept_summary, plan_compaction,

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::desk::{Desk, Received};
+use crate::files::Files;
 use crate::{Answer, server};
 
 use gateway::{Control, Session};
@@ -36,6 +37,7 @@ pub struct Discord {
 #[derive(Debug)]
 struct State {
     desk: Desk,
+    files: Files,
     gateway_url: Mutex<String>,
     heartbeat: Mutex<Duration>,
     world: Mutex<World>,
@@ -65,6 +67,7 @@ impl Discord {
         let world = World { next_id: 1000, ..World::default() };
         let state = Arc::new(State {
             desk: Desk::new(),
+            files: Files::default(),
             gateway_url: Mutex::default(),
             heartbeat: Mutex::new(Duration::from_millis(41_250)),
             version: watch::Sender::new(0),
@@ -93,8 +96,15 @@ impl Discord {
         BOT
     }
 
+    /// Keeps a file, and returns the URL that messages name.
+    pub fn keep(&self, name: &str, content: &[u8]) -> String {
+        let path = format!("/attachments/1/2/{name}");
+        self.state.files.keep(&path, content);
+        format!("{}{path}", self.url())
+    }
+
     /// Sets how the next requests of a route are answered: `create_message`, `create_dm`, `typing`,
-    /// `callback`, `channel` or `me`.
+    /// `callback`, `channel`, `file` or `me`.
     pub fn script(&self, route: &str, answers: impl IntoIterator<Item = Answer>) {
         self.state.desk.script(route, answers);
     }

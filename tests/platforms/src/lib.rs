@@ -15,6 +15,7 @@
 mod answer;
 mod desk;
 mod discord;
+mod files;
 mod server;
 mod telegram;
 mod web_sink;

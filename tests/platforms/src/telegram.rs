@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::desk::{Desk, Received};
+use crate::files::Files;
 use crate::server::{Reply, Site};
 use crate::{Answer, server};
 
@@ -42,7 +43,8 @@ pub struct SentToTelegram {
     pub fields: BTreeMap<String, String>,
     /// The id that the message got.
     pub id: String,
-    /// The method, such as `sendMessage`.
+    /// The method, such as `sendMessage`; the route `file` is that of the
+    /// files themselves.
     pub method: String,
     /// The text or caption.
     pub text: String,
@@ -59,6 +61,7 @@ pub struct Telegram {
 #[derive(Debug)]
 struct State {
     desk: Desk,
+    files: Files,
     world: Mutex<World>,
     /// Goes up whenever there is news.
     version: watch::Sender<u64>,
@@ -70,6 +73,8 @@ struct World {
     confirmed: Vec<Value>,
     next_message: i64,
     next_update: i64,
+    /// The paths of files, by their ids.
+    paths: BTreeMap<String, String>,
     /// Updates that come once more, confirmed or not.
     repeated: Vec<Value>,
     sent: Vec<SentToTelegram>,
@@ -87,12 +92,14 @@ impl Telegram {
             confirmed: Vec::new(),
             next_message: 1000,
             next_update: FIRST,
+            paths: BTreeMap::new(),
             repeated: Vec::new(),
             sent: Vec::new(),
             updates: Vec::new(),
         };
         let state = Arc::new(State {
             desk: Desk::new(),
+            files: Files::default(),
             version: watch::Sender::new(0),
             world: Mutex::new(world),
         });
@@ -103,6 +110,12 @@ impl Telegram {
     /// Returns the URL of the bot interface.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Keeps a file under an id that messages name; it is told of as one with this path.
+    pub fn keep(&self, id: &str, path: &str, content: &[u8]) {
+        lock(&self.state.world).paths.insert(id.to_owned(), path.to_owned());
+        self.state.files.keep(path, content);
     }
 
     /// Sets how the next calls of a method are answered, such as `sendMessage`.
@@ -194,6 +207,13 @@ impl Site for State {
     ) -> Pin<Box<dyn Future<Output = Reply> + Send + 'a>> {
         Box::pin(async move {
             let path = request.path.clone();
+            if let Some(path) = path.strip_prefix("/file/") {
+                "file".clone_into(&mut request.route);
+                let answer = self.desk.take(request);
+                self.desk.done();
+                let place = path.strip_prefix(&format!("bot{}/", Telegram::TOKEN));
+                return self.files.serve(place.unwrap_or_default(), answer);
+            }
             let (bot, method) = path.trim_start_matches('/').split_once('/').unwrap_or_default();
             request.route = method_name(method);
             let (method, fields) = (request.route.clone(), form::fields(&request));
@@ -270,6 +290,10 @@ impl State {
                 "supports_inline_queries": false, "can_connect_to_business": false,
                 "has_main_web_app": false,
             })),
+            "getFile" => match lock(&self.world).paths.get(&field("file_id")) {
+                Some(path) => Ok(json!({ "file_id": field("file_id"), "file_path": path })),
+                None => Err("Bad Request: wrong file_id or the file is temporarily unavailable"),
+            },
             "answerCallbackQuery" | "sendChatAction" | "setMyCommands" => Ok(json!(true)),
             "sendAnimation" | "sendDocument" | "sendMessage" | "sendPhoto" => {
                 let text = if method == "sendMessage" { field("text") } else { field("caption") };

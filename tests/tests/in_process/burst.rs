@@ -116,6 +116,18 @@ async fn a_command_comes_after_what_was_written_before_it() {
 }
 
 #[tokio::test]
+async fn a_picture_is_not_held_back_and_comes_after_what_was_written_before_it() {
+    let config = "messages.inbound.debounceMs = 10000\nmessages.queue.mode = \"followup\"";
+    let (telegram, provider, gateway) = begin(config).await;
+    telegram.say(&Tell::direct(7, "One."));
+    telegram.say(&Tell::direct(7, "Look.").with_picture("none"));
+    said(&telegram, 2).await;
+    assert_eq!(asked(&provider, 0), "One.");
+    assert!(asked(&provider, 1).starts_with("Look.\n[image "));
+    drop(gateway);
+}
+
+#[tokio::test]
 async fn what_waits_for_more_survives_a_stop() {
     let (telegram, provider, gateway) =
         begin("messages.inbound.byChannel = { telegram = 10000 }").await;

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use openclaw_sessions::{Message, ToolOutcome};
 
 use crate::model::ModelRequest;
+use crate::pictures::{Input, Picture};
 use crate::wire::{WireIds, arguments_object};
 
 /// The most tokens of an answer when nothing is configured; this dialect demands a number.
@@ -13,12 +14,17 @@ use crate::wire::{WireIds, arguments_object};
 pub const DEFAULT_MAX_TOKENS: u32 = 8192;
 
 /// Writes the request. The system prompt and all before it may stay in the provider's cache.
-pub(super) fn body(model: &str, request: &ModelRequest) -> Value {
+pub(super) fn body(model: &str, request: &ModelRequest, input: Input) -> Value {
     let mut turns = Turns::default();
     let mut ids = WireIds::default();
-    for message in &request.messages {
+    for (place, message) in request.messages.iter().enumerate() {
         match &**message {
             Message::User { text } => {
+                let pictures = match input {
+                    Input::Pictures => request.pictures.at(place),
+                    Input::TextOnly => &[],
+                };
+                pictures.iter().for_each(|picture| turns.push("user", shown(picture)));
                 // An empty text is refused by this dialect.
                 let text = if text.trim().is_empty() { "(empty message)" } else { text };
                 turns.push("user", json!({ "type": "text", "text": text }));
@@ -80,6 +86,17 @@ pub(super) fn body(model: &str, request: &ModelRequest) -> Value {
         }
     }
     body
+}
+
+/// Shows a picture.
+fn shown(picture: &Picture) -> Value {
+    match picture {
+        Picture::Gone { name } => json!({ "type": "text", "text": Picture::gone(name) }),
+        Picture::Kept { mime, data } => {
+            let source = json!({ "type": "base64", "media_type": mime, "data": &**data });
+            json!({ "type": "image", "source": source })
+        }
+    }
 }
 
 /// The conversation as this dialect wants it: roles alternate, neighbors of one role are one turn.

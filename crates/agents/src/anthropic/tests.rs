@@ -127,6 +127,7 @@ fn the_request_has_the_shape_that_the_provider_expects() {
         outcome,
     };
     let request = ModelRequest {
+        pictures: crate::Pictures::default(),
         attempt: 0,
         max_output_tokens: None,
         messages: vec![
@@ -148,7 +149,7 @@ fn the_request_has_the_shape_that_the_provider_expects() {
         }]
         .into(),
     };
-    let mut tools = body("claude", &request);
+    let mut tools = body("claude", &request, Input::TextOnly);
     assert_eq!(
         tools["messages"].take(),
         json!([

@@ -61,6 +61,7 @@ async fn ask(models: Vec<(&'static str, ModelError, u32)>) -> Outcome {
     );
     let start = Instant::now();
     let request = ModelRequest {
+        pictures: crate::Pictures::default(),
         attempt: 0,
         max_output_tokens: None,
         messages: Vec::new(),
@@ -130,6 +131,7 @@ async fn a_retry_says_that_the_text_is_void_before_more_text_comes() {
         Arc::default(),
     );
     let request = ModelRequest {
+        pictures: crate::Pictures::default(),
         attempt: 0,
         max_output_tokens: None,
         messages: Vec::new(),

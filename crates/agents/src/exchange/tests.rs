@@ -99,6 +99,7 @@ async fn play(socket: &mut TcpStream, acts: Vec<Act>) -> std::io::Result<()> {
 
 fn request() -> ModelRequest {
     ModelRequest {
+        pictures: crate::Pictures::default(),
         attempt: 0,
         max_output_tokens: None,
         messages: vec![Arc::new(Message::User { text: "hi".into() })],

@@ -29,6 +29,7 @@ async fn ask(
 ) -> Vec<Result<ModelEvent, ModelError>> {
     let model = OfflineModel::new(OFFLINE_MODEL, OfflineScript::parse(script).unwrap().into());
     let request = ModelRequest {
+        pictures: crate::Pictures::default(),
         attempt,
         max_output_tokens: None,
         messages,

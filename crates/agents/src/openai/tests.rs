@@ -142,6 +142,7 @@ fn the_request_has_the_shape_that_servers_expect() {
         outcome: ToolOutcome::Ok,
     };
     let request = ModelRequest {
+        pictures: crate::Pictures::default(),
         attempt: 0,
         max_output_tokens: Some(7),
         messages: vec![
@@ -161,7 +162,7 @@ fn the_request_has_the_shape_that_servers_expect() {
         .into(),
     };
     assert_eq!(
-        body("llama", &request),
+        body("llama", &request, Input::TextOnly),
         json!({
             "model": "llama",
             "stream": true,

@@ -4,6 +4,7 @@
 //! (`openat2`), so a link that is swapped in meanwhile cannot lead outside. Where the kernel has no
 //! `openat2`, each component is opened on its own and no link is followed at all.
 
+mod inbound;
 mod temporary;
 
 use std::ffi::OsStr;
@@ -18,6 +19,8 @@ use rustix::io::Errno;
 
 use crate::tool::ToolError;
 use temporary::Temporary;
+
+pub use inbound::KeptFile;
 
 /// How often a resolution is tried again when a rename somewhere on the way disturbed it.
 const RESOLVE_ATTEMPTS: usize = 16;
@@ -126,6 +129,11 @@ impl Workspace {
     /// Missing directories on the way are created. A link in the last place is replaced, not
     /// followed. An existing file keeps its permissions.
     pub(crate) fn replace_file(&self, asked: &str, content: &[u8]) -> Result<(), ToolError> {
+        self.put_file(asked, content, None)
+    }
+
+    /// Does so with these permissions for a new file.
+    fn put_file(&self, asked: &str, content: &[u8], new: Option<Mode>) -> Result<(), ToolError> {
         let path = self.relative(asked)?;
         let name = path
             .file_name()
@@ -144,9 +152,9 @@ impl Workspace {
                 | FileType::Fifo
                 | FileType::Socket
                 | FileType::Symlink
-                | FileType::Unknown => None,
+                | FileType::Unknown => new,
             },
-            Err(Errno::NOENT) => None,
+            Err(Errno::NOENT) => new,
             Err(errno) => return Err(failed("inspect", asked, errno)),
         };
         let mut temporary = Temporary::create(dir, &self.temporaries)

@@ -12,6 +12,7 @@ use openclaw_sessions::{
 
 use super::{JournalError, Ports, Turn, TurnEvent, TurnOutcome};
 use crate::model::{ModelError, ModelEvent, ModelRequest};
+use crate::pictures::{Input, Pictures};
 
 /// The time that a tool has to end by itself after the turn was cancelled.
 ///
@@ -65,8 +66,13 @@ impl Running<'_> {
         if self.turn.cancel.is_cancelled() {
             return Err(TurnOutcome::Cancelled { text, usage: self.usage });
         }
+        let pictures = match (&self.turn.album, self.turn.model.input()) {
+            (Some(album), Input::Pictures) => album.of(&self.turn.history).await,
+            (Some(_), Input::TextOnly) | (None, _) => Pictures::default(),
+        };
         let mut answer = self.turn.model.respond(ModelRequest {
             attempt: 0,
+            pictures,
             max_output_tokens: self.turn.limits.max_output_tokens,
             messages: self.turn.history.clone(),
             system: Arc::clone(&self.turn.system),

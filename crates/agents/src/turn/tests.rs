@@ -159,6 +159,7 @@ impl World {
         });
         let toolbox = Toolbox::new(tools.to_vec()).unwrap();
         let turn = Turn {
+            album: None,
             cancel: self.cancel.clone(),
             history: vec![Arc::new(Message::User { text: "go".into() })],
             limits: self.limits,

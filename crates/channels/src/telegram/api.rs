@@ -17,6 +17,7 @@ use teloxide_core::types::ResponseParameters;
 
 use openclaw_config::Secret;
 
+use crate::fetch::{self, FetchError};
 use crate::http;
 use crate::port::{ConnectError, PermanentKind, SendOutcome};
 
@@ -94,6 +95,12 @@ struct Created {
     message_id: i64,
 }
 
+/// Where a file is.
+#[derive(Clone, Debug, Deserialize)]
+struct Found {
+    file_path: Option<String>,
+}
+
 /// The bot itself.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Me {
@@ -157,6 +164,27 @@ impl Api {
     /// Returns who the bot is.
     pub(super) async fn me(&self) -> Result<Me, SendOutcome> {
         Ok(self.ask("getMe", Body::new()).await?)
+    }
+
+    /// Fetches a file, which Telegram keeps beside the methods, by a path that it tells.
+    pub(super) async fn file(&self, id: &str, limit: usize) -> Result<Vec<u8>, FetchError> {
+        let asked = self.ask("getFile", body(json!({ "file_id": id }))).await;
+        let found: Found = asked.map_err(|refusal| fetch::failed(refusal.into()))?;
+        let path = found.file_path.unwrap_or_default();
+        let is_plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains('\\');
+        if !path.split('/').all(is_plain) {
+            return Err(FetchError::Refused("the platform tells of no path to it".to_owned()));
+        }
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.push("file").push(&format!("bot{}", self.token.expose()));
+            segments.extend(path.split('/'));
+        }
+        // What went wrong is told to a model, and may repeat the URL.
+        fetch::download(self.client.get(url), limit).await.map_err(|error| match error {
+            FetchError::Failed(error) => FetchError::Failed(http::line(&error, &self.token)),
+            other @ (FetchError::Refused(_) | FetchError::TooLarge { .. }) => other,
+        })
     }
 
     /// Waits for news, and confirms everything before `offset`.

@@ -131,6 +131,7 @@ fn provider(section: &Section<'_>, faults: &mut Faults<'_>) -> Option<Provider> 
     let api_key = section.field("apiKey").and_then(|field| secret_ref(&field, faults));
     let seconds = section.field("timeoutSeconds").and_then(|field| field.number(1, 86_400, faults));
     let base_url = section.field("baseUrl").and_then(|field| base_url(&field, faults));
+    let pictures = pictures(section, faults);
     let Some(api) = section.field("api") else {
         missing(section, "api", "\"openai-completions\"", faults);
         return None;
@@ -138,7 +139,7 @@ fn provider(section: &Section<'_>, faults: &mut Faults<'_>) -> Option<Provider> 
     let api = api.choice(&Api::ALL, Api::name, faults)?;
     let ineffective: &[&str] = match api {
         Api::AnthropicMessages | Api::OpenAiCompletions => &["script"],
-        Api::Offline => &["baseUrl", "apiKey", "timeoutSeconds"],
+        Api::Offline => &["baseUrl", "apiKey", "timeoutSeconds", "models"],
     };
     for field in ineffective.iter().filter_map(|name| section.field(name)) {
         let problem = Problem::Ineffective { key: field.path, api: api.name() };
@@ -147,7 +148,7 @@ fn provider(section: &Section<'_>, faults: &mut Faults<'_>) -> Option<Provider> 
     let endpoint = |base_url: BaseUrl| {
         let default = if base_url.is_loopback() { LOCAL_TIMEOUT } else { TIMEOUT };
         let timeout = seconds.map_or(default, Duration::from_secs);
-        Endpoint { base_url, api_key, timeout }
+        Endpoint { base_url, api_key, pictures, timeout }
     };
     match api {
         Api::AnthropicMessages => {
@@ -162,6 +163,32 @@ fn provider(section: &Section<'_>, faults: &mut Faults<'_>) -> Option<Provider> 
             base_url.map(endpoint).map(Provider::OpenAiCompletions)
         }
     }
+}
+
+/// Reads which models take pictures.
+fn pictures(section: &Section<'_>, faults: &mut Faults<'_>) -> BTreeSet<String> {
+    const EXPECTED: &str = "the name of a model, 1 to 200 bytes without spaces";
+    const INPUTS: [&str; 2] = ["text", "image"];
+    let model = |field: &Field<'_>, faults: &mut Faults<'_>| {
+        let section = field.section(faults)?;
+        let input = section.field("input").and_then(|field| {
+            field.list(faults, |field, faults| field.choice(&INPUTS, |input| input, faults))
+        });
+        let Some(id) = section.field("id") else {
+            missing(&section, "id", "\"gpt-5\"", faults);
+            return None;
+        };
+        let id = id.parsed(faults, |text| {
+            let key = id.path.clone();
+            let name = ModelName::parse(&format!("p/{text}"));
+            name.map(|_name| text.to_owned())
+                .map_err(|_bad| Problem::Text { key, expected: EXPECTED })
+        });
+        Some((id?, input.unwrap_or_default().contains(&"image")))
+    };
+    let models = section.field("models").and_then(|field| field.list(faults, model));
+    let takes = models.into_iter().flatten().filter(|(_, takes)| *takes);
+    takes.map(|(id, _)| id).collect()
 }
 
 /// Reports that a table lacks a key.

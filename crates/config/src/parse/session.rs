@@ -22,6 +22,9 @@ const MIN_UNUSED: Duration = Duration::from_secs(3_600);
 /// How long it has to be quiet in a chat before what somebody wrote is answered (`runtime.md` §7.4 of the reference).
 const DEBOUNCE: Duration = Duration::from_millis(300);
 
+/// What files that came with messages may take for each agent.
+const MAX_MEDIA_BYTES: u64 = 256 * 1024 * 1024;
+
 /// The most characters that an id of a channel may have.
 const MAX_ID: usize = 128;
 
@@ -124,7 +127,7 @@ pub(super) fn queue(root: &Section<'_>, faults: &mut Faults<'_>) -> QueueSetting
     }
 }
 
-/// Reads how messages that somebody writes one after the other become one.
+/// Reads what becomes of what comes in from chats.
 pub(super) fn inbound(root: &Section<'_>, faults: &mut Faults<'_>) -> InboundSettings {
     let section = root.section("messages", faults).section("inbound", faults);
     let millis = |field: &Field<'_>, faults: &mut Faults<'_>| {
@@ -132,7 +135,12 @@ pub(super) fn inbound(root: &Section<'_>, faults: &mut Faults<'_>) -> InboundSet
     };
     let by_channel = by_channel(&section, faults, millis);
     let debounce = section.field("debounceMs").and_then(|field| millis(&field, faults));
-    InboundSettings { debounce: debounce.unwrap_or(DEBOUNCE), by_channel }
+    let bytes = section.field("maxMediaBytes").and_then(|field| field.number(0, 1 << 40, faults));
+    InboundSettings {
+        debounce: debounce.unwrap_or(DEBOUNCE),
+        by_channel,
+        max_media_bytes: bytes.unwrap_or(MAX_MEDIA_BYTES),
+    }
 }
 
 /// Reads what a section sets for single channels.

@@ -47,7 +47,8 @@ pub(super) fn write_inbound(
     let channels = inbound.by_channel.iter();
     let channels =
         channels.map(|(name, wait)| format!("{} = {}", Key::new(name), wait.as_millis()));
-    writeln!(out, "byChannel = {}", table(channels))
+    writeln!(out, "byChannel = {}", table(channels))?;
+    writeln!(out, "maxMediaBytes = {}", inbound.max_media_bytes)
 }
 
 pub(super) fn write_queue(out: &mut fmt::Formatter<'_>, queue: &QueueSettings) -> fmt::Result {

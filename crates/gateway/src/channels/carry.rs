@@ -244,7 +244,8 @@ mod tests {
 
     use futures_util::future::BoxFuture;
     use openclaw_channels::{
-        Destination, Dialect, Identity, Ingress, ListenEnd, PermanentKind, StatusSink,
+        Destination, Dialect, FetchError, Identity, Ingress, ListenEnd, Media, PermanentKind,
+        StatusSink,
     };
     use openclaw_sessions::DEFAULT_ACCOUNT;
     use openclaw_store::{Options, ReplyTo};
@@ -301,6 +302,14 @@ mod tests {
 
         fn typing<'a>(&'a self, _: &'a Destination) -> BoxFuture<'a, ()> {
             Box::pin(async {})
+        }
+
+        fn fetch<'a>(
+            &'a self,
+            _: &'a Media,
+            _: usize,
+        ) -> BoxFuture<'a, Result<Vec<u8>, FetchError>> {
+            Box::pin(async { Ok(Vec::new()) })
         }
 
         fn listen<'a>(

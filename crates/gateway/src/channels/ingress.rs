@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use openclaw_agents::TurnEvent;
-use openclaw_channels::{ButtonPress, Channel, Inbound, Ingress, IngressError, MediaKind};
+use openclaw_channels::{ButtonPress, Channel, Inbound, Ingress, IngressError};
 use openclaw_config::{ChatChannel, DmPolicy, GroupPolicy, Mention};
 use openclaw_scopes::{
     Caller, Cause, ChatPerson, Component, Epoch, GrantHolder, IdempotencyKey, RunId, Scope,
@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use super::Lane;
 use super::commands::{self, Command};
 use super::destination::to_platform;
+use super::media::{Allowance, Intake, text_of};
 use crate::engine::{Engine, Event as RunEvent, Hold, Limit, Novelty, Request, StartError, Watch};
 use crate::task::Tasks;
 use crate::{clock, digest, secrets};
@@ -32,11 +33,13 @@ const CODE: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 const ANSWERS: usize = 10;
 const AGAIN: Duration = Duration::from_secs(1);
 /// Bytes of a message that are taken in.
-const MAX_TEXT: usize = 64 * 1024;
+pub(super) const MAX_TEXT: usize = 64 * 1024;
 
 /// What comes in on one channel.
 #[derive(Debug)]
 pub(super) struct Door {
+    /// How much was fetched for people today.
+    pub(super) allowance: Allowance,
     pub(super) lane: Arc<Lane>,
     pub(super) chat: Arc<dyn Channel>,
     pub(super) engine: Engine,
@@ -281,8 +284,8 @@ impl Door {
         message: Inbound,
     ) -> Result<(), IngressError> {
         let Some(routed) = self.routed(&message) else { return Ok(()) };
-        let text = words(&message);
-        if text.trim().is_empty() {
+        let mut text = text_of(&message);
+        if text.is_empty() && message.media.is_empty() {
             return Ok(());
         }
         let to = self.reply_to(&message);
@@ -300,6 +303,17 @@ impl Door {
         });
         let run = RunId::parse(&format!("chat-{}", id.join("-"))).map_err(unavailable)?;
         let roster = self.engine.roster();
+        // What was taken in before is told of again.
+        if !is_text && self.store.run(&run).map_err(unavailable)?.is_none() {
+            let intake = Intake {
+                allowance: &self.allowance,
+                budget: roster.config.inbound().max_media_bytes,
+                chat: &*self.chat,
+                guest: (known.standing == Standing::Guest).then_some(person),
+                worker: roster.agent(&agent),
+            };
+            text = intake.words(text, &message).await;
+        }
         let queue = roster.config.queue().of_channel(&self.lane.name);
         let mut quiet = roster.config.inbound().of_channel(&self.lane.name);
         if self.chat.may_go_on(&message.text) {
@@ -461,34 +475,4 @@ async fn ask_for_approval(
 
 fn key_digest(id: &str) -> [u8; 32] {
     digest::of(&[id])
-}
-
-/// Returns what a message says: its text, and what came with it.
-fn words(message: &Inbound) -> String {
-    let text = message.text.as_str().trim();
-    let mut words = text.get(..text.floor_char_boundary(MAX_TEXT)).unwrap_or_default().to_owned();
-    for media in &message.media {
-        let kind = match media.kind {
-            MediaKind::Audio => "audio",
-            MediaKind::File => "file",
-            MediaKind::Image => "image",
-            MediaKind::Video => "video",
-        };
-        let name: String =
-            media.name.as_deref().unwrap_or("without a name").chars().take(128).collect();
-        let mime = media.mime.as_deref().unwrap_or("unknown type");
-        let name = name.escape_debug();
-        for part in [
-            "\n[",
-            kind,
-            " `",
-            &name.to_string(),
-            "`, ",
-            mime,
-            ", was sent along and is not shown]",
-        ] {
-            words.push_str(part);
-        }
-    }
-    words
 }

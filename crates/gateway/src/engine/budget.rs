@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use futures_util::stream::{BoxStream, StreamExt as _};
-use openclaw_agents::{Detail, Model, ModelError, ModelEvent, ModelRequest};
+use openclaw_agents::{Detail, Input, Model, ModelError, ModelEvent, ModelRequest};
 use openclaw_config::{Budget, Dollars, Spending};
 use openclaw_scopes::{AgentId, Caller, Principal, RunId};
 use openclaw_sessions::{Usage, estimate_tokens};
@@ -247,6 +247,10 @@ impl Model for Metered {
         self.inner.name()
     }
 
+    fn input(&self) -> Input {
+        self.inner.input()
+    }
+
     fn respond(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelEvent, ModelError>> {
         if !self.purse.is_limited() {
             return self.inner.respond(request);
@@ -256,8 +260,8 @@ impl Model for Metered {
         let output = request
             .max_output_tokens
             .map_or(LIKELY_OUTPUT, |most| u64::from(most).min(LIKELY_OUTPUT));
-        let likely =
-            Usage { input_tokens: estimate_tokens(bytes), output_tokens: output, cached_tokens: 0 };
+        let input_tokens = estimate_tokens(bytes).saturating_add(request.pictures.tokens());
+        let likely = Usage { input_tokens, output_tokens: output, cached_tokens: 0 };
         let wanted = self.purse.price(self.inner.name(), likely);
         let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         drop(newest.take());

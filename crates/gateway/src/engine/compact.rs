@@ -91,6 +91,7 @@ async fn summary(
     cancel: &CancellationToken,
 ) -> Result<Record, Failed> {
     let mut answer = model.respond(ModelRequest {
+        pictures: openclaw_agents::Pictures::default(),
         attempt: 0,
         max_output_tokens: Some(MAX_OUTPUT),
         messages: vec![Arc::new(Message::User { text: plan.transcript.clone() })],

@@ -8,7 +8,7 @@ use futures_util::FutureExt as _;
 use openclaw_agents::tools::{
     Approvals, Delegation, ExecPorts, Processes, RunStatus as ToolStatus, YieldFlag,
 };
-use openclaw_agents::{Model, ModelError, Ports, Turn, TurnLimits, TurnOutcome, run_turn};
+use openclaw_agents::{Album, Model, ModelError, Ports, Turn, TurnLimits, TurnOutcome, run_turn};
 use openclaw_config::ModelName;
 use openclaw_scopes::{Caller, GrantHolder};
 use openclaw_sessions::{
@@ -356,6 +356,7 @@ impl Engine {
             };
         let gate = RunGate { caller, store: &self.0.store };
         let turn = Turn {
+            album: Some(Arc::new(Album::new(Arc::clone(worker.files())))),
             model,
             toolbox: &toolbox,
             system,

@@ -87,6 +87,7 @@ impl Models for Core {
 
 async fn ask(model: &dyn Model) -> Result<String, ModelError> {
     let request = ModelRequest {
+        pictures: openclaw_agents::Pictures::default(),
         attempt: 0,
         max_output_tokens: Some(16),
         messages: vec![Arc::new(Message::User { text: "Say one word.".into() })],

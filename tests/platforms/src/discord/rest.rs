@@ -35,6 +35,13 @@ impl Site for State {
         mut request: Received,
     ) -> Pin<Box<dyn Future<Output = Reply> + Send + 'a>> {
         Box::pin(async move {
+            if request.path.starts_with("/attachments/") {
+                "file".clone_into(&mut request.route);
+                let path = request.path.clone();
+                let answer = self.desk.take(request);
+                self.desk.done();
+                return self.files.serve(&path, answer);
+            }
             let path = request.path.strip_prefix(VERSION).unwrap_or_default().to_owned();
             let segments: Vec<&str> = path.split('/').collect();
             let route = match (request.method.as_str(), segments.as_slice()) {

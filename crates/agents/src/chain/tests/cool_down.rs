@@ -44,6 +44,7 @@ fn chain(
 
 fn request() -> ModelRequest {
     ModelRequest {
+        pictures: crate::Pictures::default(),
         attempt: 0,
         max_output_tokens: None,
         messages: Vec::new(),

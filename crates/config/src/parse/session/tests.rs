@@ -61,6 +61,7 @@ peer = { kind = 'channel', id = 'C:1' }
         [messages.inbound]
         debounceMs = 300
         byChannel = {}
+        maxMediaBytes = 268435456
 
         [messages.queue]
         mode = "steer"
