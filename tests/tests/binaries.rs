@@ -8,6 +8,7 @@ mod harness;
 mod heartbeat;
 mod inside;
 mod network;
+mod programs;
 mod starting;
 mod stopping;
 mod surroundings;

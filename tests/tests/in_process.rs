@@ -25,6 +25,7 @@ mod lanes;
 mod media;
 mod pictures;
 mod policy;
+mod programs;
 mod providers;
 mod queue;
 mod routing;

@@ -22,7 +22,7 @@ use crate::length;
 
 pub(crate) use access::{AccessVerb, ApprovalsVerb, ConnectArgs, SecurityVerb, TokensVerb};
 pub(crate) use cron::{
-    AddArgs, CronVerb, DeliverArgs, EditArgs, JobArgs, OutcomeName, PreviewArgs, WhenArgs,
+    AddArgs, CronVerb, DeliverArgs, EditArgs, Hours, JobArgs, OutcomeName, PreviewArgs, WhenArgs,
 };
 pub(crate) use device::{ApproveArgs, DevicesVerb, RoleName, Scopes};
 pub(crate) use events::WatchArgs;

@@ -61,7 +61,7 @@ mod tests {
         for method in ["cron.add", "cron.cancel", "cron.remove", "cron.run", "cron.update"] {
             assert_eq!(when(method, "own job").to_string(), "operator.write", "{method}");
             assert_eq!(when(method, "job of others").to_string(), "operator.admin", "{method}");
-            let far = when(method, "job with a webhook").to_string();
+            let far = when(method, "job with a webhook or command").to_string();
             assert_eq!(far, "operator.admin", "{method}");
         }
         for method in ["delivery.discard", "delivery.retry"] {

@@ -11,8 +11,8 @@ mod workspace;
 pub use cron::{CronTool, JobOrder, JobSession, JobWhen, Jobs};
 pub use delegate::{Delegation, DelegationTool, SpawnOrder, YieldFlag};
 pub use exec::{
-    Approvals, AskMode, Background, BackgroundEnd, Clearance, ExecOperation, ExecOptions,
-    ExecPorts, ExecTool, ProcessTool, Processes, shown,
+    Approvals, AskMode, Background, BackgroundEnd, Clearance, CommandEnded, CommandReport,
+    ExecOperation, ExecOptions, ExecPorts, ExecTool, ProcessTool, Processes, shown,
 };
 pub use files::{EditFile, ListDir, ReadFile, WriteFile};
 pub use status::{RunStatus, SessionStatus, StatusSource};

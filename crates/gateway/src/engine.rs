@@ -5,6 +5,7 @@ mod announce;
 mod approvals;
 mod budget;
 mod cache;
+mod commands;
 mod compact;
 mod delegate;
 mod drive;
@@ -64,6 +65,8 @@ pub(crate) struct Engine(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     cache: HistoryCache,
+    /// Commands of jobs.
+    commands: commands::Commands,
     concurrency: NonZeroUsize,
     /// Told whenever an approval was answered.
     decided: Notify,
@@ -94,6 +97,7 @@ impl Engine {
     ) -> Self {
         Self(Arc::new(Inner {
             cache: HistoryCache::default(),
+            commands: commands::Commands::new(limits.background),
             concurrency: limits.concurrency,
             decided: Notify::new(),
             drain,
@@ -428,7 +432,7 @@ impl Engine {
     }
 
     /// Takes no new work and waits for what runs; what is not done by the deadline is interrupted.
-    /// Returns how many runs were.
+    /// Returns how many runs and commands of jobs were.
     pub(crate) async fn drain(&self, limit: Duration) -> usize {
         self.0.drain.cancel();
         // Those that wait stay accepted: the next start sets them to work.
@@ -447,10 +451,11 @@ impl Engine {
         for live in &working {
             live.stop(Stop::Drain);
         }
+        let commands = self.0.commands.drain();
         // Their ends are short writes; a disk that does not take them must not hold up the exit.
         drop(tokio::time::timeout(Duration::from_secs(5), self.0.tasks.settled()).await);
         drop(tokio::time::timeout(Duration::from_secs(5), self.0.helpers.settled()).await);
-        working.len()
+        working.len().saturating_add(commands)
     }
 
     /// Returns the principal of a run, as it would act now; `None` when there is no such run.

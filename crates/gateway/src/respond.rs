@@ -340,6 +340,7 @@ pub(crate) fn job(error: &JobError) -> Reply {
             Reply::new(Code::Aborted, "", said()).next(format!("openclaw cron show {job}"))
         }
         JobError::IdempotencyConflict => conflict(),
+        JobError::In { error, .. } => job(error).saying(&said()),
         JobError::Idle(job) => Reply::new(Code::FailedPrecondition, "", said())
             .next(format!("openclaw cron runs {job}")),
         JobError::Kept(_) => Reply::new(Code::FailedPrecondition, "", said())

@@ -327,6 +327,11 @@ impl Worker {
         self.process.is_some()
     }
 
+    /// Returns what runs its commands; `None` when it has none.
+    pub(crate) const fn exec(&self) -> Option<&ExecTool> {
+        self.exec.as_ref()
+    }
+
     /// Returns under which capability its commands run; `None` when it has none.
     pub(crate) fn exec_capability(&self) -> Option<Capability> {
         self.exec.as_ref().map(|exec| exec.capability())

@@ -136,7 +136,7 @@ pub enum Reach {
     /// What an agent does, and what it says to people.
     #[default]
     Agents,
-    /// Programs anywhere: webhooks.
+    /// Programs: webhooks anywhere, and commands on the gateway's machine.
     Programs,
 }
 

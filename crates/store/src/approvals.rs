@@ -297,7 +297,11 @@ impl Ask for RequestApproval {
             return Ok(Applied::Changed(Requested::Standing(standing)));
         }
         let unknown = || Fault::Domain(ApprovalError::Unknown(self.id.clone()));
-        let session = sessions::row_of(tx, &self.session)?.ok_or_else(unknown)?;
+        let Some(session) = sessions::row_of(tx, &self.session)? else {
+            // The command of a job has no conversation, in which nobody could have approved it.
+            let nobody = Ok(Applied::Unchanged(Requested::Nobody));
+            return if self.may_wait { Err(unknown()) } else { nobody };
+        };
         let holder = caller.on_behalf_of().to_string();
         let sql = "SELECT id FROM tool_approvals WHERE session = ?1 AND digest = ?2
                        AND on_behalf_of = ?3 AND state IN ('approved', 'pending')

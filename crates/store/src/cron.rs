@@ -1,7 +1,10 @@
 //! Jobs, and the ledger of their due instants: each is one row, whatever comes of it.
 
 mod add;
+mod apply;
 mod change;
+mod command;
+mod failed;
 mod fire;
 mod heartbeat;
 mod ledger;
@@ -18,12 +21,15 @@ use openclaw_scopes::target::{JobTarget, Reach};
 use openclaw_scopes::{AgentId, GrantHolder, JobId, RunId, SessionKey, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
-use crate::act::Failure;
 use crate::error::damaged;
 use crate::outbox::{DeliveryState, ReplyTo};
 
 pub use add::{AddJob, Added, Novelty as JobNovelty};
+pub use apply::{AppliedJob, ApplyJobs, GivenJob, JobFate, Rehearsal};
 pub use change::{CancelJob, CancelledJob, JobPatch, RemoveJob, RunJob, Switch, UpdateJob};
+pub(crate) use command::interrupted;
+pub use command::{CommandEnd, CommandFence, MAX_COMMAND_TEXT};
+pub use failed::JobError;
 pub use fire::{FireJob, FireWork, Fired, NotFired};
 pub use heartbeat::{HEARTBEAT, HeartbeatOf, KeepHeartbeats};
 pub use ledger::{ClaimedJob, DueRow};
@@ -51,6 +57,11 @@ pub enum Payload {
         /// What.
         message: String,
     },
+    /// Runs a command in its agent's workspace, without a model.
+    Command {
+        /// The program and its arguments.
+        argv: Vec<String>,
+    },
     /// Has an agent look around by itself. Only the configuration says so, and nobody adds one.
     Heartbeat {
         /// What it is asked.
@@ -63,6 +74,28 @@ pub enum Payload {
         /// What.
         text: String,
     },
+    /// Posts this to the URL of its delivery, without a model.
+    Webhook {
+        /// The whole body: JSON.
+        body: String,
+    },
+}
+
+impl Payload {
+    /// Returns how far a job reaches with it.
+    pub const fn reach(&self) -> Reach {
+        match self {
+            Self::AgentTurn { .. } | Self::Heartbeat { .. } | Self::SystemEvent { .. } => {
+                Reach::Agents
+            }
+            Self::Command { .. } | Self::Webhook { .. } => Reach::Programs,
+        }
+    }
+
+    /// Whether an agent has a turn for it, in a conversation.
+    pub const fn is_for_agent(&self) -> bool {
+        matches!(self.reach(), Reach::Agents)
+    }
 }
 
 /// How much of its conversation a turn is shown.
@@ -165,6 +198,13 @@ pub struct JobSpec {
     pub after_run: AfterRun,
     /// Where what it says goes.
     pub delivery: JobDelivery,
+}
+
+impl JobSpec {
+    /// Returns how far it reaches: what it does, and where what it says goes.
+    pub fn reach(&self) -> Reach {
+        self.payload.reach().max(self.delivery.reach())
+    }
 }
 
 /// A job as it stands.
@@ -322,84 +362,6 @@ pub enum Asked {
     ByRequest,
 }
 
-/// Why an operation on a job was not done.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum JobError {
-    /// Several jobs bear the name.
-    #[error("{count} jobs are called `{name}`; use an id: {ids}")]
-    Ambiguous {
-        /// The name.
-        name: String,
-        /// How many.
-        count: usize,
-        /// Some of their ids.
-        ids: String,
-    },
-    /// It was changed since the caller looked.
-    #[error("job `{job}` is at revision {revision} by now")]
-    Changed {
-        /// The job.
-        job: JobId,
-        /// Its revision.
-        revision: u64,
-    },
-    /// The idempotency key was used for another request.
-    #[error("the idempotency key was used for another request")]
-    IdempotencyConflict,
-    /// It is not at work, and waits for nothing.
-    #[error("job `{0}` is not at work")]
-    Idle(JobId),
-    /// It has no instant ahead of it.
-    #[error("job `{0}` would never be due; give it another time")]
-    NeverDue(String),
-    /// The configuration says what it is.
-    #[error("`{0}` is a heartbeat: what it does is said in the configuration file")]
-    Kept(String),
-    /// The conversation is archived, and nothing begins in it.
-    #[error("conversation `{0}` is archived")]
-    Place(SessionKey),
-    /// There are as many as there may be.
-    #[error("there are {max} jobs {place}, as many as there may be")]
-    TooMany {
-        /// How many.
-        max: u64,
-        /// Where.
-        place: &'static str,
-    },
-    /// It was asked for as often as it may be.
-    #[error("job `{job}` was asked for {max} times that it has not done yet")]
-    Requests {
-        /// The job.
-        job: Box<str>,
-        /// How often.
-        max: u32,
-    },
-    /// Its schedule leads nowhere.
-    #[error("the schedule cannot be used: {0}")]
-    Schedule(String),
-    /// There is no such job.
-    #[error("no job `{0}`")]
-    Unknown(String),
-}
-
-impl Failure for JobError {
-    fn reason(&self) -> &'static str {
-        match self {
-            Self::Ambiguous { .. } => "ambiguous-name",
-            Self::Changed { .. } => "job-changed",
-            Self::IdempotencyConflict => "idempotency-conflict",
-            Self::Idle(_) => "job-idle",
-            Self::Kept(_) => "kept-by-configuration",
-            Self::NeverDue(_) => "never-due",
-            Self::Place(_) => "archived",
-            Self::TooMany { .. } => "too-many-jobs",
-            Self::Requests { .. } => "too-many-requests",
-            Self::Schedule(_) => "bad-schedule",
-            Self::Unknown(_) => "unknown-job",
-        }
-    }
-}
-
 /// What callers name a job by: its id, its key or its name, in this order.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct JobRef(pub String);
@@ -460,8 +422,7 @@ fn target_of(connection: &Connection, row: i64) -> rusqlite::Result<JobTarget> {
     let owner = owner.parse().map_err(|error| damaged(1, error))?;
     let agent = agent.parse().map_err(|error| damaged(3, error))?;
     // What cannot be read any more reaches as far as it may have.
-    let reach =
-        spec::from_text(name, agent, &text).map_or(Reach::Programs, |spec| spec.delivery.reach());
+    let reach = spec::from_text(name, agent, &text).map_or(Reach::Programs, |spec| spec.reach());
     Ok(JobTarget { id: id.into(), owner: Some(owner), reach })
 }
 

@@ -58,11 +58,12 @@ pub use children::{
     HandOver, Notice, RetryChild, SendToChild, SpawnChild, SpawnLimits, TOLD,
 };
 pub use cron::{
-    AddJob, Added, AfterRun, Asked, CancelJob, CancelledJob, ClaimedJob, CronFacts, Disabled,
-    DueRow, FireJob, FireWork, Fired, GetJob, HEARTBEAT, HeartbeatOf, Job, JobContext, JobCursor,
-    JobDelivery, JobError, JobFilter, JobGiven, JobNotice, JobNoticeKind, JobNovelty, JobPage,
-    JobPatch, JobPlace, JobRef, JobSpec, JobTools, KeepHeartbeats, ListOccurrences, NotFired,
-    Occurrence, OccurrenceCursor, OccurrencePage, Outcome, Payload, ReadCron, RemoveJob, RunJob,
+    AddJob, Added, AfterRun, AppliedJob, ApplyJobs, Asked, CancelJob, CancelledJob, ClaimedJob,
+    CommandEnd, CommandFence, CronFacts, Disabled, DueRow, FireJob, FireWork, Fired, GetJob,
+    GivenJob, HEARTBEAT, HeartbeatOf, Job, JobContext, JobCursor, JobDelivery, JobError, JobFate,
+    JobFilter, JobGiven, JobNotice, JobNoticeKind, JobNovelty, JobPage, JobPatch, JobPlace, JobRef,
+    JobSpec, JobTools, KeepHeartbeats, ListOccurrences, MAX_COMMAND_TEXT, NotFired, Occurrence,
+    OccurrenceCursor, OccurrencePage, Outcome, Payload, ReadCron, Rehearsal, RemoveJob, RunJob,
     Switch, UpdateJob,
 };
 pub use devices::{
@@ -84,7 +85,7 @@ pub use migrate::MigrateError;
 pub use note::{ConflictError, Note, NoteOnce, Noted, Peek};
 pub use open::{OpenError, Options};
 pub use outbox::{
-    Carrier, ClaimedDelivery, Delivery, DeliveryCursor, DeliveryError, DeliveryFence,
+    BODY, Carrier, ClaimedDelivery, Delivery, DeliveryCursor, DeliveryError, DeliveryFence,
     DeliveryFilter, DeliveryPage, DeliveryState, DiscardDelivery, GetDelivery, Lost, NewDelivery,
     Progress, ReplyTo, RetryDelivery, SendMessage, Undelivered, WEBHOOK,
 };

@@ -13,8 +13,8 @@ use crate::act::Failure;
 pub use list::{DeliveryCursor, DeliveryFilter, DeliveryPage, GetDelivery};
 pub use notice::Undelivered;
 pub(crate) use put::answer;
-pub(crate) use put::put_as_gateway;
-pub use put::{DiscardDelivery, NewDelivery, RetryDelivery, SendMessage, WEBHOOK};
+pub use put::{BODY, DiscardDelivery, NewDelivery, RetryDelivery, SendMessage, WEBHOOK};
+pub(crate) use put::{put, put_as_gateway};
 pub use target::{Carrier, ReplyTo};
 pub use work::{ClaimedDelivery, DeliveryFence, Lost, Progress};
 

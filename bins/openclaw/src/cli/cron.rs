@@ -1,5 +1,6 @@
 //! Verbs about jobs, and what can be said of one.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
@@ -24,6 +25,8 @@ Examples:
   openclaw cron add --name tea --at 20m --system-event 'The tea is ready.' --delete-after-run
   openclaw cron add --name look --every 30m --active 09:00-17:00 --key look --message -
   openclaw cron add --name brief --cron @daily --message 'Sum up the news.' --announce --channel telegram --to 123
+  openclaw cron add --name fetch --every 1h --command 'git fetch --all'
+  openclaw cron add --name ping --every 5m --webhook https://example.org/alive --webhook-payload '{\"up\": true}'
 
 It acts on behalf of whoever adds it, with what that one may do when it is due."
     )]
@@ -110,7 +113,22 @@ Examples:
     Preview(Box<PreviewArgs>),
     /// Show how the scheduler is doing.
     Status,
-    /// Print jobs as TOML, to read and to keep. Else all, also those that are disabled.
+    /// Have jobs be as a file says, each under its key: all of them, or none. What it does not name stays.
+    #[command(after_help = "\
+Examples:
+  openclaw cron export > jobs.toml
+  openclaw cron apply jobs.toml --dry-run
+  openclaw cron apply jobs.toml
+
+The file is TOML as `cron export` prints it: a `[[job]]` each, with keys named as the flags of `cron add`.")]
+    Apply {
+        /// The file; `-` for standard input.
+        file: PathBuf,
+        /// Only show what would change.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Print jobs as TOML, to read, to keep and to give again. Else all, also those that are disabled.
     Export {
         /// Only these, by id, key or name.
         #[arg(value_name = "JOB", value_parser = NonEmptyStringValueParser::new())]
@@ -123,7 +141,7 @@ Examples:
 #[group(skip)]
 #[command(
     group(ArgGroup::new("when").args(["at", "every", "cron"]).required(true)),
-    group(ArgGroup::new("what").args(["message", "system_event"]).required(true))
+    group(ArgGroup::new("what").args(["message", "system_event", "command", "webhook_payload"]).required(true))
 )]
 pub(crate) struct AddArgs {
     /// What people call it.
@@ -241,6 +259,23 @@ pub(crate) struct JobArgs {
     /// Tell a conversation; its agent has a turn if it is idle.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true, conflicts_with = "message")]
     pub(crate) system_event: Option<String>,
+    /// Run a program with these arguments in the agent's workspace, without a model; needs
+    /// operator.admin. Quotes group words; there is no shell unless the program is one.
+    #[arg(
+        long,
+        value_name = "COMMAND",
+        value_parser = NonEmptyStringValueParser::new(),
+        conflicts_with_all = ["message", "system_event"]
+    )]
+    pub(crate) command: Option<String>,
+    /// Post this JSON to the URL of --webhook, without a model; `-` reads it from standard input.
+    #[arg(
+        long,
+        value_name = "JSON",
+        allow_hyphen_values = true,
+        conflicts_with_all = ["message", "system_event", "command"]
+    )]
+    pub(crate) webhook_payload: Option<String>,
     /// The agent that works; of a new job main if none is named.
     #[arg(long, value_name = "ID")]
     pub(crate) agent: Option<AgentId>,
@@ -255,7 +290,8 @@ pub(crate) struct JobArgs {
     /// none is named.
     #[arg(long, value_name = "TOOL", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
     pub(crate) tools: Vec<String>,
-    /// How long a turn may take; 0 for as long as its agent's, and one hour at most.
+    /// How long a turn may take; 0 for as long as its agent's, and one hour at most. A command, as
+    /// long as tools.exec.timeout at most.
     #[arg(long, value_name = "TIME", value_parser = length::parse)]
     pub(crate) timeout: Option<Duration>,
     /// How many tokens a turn may use; 0 for as many as its agent's.
@@ -317,7 +353,7 @@ pub(crate) struct Hours {
 
 impl Hours {
     /// Reads two times of day with `-` between; what these are worth, the gateway says.
-    fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         match text.split_once('-') {
             Some((from, until)) if !from.is_empty() && !until.is_empty() => {
                 Ok(Self { from: from.trim().to_owned(), until: until.trim().to_owned() })

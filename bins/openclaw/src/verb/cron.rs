@@ -1,8 +1,10 @@
 //! `cron`: jobs, and what became of their due instants.
 
+mod apply;
 mod change;
 mod deliver;
 mod export;
+mod file;
 mod given;
 mod occur;
 mod shown;
@@ -48,6 +50,10 @@ pub(super) async fn run(
         }
         CronVerb::Runs { job, outcome, rows } => {
             Box::pin(occur::list(text(job), outcome, &rows, place, output)).await
+        }
+        CronVerb::Apply { file, dry_run } => {
+            let how = if dry_run { apply::How::Tried } else { apply::How::Done };
+            Box::pin(apply::run(&file, how, place, output)).await
         }
         CronVerb::Cancel { job } => Box::pin(occur::cancel(job, place, output)).await,
         CronVerb::Export { jobs } => Box::pin(export::run(jobs, place, output)).await,
@@ -180,7 +186,7 @@ fn what_to(device: &impl Display, job: &Job, wanted: Reach) -> &'static str {
 const fn of_own(reach: Reach) -> &'static str {
     match reach {
         Reach::Agents => "own job",
-        Reach::Programs => "job with a webhook",
+        Reach::Programs => "job with a webhook or command",
     }
 }
 
@@ -198,9 +204,9 @@ mod tests {
         for (owner, delivery, problem, wanted, expected) in [
             ("device:d", None,      "",     Reach::Agents,   "own job"),
             ("device:d", nowhere(), "",     Reach::Agents,   "own job"),
-            ("device:d", None,      "",     Reach::Programs, "job with a webhook"),
-            ("device:d", webhook(), "",     Reach::Agents,   "job with a webhook"),
-            ("device:d", None,      "torn", Reach::Agents,   "job with a webhook"),
+            ("device:d", None,      "",     Reach::Programs, "job with a webhook or command"),
+            ("device:d", webhook(), "",     Reach::Agents,   "job with a webhook or command"),
+            ("device:d", None,      "torn", Reach::Agents,   "job with a webhook or command"),
             ("device:e", webhook(), "",     Reach::Programs, "job of others"),
             ("owner",    None,      "",     Reach::Agents,   "job of others"),
         ] {

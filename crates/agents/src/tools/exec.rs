@@ -2,10 +2,12 @@
 
 mod approval;
 mod background;
+mod command;
 mod operation;
 
 pub use approval::{Approvals, AskMode, Clearance};
 pub use background::{Background, BackgroundEnd, ProcessTool, Processes};
+pub use command::{CommandEnded, CommandReport};
 pub use operation::{ExecOperation, shown};
 
 use operation::Program;
@@ -23,7 +25,7 @@ use openclaw_scopes::{Capability, RunId};
 
 use super::{Workspace, blocking, spec};
 use crate::exec::{
-    self, Ended, Finished, HelperPath, HelperRegistry, Job, JobError, Limits, SandboxMode,
+    self, Ended, Finished, HelperPath, HelperRegistry, Job, JobError, Limits, Process, SandboxMode,
     Survivors, TcpMode,
 };
 use crate::tool::{Arguments, Tool, ToolError, ToolSpec};
@@ -180,28 +182,9 @@ impl ExecTool {
             let problem = format!("is more than the limit of {} seconds", max.as_secs());
             return Err(ToolError::argument("timeoutSeconds", problem));
         }
-        let program = Wanted::of(command, argv)?;
-        let shown = program.shown();
-        let workspace = Arc::clone(&self.options.workspace);
-        let cwd = blocking(move || workspace.directory(cwd.as_deref().unwrap_or("."))).await?;
-        let environment = visible(&self.options.environment, &self.options.env_allow);
-        let program = self.cleared(program, &cwd, &environment, cancel).await?;
-        let job = Job {
-            binary: program.binary,
-            argv: program.argv,
-            cwd,
-            environment,
-            limits: self.options.limits,
-            output_bytes: OUTPUT_BYTES,
-            protected: self.options.workspace.protected().to_vec(),
-            sandbox: self.options.sandbox,
-            tcp: self.options.tcp,
-            temp_root: self.options.temp_root.clone(),
-            time_limit,
-            workspace: self.options.workspace.root().to_owned(),
-        };
-        let ExecOptions { helper, registry, .. } = &*self.options;
-        let mut process = exec::start(helper, registry, self.run.clone(), job)?;
+        let wanted = Wanted::of(command, argv)?;
+        let shown = wanted.shown();
+        let mut process = self.begin(wanted, cwd, time_limit, cancel).await?;
         let yields = self.ports.processes.as_ref().filter(|port| port.room().is_ok());
         tokio::select! {
             biased;
@@ -225,7 +208,7 @@ impl ExecTool {
     }
 }
 
-/// What a model wants run.
+/// What is to run.
 enum Wanted {
     Argv(Vec<String>),
     Shell(String),
@@ -273,6 +256,36 @@ impl Wanted {
 }
 
 impl ExecTool {
+    /// Has a command begin, once it may.
+    async fn begin(
+        &self,
+        wanted: Wanted,
+        cwd: Option<String>,
+        time_limit: Duration,
+        cancel: &CancellationToken,
+    ) -> Result<Process, ToolError> {
+        let workspace = Arc::clone(&self.options.workspace);
+        let cwd = blocking(move || workspace.directory(cwd.as_deref().unwrap_or("."))).await?;
+        let environment = visible(&self.options.environment, &self.options.env_allow);
+        let program = self.cleared(wanted, &cwd, &environment, cancel).await?;
+        let job = Job {
+            binary: program.binary,
+            argv: program.argv,
+            cwd,
+            environment,
+            limits: self.options.limits,
+            output_bytes: OUTPUT_BYTES,
+            protected: self.options.workspace.protected().to_vec(),
+            sandbox: self.options.sandbox,
+            tcp: self.options.tcp,
+            temp_root: self.options.temp_root.clone(),
+            time_limit,
+            workspace: self.options.workspace.root().to_owned(),
+        };
+        let ExecOptions { helper, registry, .. } = &*self.options;
+        Ok(exec::start(helper, registry, self.run.clone(), job)?)
+    }
+
     /// Finds the program, and has it approved if it is to be. What comes back is what was approved: it is
     /// looked at again after the answer, and one that differs by then is not run.
     //= docs/threat-model.md#T37

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use openclaw_channels::{Button, Channel, Part, SendOutcome, parts};
-use openclaw_store::{ClaimedDelivery, Lost, Progress, Store};
+use openclaw_store::{BODY, ClaimedDelivery, Lost, Progress, Store};
 use serde_json::json;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -129,14 +129,19 @@ async fn try_send(
             note(store, delivery, Progress::Later, &lane.name).await;
         }
         Carrier::Webhook { sender, secret } => {
-            let body = json!({
-                "id": delivery.id,
-                "source": delivery.source,
-                "sessionKey": delivery.session,
-                "text": delivery.text,
-                "createdAt": clock::rfc3339(delivery.created_at),
-            });
-            let (url, body) = (&delivery.to.peer, body.to_string().into_bytes());
+            let body = if delivery.to.kind == BODY {
+                delivery.text.clone()
+            } else {
+                let told = json!({
+                    "id": delivery.id,
+                    "source": delivery.source,
+                    "sessionKey": delivery.session,
+                    "text": delivery.text,
+                    "createdAt": clock::rfc3339(delivery.created_at),
+                });
+                told.to_string()
+            };
+            let (url, body) = (&delivery.to.peer, body.into_bytes());
             let outcome = sender.post(url, body, &delivery.id, secret.as_ref(), clock::now()).await;
             note(store, delivery, progress(outcome, 1), &lane.name).await;
         }

@@ -23,12 +23,16 @@ use crate::{clock, secrets};
 /// How long an approval can be answered, and used (`access.md` §11 of the reference).
 const TTL: Duration = Duration::from_mins(30);
 
-/// Approvals for one run.
+/// Characters of a command that a refusal repeats at most.
+const SHOWN: usize = 300;
+
+/// Approvals for one run, or one command of a job.
 #[derive(Debug)]
 pub(super) struct RunApprovals {
     pub(super) engine: Engine,
     pub(super) caller: Caller,
-    pub(super) live: Arc<Live>,
+    /// The run; a command of a job is none, and waits for nobody.
+    pub(super) live: Option<Arc<Live>>,
     pub(super) session: SessionKey,
     pub(super) capability: Capability,
     pub(super) unattended: Unattended,
@@ -67,6 +71,9 @@ impl RunApprovals {
     /// Whether nobody is there who could answer: a job or a hook asked, perhaps by a sub-agent, and not a
     /// person.
     fn is_unattended(&self) -> bool {
+        if self.live.is_none() {
+            return true;
+        }
         let mut session = self.session.clone();
         while LaneClass::of(&session) == LaneClass::Subagent {
             match self.engine.0.store.parent_of(&session) {
@@ -95,10 +102,10 @@ impl RunApprovals {
     }
 
     /// Waits for the answer. The run's time does not run meanwhile, and its place is for others.
-    async fn answered(&self, approval: Approval) -> Clearance {
-        let _paused = self.live.pause();
-        let _aside = self.engine.step_aside(self.live.run());
-        self.live.emit(TurnEvent::ApprovalNeeded {
+    async fn answered(&self, live: &Arc<Live>, approval: Approval) -> Clearance {
+        let _paused = live.pause();
+        let _aside = self.engine.step_aside(live.run());
+        live.emit(TurnEvent::ApprovalNeeded {
             approval: approval.id.clone(),
             operation: command_words(&approval.operation.argv),
             program: approval.operation.binary.clone(),
@@ -139,7 +146,7 @@ impl RunApprovals {
                 _in_time = tokio::time::timeout(left, decided) => {}
                 // A stop does not wait for a person. The question stays, and the run comes back to it.
                 () = self.engine.0.drain.cancelled() => {
-                    self.live.stop(Stop::Aside);
+                    live.stop(Stop::Aside);
                     std::future::pending::<()>().await;
                 }
             }
@@ -151,7 +158,20 @@ impl Approvals for RunApprovals {
     fn ask<'a>(&'a self, operation: &'a ExecOperation) -> BoxFuture<'a, Clearance> {
         Box::pin(async move {
             match self.request(operation).await {
-                Ok(Requested::Asked(approval)) => self.answered(*approval).await,
+                Ok(Requested::Asked(approval)) => match &self.live {
+                    Some(live) => self.answered(live, *approval).await,
+                    // Only one that was approved is found for it.
+                    None => Clearance::Once(approval.id),
+                },
+                Ok(Requested::Nobody) if self.live.is_none() => {
+                    let listed = serde_json::to_string(&operation.argv).unwrap_or_default();
+                    let listed: String = listed.chars().take(SHOWN).collect();
+                    Clearance::Refused(format!(
+                        "it needs an approval, and nobody is there who could give it: add {listed} to \
+                         `tools.exec.allow`, or have the agent run it in a conversation of the job's owner, and \
+                         approve it there with `--always`"
+                    ))
+                }
                 Ok(Requested::Nobody) => Clearance::Refused(
                     "it needs an approval, and nobody is there who could give it: somebody has to run it \
                      once in a conversation of theirs, and approve it there with `--always`"

@@ -241,7 +241,7 @@ impl Engine {
         let approvals = worker.exec_capability().map(|capability| RunApprovals {
             engine: self.clone(),
             caller: caller.clone(),
-            live: Arc::clone(live),
+            live: Some(Arc::clone(live)),
             session: session.clone(),
             capability,
             unattended: settings.unattended,

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use openclaw_agents::tools::ExecPorts;
 use openclaw_config::{DmScope, ModelName, ToolPattern};
 use openclaw_scheduler::Mode;
 use openclaw_scopes::{
@@ -18,6 +19,7 @@ use openclaw_store::{
 use tokio::sync::Notify;
 
 use super::Engine;
+use super::commands::Order;
 use super::turns::Enlisted;
 use crate::roster::Worker;
 use crate::{channels, clock, digest, route};
@@ -134,6 +136,10 @@ impl Engine {
                 self.may_look(&claimed, &spec, &worker)?;
                 self.begin_turn(&caller(grant), &claimed, &spec, prompt, worker).await
             }
+            Payload::Command { argv } => {
+                self.begin_command(&caller(grant), &claimed, &spec, argv, &worker).await
+            }
+            Payload::Webhook { body } => self.post(&caller(grant), &claimed, &spec, body).await,
             Payload::SystemEvent { text } => {
                 self.tell_of_job(&caller(grant), &claimed, &spec, text).await
             }
@@ -215,7 +221,7 @@ impl Engine {
         };
         let accepted = match self.0.store.act(caller, ask, clock::now()).await {
             Ok(Fired::Accepted(accepted)) => Ok(*accepted),
-            Ok(Fired::Gone | Fired::Told(_)) => {
+            Ok(Fired::Begun(_) | Fired::Gone | Fired::Posted | Fired::Told(_)) => {
                 self.dismiss(&live);
                 live.accept_failed();
                 return Ok(());
@@ -254,7 +260,76 @@ impl Engine {
         };
         match self.0.store.act(caller, ask, clock::now()).await? {
             Fired::Told(session) => self.announce_soon(session),
-            Fired::Accepted(_) | Fired::Gone => {}
+            Fired::Accepted(_) | Fired::Begun(_) | Fired::Gone | Fired::Posted => {}
+        }
+        Ok(())
+    }
+
+    async fn begin_command(
+        &self,
+        caller: &Caller,
+        claimed: &ClaimedJob,
+        spec: &JobSpec,
+        argv: Vec<String>,
+        worker: &Worker,
+    ) -> Result<(), Refused> {
+        let failed = |problem: String| Refused::Not(NotFired::Failed(problem));
+        let exec = worker.exec().zip(worker.exec_capability());
+        let (exec, capability) = exec.ok_or_else(|| {
+            let agent = &spec.agent;
+            failed(format!("agent `{agent}` runs no commands: it has to have the tool `exec`"))
+        })?;
+        let run = run_of(spec, claimed).map_err(|error| failed(error.to_string()))?;
+        let session = self.session_of(spec, &claimed.job, run.as_str())?;
+        let (occurrence, commands) = (claimed.occurrence, &self.0.commands);
+        // Before it is noted that it begins: whoever ends it after that finds it.
+        let entry = commands.enter(occurrence, &claimed.job, caller.on_behalf_of());
+        let entry = entry.ok_or(Refused::Later)?;
+        let ask = FireJob {
+            occurrence,
+            job: claimed.job.clone(),
+            revision: claimed.revision,
+            work: FireWork::Command { reply_to: self.reply_of_job(spec, claimed, &session) },
+        };
+        match self.0.store.act(caller, ask, clock::now()).await {
+            Ok(Fired::Begun(fence)) => {
+                let exec = exec.for_run(run.clone(), ExecPorts::default());
+                let timeout = spec.timeout;
+                let order = Order { argv, exec, capability, timeout, run, session };
+                self.spawn_command(occurrence, entry, order, caller.clone(), fence);
+                Ok(())
+            }
+            Ok(Fired::Accepted(_) | Fired::Gone | Fired::Posted | Fired::Told(_)) => {
+                commands.leave(occurrence);
+                Ok(())
+            }
+            Err(error) => {
+                commands.leave(occurrence);
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn post(
+        &self,
+        caller: &Caller,
+        claimed: &ClaimedJob,
+        spec: &JobSpec,
+        body: String,
+    ) -> Result<(), Refused> {
+        let JobDelivery::Webhook(url) = &spec.delivery else {
+            let text = "the job has no URL to post to: `openclaw cron edit JOB --webhook URL`";
+            return Err(Refused::Not(NotFired::Failed(text.to_owned())));
+        };
+        let ask = FireJob {
+            occurrence: claimed.occurrence,
+            job: claimed.job.clone(),
+            revision: claimed.revision,
+            work: FireWork::Post { to: hook(url), body },
+        };
+        match self.0.store.act(caller, ask, clock::now()).await? {
+            Fired::Posted => self.0.outbox.notify_waiters(),
+            Fired::Accepted(_) | Fired::Begun(_) | Fired::Gone | Fired::Told(_) => {}
         }
         Ok(())
     }
@@ -264,7 +339,9 @@ impl Engine {
         let routes = &self.roster().routes;
         Ok(match &spec.place {
             // Nobody reads again what is told to a conversation that is new each time.
-            JobPlace::Isolated if matches!(spec.payload, Payload::AgentTurn { .. }) => {
+            JobPlace::Isolated
+                if matches!(spec.payload, Payload::AgentTurn { .. } | Payload::Command { .. }) =>
+            {
                 route::job_run(&spec.agent, job.as_str(), run, routes)?
             }
             JobPlace::Isolated | JobPlace::Main => route::main_of(&spec.agent, routes)?,
@@ -277,14 +354,7 @@ impl Engine {
         match &spec.delivery {
             JobDelivery::Announce(to) => to.clone().by_gateway(),
             JobDelivery::None => String::new(),
-            JobDelivery::Webhook(url) => ReplyTo {
-                channel: WEBHOOK.into(),
-                account: DEFAULT_ACCOUNT.into(),
-                kind: ChatType::Direct.name().into(),
-                peer: url.clone(),
-                ..ReplyTo::default()
-            }
-            .by_gateway(),
+            JobDelivery::Webhook(url) => hook(url).by_gateway(),
             JobDelivery::Conversation if !claimed.reply_to.is_empty() => claimed.reply_to.clone(),
             // Where the conversation leads that was named, whichever is told.
             JobDelivery::Conversation => match &spec.place {
@@ -377,13 +447,27 @@ impl Engine {
     }
 }
 
+/// Returns the place of a URL.
+fn hook(url: &str) -> ReplyTo {
+    ReplyTo {
+        channel: WEBHOOK.into(),
+        account: DEFAULT_ACCOUNT.into(),
+        kind: ChatType::Direct.name().into(),
+        peer: url.to_owned(),
+        ..ReplyTo::default()
+    }
+}
+
 /// Returns the run of a due instant: the same each time, so that there is one.
 fn run_of(spec: &JobSpec, claimed: &ClaimedJob) -> Result<RunId, openclaw_scopes::ParseIdError> {
     let (job, at) = (&claimed.job, claimed.scheduled_at.as_millis());
     // A heartbeat's job is called so already, and by that its runs are known: what they begin wakes nobody.
     let prefix = match spec.payload {
         Payload::Heartbeat { .. } => "",
-        Payload::AgentTurn { .. } | Payload::SystemEvent { .. } => "cron-",
+        Payload::AgentTurn { .. }
+        | Payload::Command { .. }
+        | Payload::SystemEvent { .. }
+        | Payload::Webhook { .. } => "cron-",
     };
     match claimed.attempts {
         0 => RunId::parse(&format!("{prefix}{job}-{at}")),

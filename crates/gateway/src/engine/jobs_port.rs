@@ -49,11 +49,13 @@ fn refused<E: std::fmt::Display>(refusal: ActError<E>) -> Value {
 
 fn row(job: &Job) -> Value {
     let spec = job.spec.as_ref().ok();
-    let message = spec.map(|spec| match &spec.payload {
+    let message = spec.and_then(|spec| match &spec.payload {
         Payload::AgentTurn { message } | Payload::Heartbeat { prompt: message, .. } => {
-            message.clone()
+            Some(message.clone())
         }
-        Payload::SystemEvent { text } => text.clone(),
+        // What needs an administrator is none of a model's.
+        Payload::Command { .. } | Payload::Webhook { .. } => None,
+        Payload::SystemEvent { text } => Some(text.clone()),
     });
     let schedule = spec.map(|spec| match &spec.rules.schedule {
         Schedule::At(at) => clock::rfc3339(*at),
@@ -152,7 +154,11 @@ impl RunJobs {
             ..JobFilter::default()
         };
         let page = self.engine.0.store.jobs(&filter);
-        page.map(|page| page.jobs).map_err(|failed| error(failed.to_string()))
+        let page = page.map_err(|failed| error(failed.to_string()))?;
+        // One that somebody has made a command of since is not the conversation's any more.
+        let is_own =
+            |job: &Job| job.spec.as_ref().ok().is_none_or(|spec| spec.payload.is_for_agent());
+        Ok(page.jobs.into_iter().filter(is_own).collect())
     }
 }
 

@@ -40,6 +40,7 @@ impl Engine {
             live.stop(Stop::GrantEnded);
         }
         self.end_commands_for(holder);
+        self.0.commands.end_for(holder);
     }
 
     /// Removes a run that has ended, or was never accepted; others may have their turn.

@@ -1,5 +1,7 @@
 //! Jobs over the wire.
 
+mod apply;
+mod payload;
 mod read;
 mod shown;
 
@@ -87,6 +89,14 @@ impl Cron for Core {
         Ok(Response::new(shown::job(job)))
     }
 
+    async fn apply(
+        &self,
+        request: Request<v1::ApplyJobsRequest>,
+    ) -> Result<Response<v1::ApplyJobsResponse>, Status> {
+        let (caller, message) = gate::admit(request)?;
+        Ok(Response::new(self.apply_jobs(&caller, message).await?))
+    }
+
     async fn remove(
         &self,
         request: Request<v1::RemoveJobRequest>,
@@ -118,6 +128,7 @@ impl Cron for Core {
         let cancelled = self.perform(&caller, ask, clock::now(), respond::job).await?;
         // Its row says so already; what it was at has to learn it.
         self.engine.ended_outside(&cancelled.ended).await;
+        self.engine.end_commands_of_job(&cancelled.occurrence.job).await;
         self.engine.jobs().notify_one();
         Ok(Response::new(shown::occurrence(cancelled.occurrence)))
     }

@@ -258,6 +258,8 @@ methods! {
     RunJob(JobTarget) = "cron.run", "/openclaw.v1.Cron/Run": [OWN_JOB, OTHERS_JOB, FAR_JOB] by own_job;
     /// Removes a job.
     RemoveJob(JobTarget) = "cron.remove", "/openclaw.v1.Cron/Remove": [OWN_JOB, OTHERS_JOB, FAR_JOB] by own_job;
+    /// Has jobs be as a file says: all of them, or none.
+    ApplyJobs(Whole) = "cron.apply", "/openclaw.v1.Cron/Apply": [ADMIN] by admin;
     /// Does what a job is for, now that it is due.
     FireJob(JobTarget) = "cron.fire", internal: [FIRE, FIRE_FAR] by fire_case;
     /// Sends a message to a chat platform or a webhook.

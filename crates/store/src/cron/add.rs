@@ -60,7 +60,7 @@ impl Ask for AddJob {
 
     fn target(&self, tx: &Transaction<'_>) -> Result<JobTarget, Fault<JobError>> {
         let id = self.id.as_str().into();
-        let reach = self.spec.delivery.reach();
+        let reach = self.spec.reach();
         Ok(match of_key(tx, &self.key)? {
             None => JobTarget { id, owner: None, reach },
             Some((row, _)) => target_of(tx, row)?.reaching(reach),
@@ -110,7 +110,7 @@ impl Ask for AddJob {
 }
 
 impl AddJob {
-    fn insert(
+    pub(super) fn insert(
         &self,
         connection: &Connection,
         caller: &Caller,
@@ -156,7 +156,7 @@ impl AddJob {
 }
 
 /// Finds the job of a key, and its owner.
-fn of_key(
+pub(super) fn of_key(
     connection: &Connection,
     key: &str,
 ) -> rusqlite::Result<Option<(i64, openclaw_scopes::GrantHolder)>> {

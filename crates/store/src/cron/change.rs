@@ -7,7 +7,7 @@ use openclaw_scopes::method::{
     CancelJob as CancelMethod, RemoveJob as RemoveMethod, RunJob as RunMethod,
     UpdateJob as UpdateMethod,
 };
-use openclaw_scopes::target::JobTarget;
+use openclaw_scopes::target::{JobTarget, Reach};
 use openclaw_scopes::{
     AgentId, Authorized, Caller, IdempotencyKey, JobId, RunId, ScopeSet, Timestamp,
 };
@@ -85,6 +85,13 @@ impl JobPatch {
         *self == Self::default()
     }
 
+    /// Returns how far a job reaches with it, beside what it reaches already.
+    fn reach(&self) -> Reach {
+        let does = self.payload.as_ref().map(Payload::reach).unwrap_or_default();
+        let says = self.delivery.as_ref().map(JobDelivery::reach).unwrap_or_default();
+        does.max(says)
+    }
+
     fn apply(self, old: JobSpec) -> JobSpec {
         JobSpec {
             name: self.name.unwrap_or(old.name),
@@ -119,8 +126,7 @@ impl Ask for UpdateJob {
     type Error = JobError;
 
     fn target(&self, tx: &Transaction<'_>) -> Result<JobTarget, Fault<JobError>> {
-        let reach = self.patch.delivery.as_ref().map(JobDelivery::reach);
-        Ok(target(tx, &self.job)?.reaching(reach.unwrap_or_default()))
+        Ok(target(tx, &self.job)?.reaching(self.patch.reach()))
     }
 
     fn apply(

@@ -7,11 +7,12 @@ use openclaw_scopes::{Authorized, Caller, JobId, SessionKey, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::work::{disable, ended, finish_if_over};
-use super::{JobError, JobRef, Outcome, target};
+use super::{CommandFence, JobError, JobRef, Outcome, target};
 use crate::act::{ActError, Applied, Ask, Transaction};
 use crate::error::Fault;
 use crate::events::{self, NewEvent};
 use crate::handle::Store;
+use crate::outbox::{BODY, ReplyTo};
 use crate::runs::{AcceptRun, Accepted, RunError};
 use crate::sessions;
 
@@ -32,12 +33,24 @@ pub struct FireJob {
 /// What is done for a due instant.
 #[derive(Clone, Debug)]
 pub enum FireWork {
+    /// A command is begun, and what it says goes there; empty for nowhere.
+    Command {
+        /// Where, as whoever delivers it reads it.
+        reply_to: String,
+    },
     /// A conversation is told.
     Event {
         /// Which.
         session: SessionKey,
         /// What it is told.
         event: NewEvent,
+    },
+    /// A body is posted.
+    Post {
+        /// Where.
+        to: ReplyTo,
+        /// All of it.
+        body: String,
     },
     /// An agent has a turn, in this conversation; it is opened if there is none.
     Turn(AcceptRun),
@@ -48,8 +61,12 @@ pub enum FireWork {
 pub enum Fired {
     /// A run was accepted.
     Accepted(Box<Accepted>),
+    /// A command is begun, and this is the right to say what came of it.
+    Begun(CommandFence),
     /// Somebody has begun or ended it before, or the job is another by now.
     Gone,
+    /// What is posted is in the outbox.
+    Posted,
     /// A conversation is told.
     Told(SessionKey),
 }
@@ -82,8 +99,9 @@ impl Ask for FireJob {
     ) -> Result<Applied<Fired>, Fault<JobError>> {
         let (caller, _) = authorized.into_parts();
         let (session, run) = match &self.work {
-            FireWork::Event { session, .. } => (session, ""),
-            FireWork::Turn(accept) => (&accept.session, accept.run.as_str()),
+            FireWork::Command { .. } | FireWork::Post { .. } => ("", ""),
+            FireWork::Event { session, .. } => (session.as_str(), ""),
+            FireWork::Turn(accept) => (accept.session.as_str(), accept.run.as_str()),
         };
         let sql = "UPDATE cron_occurrences SET started_at = ?2, attempts = attempts + 1, run = ?3,
                        session = ?4, reason = '', text = ''
@@ -91,19 +109,31 @@ impl Ask for FireJob {
                        AND EXISTS (SELECT 1 FROM cron_jobs j
                            WHERE j.id = cron_occurrences.job AND j.deleted_at IS NULL
                                AND j.revision = ?5)";
-        let values =
-            params![self.occurrence, now.as_millis(), run, session.as_str(), self.revision];
+        let values = params![self.occurrence, now.as_millis(), run, session, self.revision];
         if tx.prepare_cached(sql)?.execute(values)? == 0 {
             return Ok(Applied::Unchanged(Fired::Gone));
         }
-        let conversation = open(tx, session, &caller, now)?;
         match &self.work {
+            FireWork::Command { reply_to } => {
+                let fence = CommandFence::new(tx, self, &caller, reply_to)?;
+                Ok(Applied::Changed(Fired::Begun(fence)))
+            }
+            FireWork::Post { to, body } => {
+                let fence = CommandFence::new(tx, self, &caller, "")?;
+                let to = ReplyTo { kind: BODY.into(), ..to.clone() };
+                fence.deliver(tx, to, body.clone(), now)?;
+                ended(tx, self.occurrence, Outcome::Ran, "", "", now)?;
+                Ok(Applied::Changed(Fired::Posted))
+            }
             FireWork::Event { session, event } => {
+                let conversation = open(tx, session, &caller, now)?;
                 events::put(tx, conversation, event, &caller, now)?;
                 ended(tx, self.occurrence, Outcome::Ran, "", "", now)?;
                 Ok(Applied::Changed(Fired::Told(session.clone())))
             }
             FireWork::Turn(accept) => {
+                let session = &accept.session;
+                let conversation = open(tx, session, &caller, now)?;
                 if sessions::is_archived(tx, session)? {
                     return Err(Fault::Domain(JobError::Place(session.clone())));
                 }

@@ -74,7 +74,8 @@ const OCCURRENCE: &str = "SELECT o.id, j.job, o.scheduled_at, o.until, o.count, 
     o.requested, o.attempts, o.started_at, o.ended_at, o.run, o.session, o.text,
     d.delivery, d.state
     FROM cron_occurrences o JOIN cron_jobs j ON j.id = o.job
-        LEFT JOIN outbox d ON o.run <> '' AND d.source = 'run:' || o.run";
+        LEFT JOIN outbox d ON d.source = CASE WHEN o.run <> '' THEN 'run:' || o.run
+            ELSE 'cron:' || j.job || ':' || o.scheduled_at END";
 
 fn read_occurrence(row: &Row<'_>) -> rusqlite::Result<Occurrence> {
     let text = |column: usize| row.get::<_, String>(column);

@@ -87,6 +87,9 @@ enum What {
     AgentTurn {
         message: String,
     },
+    Command {
+        argv: Vec<String>,
+    },
     Heartbeat {
         prompt: String,
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -94,6 +97,9 @@ enum What {
     },
     SystemEvent {
         text: String,
+    },
+    Webhook {
+        body: String,
     },
 }
 
@@ -134,10 +140,12 @@ pub(super) fn to_text(spec: &JobSpec) -> rusqlite::Result<String> {
         catch_up: catch_up.to_string(),
         payload: match &spec.payload {
             Payload::AgentTurn { message } => What::AgentTurn { message: message.clone() },
+            Payload::Command { argv } => What::Command { argv: argv.clone() },
             Payload::Heartbeat { prompt, context } => {
                 What::Heartbeat { prompt: prompt.clone(), light: *context == JobContext::Light }
             }
             Payload::SystemEvent { text } => What::SystemEvent { text: text.clone() },
+            Payload::Webhook { body } => What::Webhook { body: body.clone() },
         },
         session: spec.place.name().to_owned(),
         model: spec.model.clone(),
@@ -189,11 +197,13 @@ pub(super) fn from_text(name: String, agent: AgentId, text: &str) -> rusqlite::R
         },
         payload: match stored.payload {
             What::AgentTurn { message } => Payload::AgentTurn { message },
+            What::Command { argv } => Payload::Command { argv },
             What::Heartbeat { prompt, light } => {
                 let context = if light { JobContext::Light } else { JobContext::Full };
                 Payload::Heartbeat { prompt, context }
             }
             What::SystemEvent { text } => Payload::SystemEvent { text },
+            What::Webhook { body } => Payload::Webhook { body },
         },
         place: match stored.session.as_str() {
             "isolated" => JobPlace::Isolated,

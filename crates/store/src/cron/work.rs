@@ -31,7 +31,10 @@ pub(crate) fn given(connection: &Connection, occurrence: i64) -> rusqlite::Resul
         Some(spec) => {
             let context = match spec.payload {
                 Payload::Heartbeat { context, .. } => context,
-                Payload::AgentTurn { .. } | Payload::SystemEvent { .. } => JobContext::Full,
+                Payload::AgentTurn { .. }
+                | Payload::Command { .. }
+                | Payload::SystemEvent { .. }
+                | Payload::Webhook { .. } => JobContext::Full,
             };
             let JobSpec { model, tools, max_tokens, .. } = spec;
             JobGiven { model, tools, max_tokens, context }
@@ -97,12 +100,16 @@ fn after_attempt(
     connection: &Connection,
     job: i64,
     spec: &JobSpec,
-    attempts: u32,
+    (outcome, attempts): (Outcome, u32),
     text: &str,
     now: Timestamp,
 ) -> rusqlite::Result<After> {
     let schedule = &spec.rules.schedule;
-    let failure = failure_of(text);
+    let failure = match (&spec.payload, outcome) {
+        // What a command has done by then nobody knows, and doing it again is for people to decide.
+        (Payload::Command { .. }, Outcome::Failed) => Failure::Permanent,
+        _ => failure_of(text),
+    };
     if failure == Failure::Permanent && matches!(spec.payload, Payload::Heartbeat { .. }) {
         // Nobody asked for it, and it would fail and cost again each time.
         return Ok(After::Disable(DisableReason::ConsecutiveFailures));
@@ -142,7 +149,7 @@ pub(super) fn ended(
     let failed = matches!(outcome, Outcome::Failed | Outcome::Lost);
     let after = match &spec {
         Some(spec) if failed && is_scheduled && is_there => {
-            Some(after_attempt(connection, job, spec, attempts, text, now)?)
+            Some(after_attempt(connection, job, spec, (outcome, attempts), text, now)?)
         }
         Some(_) | None => None,
     };

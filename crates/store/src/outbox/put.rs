@@ -21,6 +21,9 @@ use crate::handle::Store;
 /// The channel of webhooks.
 pub const WEBHOOK: &str = "webhook";
 
+/// The kind of place at which what is said is all that is posted, with nothing around it.
+pub const BODY: &str = "body";
+
 /// Deliveries that wait on one channel at most: more than a platform takes in an hour.
 const MAX_WAITING: u32 = 10_000;
 

@@ -10,7 +10,8 @@ pub struct ReplyTo {
     pub channel: String,
     /// The account of the gateway there.
     pub account: String,
-    /// With how many the conversation is: `direct`, `group` or `channel`.
+    /// With how many the conversation is: `direct`, `group` or `channel`; of a webhook `direct`, or `body` where
+    /// what is said is all that is posted.
     pub kind: String,
     /// Who or what it is with, as the platform names it.
     #[serde(deserialize_with = "text", default)]

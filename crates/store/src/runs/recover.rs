@@ -267,6 +267,7 @@ impl Ask for RecoverRuns {
             *count = count.saturating_add(1);
         }
         processes::lost(tx, now)?;
+        cron::interrupted(tx, now)?;
         children::settle_all(tx, now)?;
         let (waiting, merged) = (waiting(tx)?, merged(tx)?);
         let recovered = Recovered { interrupted, resumed, waiting, merged };

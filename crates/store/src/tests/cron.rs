@@ -2,8 +2,10 @@
 //! against laws that always hold.
 
 mod acts;
+mod applied;
 mod begun;
 mod clockwork;
+mod commands;
 mod contention;
 mod edits;
 mod ends;
@@ -98,4 +100,13 @@ fn add(spec: JobSpec) -> AddJob {
 
 fn of(job: &str) -> JobRef {
     JobRef(job.into())
+}
+
+/// Why something was refused.
+#[track_caller]
+fn refusal<E: std::fmt::Debug>(error: crate::ActError<E>) -> openclaw_scopes::Denial {
+    match error {
+        crate::ActError::Denied(denial) => denial,
+        other => panic!("{other:?}"),
+    }
 }

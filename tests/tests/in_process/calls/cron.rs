@@ -17,7 +17,7 @@ pub(super) async fn call(
     let mut cron = client.cron();
     let job = match when {
         "job of others" => about.others_job.clone(),
-        "job with a webhook" => about.hooked_job.clone(),
+        "job with a webhook or command" => about.hooked_job.clone(),
         _ => about.job.clone(),
     };
     match (name, when) {
@@ -30,29 +30,35 @@ pub(super) async fn call(
                 v1::PreviewRequest { schedule: later("x").schedule, ..Default::default() };
             cron.preview(request).await.map(drop)
         }
-        ("cron.add", "own job" | "job of others" | "job with a webhook") => {
+        ("cron.add", "own job" | "job of others" | "job with a webhook or command") => {
             let key = if when == "job of others" { job } else { String::new() };
             let spec = later(&format!("job {tag}"));
-            let spec = Some(if when == "job with a webhook" { hooked(spec) } else { spec });
+            let spec =
+                Some(if when == "job with a webhook or command" { hooked(spec) } else { spec });
             let words = when.replace(' ', "-");
             let idempotency_key = format!("add-{tag}-{words}");
             let request = v1::AddJobRequest { idempotency_key, key, spec };
             cron.add(request).await.map(drop)
         }
-        ("cron.update", "own job" | "job of others" | "job with a webhook") => {
+        ("cron.update", "own job" | "job of others" | "job with a webhook or command") => {
             let spec = v1::JobSpec { name: Some(format!("job {tag}")), ..Default::default() };
             let request =
                 v1::UpdateJobRequest { job, spec: Some(spec), ..v1::UpdateJobRequest::default() };
             cron.update(request).await.map(drop)
         }
-        ("cron.run", "own job" | "job of others" | "job with a webhook") => {
+        ("cron.apply", "") => {
+            let key = format!("applied-{tag}");
+            let jobs = vec![v1::GivenJob { spec: Some(later(&key)), key }];
+            cron.apply(v1::ApplyJobsRequest { jobs, dry_run: false }).await.map(drop)
+        }
+        ("cron.run", "own job" | "job of others" | "job with a webhook or command") => {
             let request = v1::RunJobRequest { job, idempotency_key: format!("run-{tag}") };
             cron.run(request).await.map(drop)
         }
-        ("cron.cancel", "own job" | "job of others" | "job with a webhook") => {
+        ("cron.cancel", "own job" | "job of others" | "job with a webhook or command") => {
             cron.cancel(v1::CancelJobRequest { job }).await.map(drop)
         }
-        ("cron.remove", "own job" | "job of others" | "job with a webhook") => {
+        ("cron.remove", "own job" | "job of others" | "job with a webhook or command") => {
             cron.remove(v1::RemoveJobRequest { job }).await.map(drop)
         }
         (name, when) => panic!("`{name}` on `{when}` is new: say here how it is called"),

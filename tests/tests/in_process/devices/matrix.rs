@@ -116,9 +116,18 @@ impl Somebody {
             let called = match (case.when, row.name) {
                 ("own device", "device.pair.list")
                 | (
-                    "" | "own run" | "own session" | "run of others" | "session of others"
-                    | "own job" | "job of others" | "job with a webhook" | "own delivery"
-                    | "delivery of others" | "chat platform" | "webhook",
+                    ""
+                    | "own run"
+                    | "own session"
+                    | "run of others"
+                    | "session of others"
+                    | "own job"
+                    | "job of others"
+                    | "job with a webhook or command"
+                    | "own delivery"
+                    | "delivery of others"
+                    | "chat platform"
+                    | "webhook",
                     _,
                 ) if row.name != "agents.delete" => {
                     let about = stage.renewed(about, row.name).await;

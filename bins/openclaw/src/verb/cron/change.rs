@@ -22,7 +22,7 @@ pub(super) async fn add(
     output: &mut Output,
 ) -> Result<Exit, Failure> {
     let AddArgs { name, when, job, deliver, delete_after_run, disabled, key } = args;
-    let wanted = deliver::wanted(&deliver);
+    let wanted = deliver::wanted(&deliver).max(given::reach(&job));
     let zone = if when.tz.is_some() { Zone::Named } else { Zone::Unnamed };
     let Timed { schedule, clocks } =
         given::timed(&when, job.catch_up.as_deref(), jiff::Timestamp::now())?;
@@ -69,7 +69,7 @@ pub(super) async fn edit(
         disable,
         expected_revision,
     } = args;
-    let wanted = deliver::wanted(&deliver);
+    let wanted = deliver::wanted(&deliver).max(given::reach(&job));
     let Timed { schedule, clocks } =
         given::timed(&when, job.catch_up.as_deref(), jiff::Timestamp::now())?;
     let mut spec = JobSpec {

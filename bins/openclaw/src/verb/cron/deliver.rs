@@ -1,6 +1,7 @@
 //! Where what a job says goes: as the command line says it, as the wire wants it, and as people read it.
 
 use openclaw_client::v1::job_delivery::Where;
+use openclaw_client::v1::job_payload::What;
 use openclaw_client::v1::{Job, JobAnnounce, JobDelivery};
 use openclaw_scopes::target::Reach;
 
@@ -15,11 +16,19 @@ pub(super) const fn wanted(args: &DeliverArgs) -> Reach {
 /// Returns how far a job reaches; one that cannot be read any more, as far as it may have.
 pub(super) fn reach(job: &Job) -> Reach {
     let r#where = job.delivery.as_ref().and_then(|delivery| delivery.r#where.as_ref());
-    match r#where {
-        Some(Where::Webhook(_)) => Reach::Programs,
+    let what = job.payload.as_ref().and_then(|payload| payload.what.as_ref());
+    let does = match what {
+        Some(What::Command(_) | What::Webhook(_)) => Reach::Programs,
         _ if !job.problem.is_empty() => Reach::Programs,
+        Some(What::AgentTurn(_) | What::Heartbeat(_) | What::SystemEvent(_)) | None => {
+            Reach::Agents
+        }
+    };
+    let says = match r#where {
+        Some(Where::Webhook(_)) => Reach::Programs,
         Some(Where::Announce(_) | Where::None(_)) | None => Reach::Agents,
-    }
+    };
+    does.max(says)
 }
 
 /// Returns what was said of it; `None` when nothing was.
@@ -55,6 +64,8 @@ pub(super) fn words(delivery: Option<&JobDelivery>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use openclaw_client::v1::{JobCommand, JobPayload};
+
     use super::*;
 
     #[test]
@@ -78,6 +89,10 @@ mod tests {
             let delivery = given(args);
             assert_eq!(words(delivery.as_ref()), expected);
             assert_eq!(reach(&Job { delivery, ..Job::default() }), reaches);
+        }
+        for what in [What::Command(JobCommand::default()), What::Webhook("{}".into())] {
+            let payload = Some(JobPayload { what: Some(what) });
+            assert_eq!(reach(&Job { payload, ..Job::default() }), Reach::Programs);
         }
         let torn = Job { problem: "it is torn".into(), ..Job::default() };
         assert_eq!(reach(&torn), Reach::Programs);

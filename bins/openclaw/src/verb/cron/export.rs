@@ -56,7 +56,7 @@ pub(super) async fn run(
 }
 
 /// Returns jobs as TOML.
-fn written(jobs: &[Job]) -> Result<String, Failure> {
+pub(super) fn written(jobs: &[Job]) -> Result<String, Failure> {
     let file = File { job: jobs.iter().map(Table::from).collect() };
     toml::to_string_pretty(&file).map_err(|error| {
         Failure::told(Exit::Failed, format!("the jobs cannot be written as TOML: {error}"))
@@ -71,7 +71,7 @@ struct File<'a> {
 /// A job. What it does not say is left out.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Table<'a> {
+pub(super) struct Table<'a> {
     id: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     key: &'a str,
@@ -89,6 +89,10 @@ struct Table<'a> {
     message: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     system_event: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    webhook_payload: Option<&'a str>,
     #[serde(skip_serializing_if = "str::is_empty")]
     model: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -152,12 +156,15 @@ struct Delivery<'a> {
 impl<'a> From<&'a Job> for Table<'a> {
     fn from(job: &'a Job) -> Self {
         let what = job.payload.as_ref().and_then(|payload| payload.what.as_ref());
-        let (message, system_event) = match what {
-            Some(What::AgentTurn(text)) => (Some(text.as_str()), None),
-            Some(What::SystemEvent(text)) => (None, Some(text.as_str())),
+        let (mut message, mut system_event, mut command, mut body) = (None, None, None, None);
+        match what {
+            Some(What::AgentTurn(text)) => message = Some(text.as_str()),
+            Some(What::Command(does)) => command = Some(does.argv.as_slice()),
+            Some(What::SystemEvent(text)) => system_event = Some(text.as_str()),
+            Some(What::Webhook(text)) => body = Some(text.as_str()),
             // What the configuration keeps is not exported.
-            Some(What::Heartbeat(_)) | None => (None, None),
-        };
+            Some(What::Heartbeat(_)) | None => {}
+        }
         let tools = job.tools.as_ref().filter(|tools| !tools.all);
         Self {
             id: &job.id,
@@ -171,9 +178,11 @@ impl<'a> From<&'a Job> for Table<'a> {
             session: &job.session,
             message,
             system_event,
+            command,
+            webhook_payload: body,
             model: &job.model,
             tools: tools.map(|tools| tools.names.as_slice()),
-            timeout: shown::lasting(job.timeout.as_ref()),
+            timeout: exactly(job.timeout.as_ref()),
             budget: Some(job.budget).filter(|tokens| *tokens > 0),
             delete_after_run: job.delete_after_run,
             schedule: job.schedule.as_ref().map(Schedule::from),
@@ -200,8 +209,8 @@ fn delivery(delivery: &JobDelivery) -> Option<Delivery<'_>> {
 impl<'a> From<&'a openclaw_client::v1::Schedule> for Schedule<'a> {
     fn from(schedule: &'a openclaw_client::v1::Schedule) -> Self {
         let (at, every, cron) = match &schedule.when {
-            Some(When::At(at)) => (Some(shown::utc(Some(at))), None, None),
-            Some(When::Every(every)) => (None, Some(shown::lasting(Some(every))), None),
+            Some(When::At(at)) => (Some(instant(Some(at))), None, None),
+            Some(When::Every(every)) => (None, Some(exactly(Some(every))), None),
             Some(When::Cron(expression)) => (None, None, Some(expression.as_str())),
             None => (None, None, None),
         };
@@ -210,8 +219,8 @@ impl<'a> From<&'a openclaw_client::v1::Schedule> for Schedule<'a> {
             every,
             cron,
             tz: &schedule.time_zone,
-            anchor: shown::utc(schedule.anchor.as_ref()),
-            moved_by: shown::lasting(schedule.stagger.as_ref()),
+            anchor: instant(schedule.anchor.as_ref()),
+            moved_by: exactly(schedule.stagger.as_ref()),
             active: shown::hours(schedule),
             active_zone: match schedule.active_zone.as_str() {
                 zone if zone == schedule.time_zone => "",
@@ -220,6 +229,26 @@ impl<'a> From<&'a openclaw_client::v1::Schedule> for Schedule<'a> {
             catch_up: &schedule.catch_up,
         }
     }
+}
+
+/// Returns an instant in UTC, to the last digit; empty for none, and for one that no calendar has.
+fn instant(at: Option<&prost_types::Timestamp>) -> String {
+    let at = at.and_then(|at| jiff::Timestamp::new(at.seconds, at.nanos).ok());
+    at.map(|at| at.to_string()).unwrap_or_default()
+}
+
+/// Returns a length of time to the millisecond, as it is read; empty for none.
+fn exactly(length: Option<&prost_types::Duration>) -> String {
+    let Some(length) = length.and_then(openclaw_proto::from_duration) else {
+        return String::new();
+    };
+    let total = length.as_secs();
+    let (hours, minutes, seconds) = (total / 3600, total / 60 % 60, total % 60);
+    let parts =
+        [(hours, "h"), (minutes, "m"), (seconds, "s"), (u64::from(length.subsec_millis()), "ms")];
+    let parts = parts.into_iter().filter(|(count, _)| *count > 0);
+    let text: String = parts.map(|(count, unit)| format!("{count}{unit}")).collect();
+    if text.is_empty() { "0s".to_owned() } else { text }
 }
 
 #[cfg(test)]

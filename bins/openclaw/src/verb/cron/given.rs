@@ -4,8 +4,9 @@ use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase};
 use openclaw_client::v1::job_payload::What;
 use openclaw_client::v1::schedule::When;
-use openclaw_client::v1::{JobPayload, JobSpec, Schedule, ToolList};
+use openclaw_client::v1::{JobCommand, JobPayload, JobSpec, Schedule, ToolList};
 use openclaw_proto::to_duration;
+use openclaw_scopes::target::Reach;
 
 use crate::cli::{JobArgs, WhenArgs};
 use crate::exit::Exit;
@@ -68,12 +69,18 @@ fn wrong(cause: String) -> Failure {
 
 /// Returns what was said of the rest, without a name.
 pub(super) async fn spec(args: JobArgs, schedule: Option<Schedule>) -> Result<JobSpec, Failure> {
-    let JobArgs { message, system_event, agent, session, model, tools, timeout, budget, .. } = args;
-    let message = match message.as_deref() {
-        Some("-") => Some(standard_input().await?),
-        _ => message,
+    let JobArgs { message, system_event, command, webhook_payload, agent, session, .. } = args;
+    let JobArgs { model, tools, timeout, budget, .. } = args;
+    let from_input = [&message, &webhook_payload].into_iter().flatten().any(|text| text == "-");
+    let input = if from_input { Some(standard_input().await?) } else { None };
+    let read = |text: String| input.clone().filter(|_| text == "-").unwrap_or(text);
+    let what = match (message, system_event, command, webhook_payload) {
+        (Some(text), ..) => Some(What::AgentTurn(read(text))),
+        (None, Some(text), ..) => Some(What::SystemEvent(text)),
+        (None, None, Some(line), _) => Some(What::Command(JobCommand { argv: words(&line)? })),
+        (None, None, None, Some(body)) => Some(What::Webhook(read(body))),
+        (None, None, None, None) => None,
     };
-    let what = message.map(What::AgentTurn).or_else(|| system_event.map(What::SystemEvent));
     if let Some(What::AgentTurn(text) | What::SystemEvent(text)) = &what
         && text.trim().is_empty()
     {
@@ -92,7 +99,28 @@ pub(super) async fn spec(args: JobArgs, schedule: Option<Schedule>) -> Result<Jo
     })
 }
 
-fn to_timestamp(at: jiff::Timestamp) -> prost_types::Timestamp {
+/// Returns the words of a command, as a shell would group them.
+fn words(line: &str) -> Result<Vec<String>, Failure> {
+    shlex::split(line).filter(|words| !words.is_empty()).ok_or_else(|| {
+        let next = "openclaw cron add --command 'PROGRAM ARGUMENTS'";
+        Failure::advised(
+            Exit::Usage,
+            "the command has no words, or a quote that nothing ends",
+            next,
+        )
+    })
+}
+
+/// Returns how far a job reaches that does what is said.
+pub(super) const fn reach(args: &JobArgs) -> Reach {
+    if args.command.is_some() || args.webhook_payload.is_some() {
+        Reach::Programs
+    } else {
+        Reach::Agents
+    }
+}
+
+pub(super) fn to_timestamp(at: jiff::Timestamp) -> prost_types::Timestamp {
     let (seconds, nanos) = (at.as_second(), at.subsec_nanosecond());
     // The wire counts the part of a second forward.
     if nanos < 0 {
@@ -192,6 +220,27 @@ mod tests {
         }
         let (_, clocks) = instant("2026-12-01 09:00", None, now).unwrap();
         assert!(matches!(clocks, Some(Clocks::OfMachine(_))));
+    }
+
+    #[test]
+    fn words_of_commands() {
+        for (line, expected) in [
+            ("git fetch --all", Some(&["git", "fetch", "--all"][..])),
+            (r#"sh -c 'a b; c "d"' x\ y """#, Some(&["sh", "-c", "a b; c \"d\"", "x y", ""])),
+            ("echo $HOME | cat *", Some(&["echo", "$HOME", "|", "cat", "*"])),
+            ("   ", None),
+            ("echo 'a", None),
+            ("echo a\\", None),
+        ] {
+            assert_eq!(
+                words(line)
+                    .ok()
+                    .as_deref()
+                    .map(|it| it.iter().map(String::as_str).collect::<Vec<_>>()),
+                expected.map(<[_]>::to_vec),
+                "{line}"
+            );
+        }
     }
 
     #[test]

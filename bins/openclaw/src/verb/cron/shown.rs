@@ -5,6 +5,7 @@ use openclaw_client::v1::preview_response::Instant;
 use openclaw_client::v1::schedule::When;
 use openclaw_client::v1::{CronStatusResponse, Job, Occurrence, Schedule};
 use openclaw_proto::from_duration;
+use openclaw_scopes::command_words;
 
 use super::deliver;
 use super::given::{Clocks, machine};
@@ -138,12 +139,12 @@ pub(super) fn jobs(jobs: &[Job]) -> String {
 /// Returns all about a job.
 pub(super) fn facts(job: &Job) -> String {
     let now = jiff::Timestamp::now();
-    let (asks, tells) = match job.payload.as_ref().and_then(|payload| payload.what.as_ref()) {
-        Some(What::AgentTurn(text) | What::Heartbeat(text)) => {
-            (screen::shortened(text, 200), String::new())
-        }
-        Some(What::SystemEvent(text)) => (String::new(), screen::shortened(text, 200)),
-        None => (String::new(), String::new()),
+    let does = match job.payload.as_ref().and_then(|payload| payload.what.as_ref()) {
+        Some(What::AgentTurn(text) | What::Heartbeat(text)) => ("asks", text.clone()),
+        Some(What::Command(command)) => ("runs", command_words(&command.argv)),
+        Some(What::SystemEvent(text)) => ("tells", text.clone()),
+        Some(What::Webhook(body)) => ("posts", body.clone()),
+        None => ("asks", String::new()),
     };
     let next = match (job.next_local.as_str(), utc(job.next_at.as_ref())) {
         (_, at) if at.is_empty() => at,
@@ -164,8 +165,7 @@ pub(super) fn facts(job: &Job) -> String {
     }
     let budget = if job.budget == 0 { String::new() } else { format!("{} tokens", job.budget) };
     facts.extend([
-        ("asks", asks),
-        ("tells", tells),
+        (does.0, screen::shortened(&does.1, 200)),
         ("agent", job.agent_id.clone()),
         ("session", job.session.clone()),
         ("model", job.model.clone()),

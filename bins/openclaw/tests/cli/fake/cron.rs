@@ -7,10 +7,11 @@ use openclaw_client::v1::occurrence::Outcome;
 use openclaw_client::v1::preview_response::Instant;
 use openclaw_client::v1::schedule::When;
 use openclaw_client::v1::{
-    AddJobRequest, AddJobResponse, CancelJobRequest, CronStatusRequest, CronStatusResponse,
-    GetJobRequest, Job, JobAnnounce, JobDelivery, JobPayload, JobSpec, ListJobsRequest,
-    ListJobsResponse, ListOccurrencesRequest, ListOccurrencesResponse, Occurrence, PreviewRequest,
-    PreviewResponse, RemoveJobRequest, RunJobRequest, Schedule, UpdateJobRequest,
+    AddJobRequest, AddJobResponse, AppliedJob, ApplyJobsRequest, ApplyJobsResponse,
+    CancelJobRequest, CronStatusRequest, CronStatusResponse, GetJobRequest, GivenJob, Job,
+    JobAnnounce, JobDelivery, JobPayload, JobSpec, ListJobsRequest, ListJobsResponse,
+    ListOccurrencesRequest, ListOccurrencesResponse, Occurrence, PreviewRequest, PreviewResponse,
+    RemoveJobRequest, RunJobRequest, Schedule, UpdateJobRequest,
 };
 use tonic::{Request, Response, Status};
 
@@ -134,6 +135,21 @@ impl Cron for Fake {
             return Err(Status::aborted("the job is at revision 3 by now"));
         }
         Ok(Response::new(job))
+    }
+
+    async fn apply(
+        &self,
+        asked: Request<ApplyJobsRequest>,
+    ) -> Result<Response<ApplyJobsResponse>, Status> {
+        use openclaw_client::v1::applied_job::Fate;
+        let ApplyJobsRequest { jobs, dry_run } = asked.into_inner();
+        let fate = if dry_run { Fate::Added } else { Fate::Changed };
+        let jobs = jobs.into_iter().map(|GivenJob { key, spec }| AppliedJob {
+            fate: fate.into(),
+            before: None,
+            after: Some(Job { key, ..job("applied", spec.unwrap_or_default()) }),
+        });
+        Ok(Response::new(ApplyJobsResponse { jobs: jobs.collect() }))
     }
 
     async fn remove(&self, asked: Request<RemoveJobRequest>) -> Result<Response<Job>, Status> {

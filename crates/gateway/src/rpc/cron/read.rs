@@ -5,7 +5,6 @@ use std::time::Duration;
 use openclaw_config::ModelName;
 use openclaw_proto::v1;
 use openclaw_proto::v1::job_delivery::Where;
-use openclaw_proto::v1::job_payload::What;
 use openclaw_proto::v1::schedule::When;
 use openclaw_scheduler::{
     ActiveHours, CatchUp, Rules, Schedule, ScheduleError, Zone, default_stagger, stagger,
@@ -21,9 +20,10 @@ use crate::cron::host_zone;
 use crate::respond::Reply;
 use crate::{convert, route};
 
-/// Characters of a name at most, and bytes of a message.
+use super::payload;
+
+/// Characters of a name at most.
 const MAX_NAME: usize = 128;
-const MAX_MESSAGE: usize = 256 * 1024;
 /// Instants are moved by a day at most.
 const MAX_STAGGER: Duration = Duration::from_hours(24);
 
@@ -61,24 +61,25 @@ impl Reading<'_> {
         let name = given.name.as_deref().map(name).transpose()?;
         let name = name.ok_or_else(|| missing("a name", "--name"))?;
         let agent = self.agent(given.agent_id.as_deref().unwrap_or_default())?;
+        let does = given.payload.clone().and_then(|payload| payload.what);
+        let next = "--message, --system-event, --command or --webhook-payload";
+        let payload = payload::read(does)?.ok_or_else(|| missing("something to do", next))?;
+        self.fits(&payload, &given, &agent)?;
+        let place = self.place(given.session.as_deref().unwrap_or_default(), &agent, &payload)?;
         let schedule =
             given.schedule.ok_or_else(|| missing("a schedule", "--at, --every or --cron"))?;
-        let payload = payload(given.payload.and_then(|payload| payload.what))?;
-        let payload =
-            payload.ok_or_else(|| missing("something to do", "--message or --system-event"))?;
-        let place = self.place(given.session.as_deref().unwrap_or_default(), &agent, &payload)?;
         let rules = self.rules(schedule, None)?;
         Ok(JobSpec {
             name,
             rules,
-            payload,
             place,
             model: self.model(given.model.unwrap_or_default())?,
             tools: self.tools(given.tools, &agent)?.unwrap_or_default(),
             timeout: convert::duration(given.timeout.as_ref(), "timeout")?.unwrap_or_default(),
             max_tokens: given.budget.unwrap_or_default(),
             after_run: after_run(given.delete_after_run.unwrap_or_default()),
-            delivery: self.delivery(given.delivery)?.unwrap_or_default(),
+            delivery: self.posted(&payload, self.delivery(given.delivery)?)?,
+            payload,
             agent,
         })
     }
@@ -88,7 +89,14 @@ impl Reading<'_> {
         let before = seen.spec.as_ref().ok();
         let agent = given.agent_id.as_deref().map(|id| self.agent(id)).transpose()?;
         let of = agent.as_ref().unwrap_or(&seen.agent);
-        let payload = payload(given.payload.and_then(|payload| payload.what))?;
+        let payload = payload::read(given.payload.clone().and_then(|payload| payload.what))?;
+        let was = before.map(|it| &it.payload);
+        if let Some(does) = payload.as_ref().or(was) {
+            self.fits(does, &given, of)?;
+        }
+        // What it does not have any more goes with what it did.
+        let is_bare = payload.as_ref().is_some_and(|does| !does.is_for_agent());
+        let is_timeless = matches!(payload, Some(Payload::Webhook { .. }));
         let place = match (given.session.as_deref(), before) {
             (None, _) => None,
             (Some(place), before) => {
@@ -98,20 +106,56 @@ impl Reading<'_> {
             }
         };
         let rules = given.schedule.map(|schedule| self.rules(schedule, before.map(|it| &it.rules)));
+        let delivery = self.delivery(given.delivery)?;
+        if let Some(does) = payload.as_ref().or(was) {
+            let posts = delivery.clone().or_else(|| before.map(|it| it.delivery.clone()));
+            self.posted(does, posts)?;
+        }
+        let bare_tools = is_bare.then_some(JobTools::All);
+        let timeout = convert::duration(given.timeout.as_ref(), "timeout")?;
         Ok(JobPatch {
             name: given.name.as_deref().map(name).transpose()?,
             rules: rules.transpose()?,
             payload,
-            place,
-            model: given.model.map(|model| self.model(model)).transpose()?,
-            tools: self.tools(given.tools, of)?,
-            timeout: convert::duration(given.timeout.as_ref(), "timeout")?,
-            max_tokens: given.budget,
+            place: is_bare.then_some(JobPlace::Isolated).or(place),
+            model: match given.model {
+                None if is_bare => Some(String::new()),
+                model => model.map(|model| self.model(model)).transpose()?,
+            },
+            tools: bare_tools.or(self.tools(given.tools, of)?),
+            timeout: is_timeless.then_some(Duration::ZERO).or(timeout),
+            max_tokens: is_bare.then_some(0).or(given.budget),
             after_run: given.delete_after_run.map(after_run),
-            delivery: self.delivery(given.delivery)?,
+            delivery,
             switch: given.enabled.map(|enabled| if enabled { Switch::On } else { Switch::Off }),
             agent,
         })
+    }
+
+    /// Reads a job that a file gives, of which there may be one already: counted from the same instant and moved as far,
+    /// unless it says otherwise.
+    pub(super) fn applied(
+        &self,
+        given: v1::JobSpec,
+        before: Option<&Rules>,
+    ) -> Result<JobSpec, Reply> {
+        let said = given.schedule.as_ref();
+        let is_anchored = said.is_some_and(|said| said.anchor.is_some());
+        let is_moved = said.is_some_and(|said| said.stagger.is_some() || said.moved_by.is_some());
+        let mut spec = self.job(given)?;
+        let Some(before) = before else { return Ok(spec) };
+        let rules = &mut spec.rules;
+        if let (Schedule::Every { every, .. }, Schedule::Every { every: was, .. }) =
+            (&rules.schedule, &before.schedule)
+            && every == was
+            && !is_anchored
+        {
+            rules.schedule = before.schedule.clone();
+        }
+        if rules.schedule == before.schedule && !is_moved {
+            rules.stagger = before.stagger;
+        }
+        Ok(spec)
     }
 
     /// Reads a schedule; what it does not say is as before.
@@ -148,10 +192,12 @@ impl Reading<'_> {
             }
         };
         let window = convert::duration(given.stagger.as_ref(), "stagger")?;
-        if window.is_some_and(|window| window > MAX_STAGGER) {
+        let exactly = convert::duration(given.moved_by.as_ref(), "moved_by")?;
+        if [window, exactly].into_iter().flatten().any(|length| length > MAX_STAGGER) {
             return Err(Reply::invalid("stagger is at most a day"));
         }
         let moved = match (window, before) {
+            _ if exactly.is_some() => exactly.unwrap_or_default(),
             (Some(window), _) => stagger(self.id.as_str(), window),
             (None, Some(before)) if before.schedule == schedule => before.stagger,
             (None, _) => stagger(self.id.as_str(), default_stagger(&schedule)),
@@ -188,7 +234,10 @@ impl Reading<'_> {
 
     fn place(&self, text: &str, agent: &AgentId, payload: &Payload) -> Result<JobPlace, Reply> {
         match (text, payload) {
-            ("" | "isolated", Payload::AgentTurn { .. }) => Ok(JobPlace::Isolated),
+            (
+                "" | "isolated",
+                Payload::AgentTurn { .. } | Payload::Command { .. } | Payload::Webhook { .. },
+            ) => Ok(JobPlace::Isolated),
             ("isolated", Payload::SystemEvent { .. }) => {
                 let text =
                     "a system event tells a conversation that somebody reads: `main`, or a key";
@@ -276,28 +325,4 @@ fn name(text: &str) -> Result<String, Reply> {
 
 const fn after_run(delete: bool) -> AfterRun {
     if delete { AfterRun::Delete } else { AfterRun::Keep }
-}
-
-fn payload(what: Option<What>) -> Result<Option<Payload>, Reply> {
-    let text = |text: String| {
-        if text.trim().is_empty() {
-            return Err(Reply::invalid("the job says nothing").next("--message or --system-event"));
-        }
-        if text.len() > MAX_MESSAGE {
-            let text = format!("a message has {MAX_MESSAGE} bytes at most");
-            return Err(
-                Reply::invalid(text).next("write what it needs into a file of the workspace")
-            );
-        }
-        Ok(text)
-    };
-    match what {
-        None => Ok(None),
-        Some(What::AgentTurn(message)) => Ok(Some(Payload::AgentTurn { message: text(message)? })),
-        Some(What::Heartbeat(_)) => {
-            let text = "heartbeats are what the configuration says, and are not added";
-            Err(Reply::invalid(text).next("openclaw config file, agents.defaults.heartbeat"))
-        }
-        Some(What::SystemEvent(event)) => Ok(Some(Payload::SystemEvent { text: text(event)? })),
-    }
 }

@@ -61,6 +61,7 @@ fn schedule(rules: &Rules) -> v1::Schedule {
         active_zone: hours.map(|hours| hours.zone().name().to_owned()).unwrap_or_default(),
         catch_up: rules.catch_up.to_string(),
         dst_policy: dst_policy.to_owned(),
+        moved_by: None,
     }
 }
 
@@ -95,17 +96,22 @@ pub(super) fn job(job: Job) -> v1::Job {
     }
     if let Ok(spec) = job.spec {
         shown.delivery = delivery(&spec);
+        let is_for_agent = spec.payload.is_for_agent();
         let JobSpec { rules, payload, place, model, tools, timeout, max_tokens, after_run, .. } =
             spec;
         shown.schedule = Some(schedule(&rules));
         shown.payload = Some(v1::JobPayload {
             what: Some(match payload {
                 Payload::AgentTurn { message } => What::AgentTurn(message),
+                Payload::Command { argv } => What::Command(v1::JobCommand { argv }),
                 Payload::Heartbeat { prompt, .. } => What::Heartbeat(prompt),
                 Payload::SystemEvent { text } => What::SystemEvent(text),
+                Payload::Webhook { body } => What::Webhook(body),
             }),
         });
-        shown.session = place.name().to_owned();
+        if is_for_agent {
+            place.name().clone_into(&mut shown.session);
+        }
         shown.model = model;
         shown.tools = match tools {
             JobTools::All => None,

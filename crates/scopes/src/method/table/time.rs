@@ -9,10 +9,11 @@ pub(super) const OWN_JOB: Case = Case::shared(Capability::CronOwn, Scope::Write)
 pub(super) const OTHERS_JOB: Case = ADMIN.when("job of others");
 /// What is due is done on behalf of whoever added it, and never with more than that one has by then.
 pub(super) const FIRE: Case = Case::internal(Capability::CronFire, WRITES).when("agents");
-/// What reaches programs anywhere needs admin, when it is asked for and when it is done.
-pub(super) const FAR_JOB: Case = ADMIN.when("job with a webhook");
+/// What reaches programs, here or anywhere, needs admin, when it is asked for and when it is done.
+pub(super) const FAR_JOB: Case = ADMIN.when("job with a webhook or command");
 pub(super) const FIRE_FAR: Case =
-    Case::internal(Capability::CronFire, Requirement::Scope(Scope::Admin)).when("webhook");
+    Case::internal(Capability::CronFire, Requirement::Scope(Scope::Admin))
+        .when("webhook or command");
 pub(super) const SEND: Case = WRITE.when("chat platform");
 pub(super) const SEND_FAR: Case = ADMIN.when("webhook");
 

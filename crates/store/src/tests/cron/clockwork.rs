@@ -10,8 +10,9 @@ use rusqlite::Connection;
 use super::START;
 use crate::tests::{Bed, accept, key, recovery};
 use crate::{
-    AcceptRun, Accepted, ActError, ClaimedJob, Ending, FireJob, FireWork, Fired, JobPlace, JobSpec,
-    NewEvent, NotFired, Payload, Precedence, RecoverRuns, Started, Store, Ticket,
+    AcceptRun, Accepted, ActError, ClaimedJob, CommandFence, Ending, FireJob, FireWork, Fired,
+    JobDelivery, JobPlace, JobSpec, NewEvent, NotFired, Payload, Precedence, RecoverRuns, ReplyTo,
+    Started, Store, Ticket, WEBHOOK,
 };
 
 /// Jobs of one page.
@@ -28,6 +29,8 @@ pub(super) struct Clockwork {
     /// Runs at work, with the right to write.
     pub(super) working: BTreeMap<RunId, Started>,
     pub(super) waiting: Vec<Ticket>,
+    /// Commands at work, with the right to say what came of them.
+    pub(super) commands: Vec<CommandFence>,
     /// How often somebody asked for a run.
     pub(super) requests: u32,
 }
@@ -46,6 +49,7 @@ impl Clockwork {
             mode: Mode::Enabled,
             working: BTreeMap::new(),
             waiting: Vec::new(),
+            commands: Vec::new(),
             requests: 0,
         }
     }
@@ -138,7 +142,11 @@ impl Clockwork {
                 self.took(*accepted);
                 Ok(Some(run))
             }
-            Ok(Fired::Gone | Fired::Told(_)) => Ok(None),
+            Ok(Fired::Begun(fence)) => {
+                self.commands.push(fence);
+                Ok(None)
+            }
+            Ok(Fired::Gone | Fired::Posted | Fired::Told(_)) => Ok(None),
             Err(ActError::Denied(_)) => Err(NotFired::Suspended),
             Err(ActError::Failed(error)) => Err(NotFired::Failed(error.to_string())),
             Err(ActError::Store(error)) => panic!("{error}"),
@@ -164,6 +172,11 @@ impl Clockwork {
                     reply_to: claimed.reply_to.clone(),
                     ..accept(run.as_str(), "main", precedence)
                 })
+            }
+            Payload::Command { .. } => FireWork::Command { reply_to: reply_of(spec) },
+            Payload::Webhook { body } => {
+                let to = ReplyTo::delivered(&reply_of(spec)).unwrap();
+                FireWork::Post { to, body: body.clone() }
             }
             Payload::SystemEvent { text } => {
                 let event = NewEvent {
@@ -250,12 +263,20 @@ impl Clockwork {
     /// The gateway is killed, and starts again.
     pub(super) async fn crash(&mut self) {
         self.working.clear();
+        self.commands.clear();
         drop(self.store.take());
         self.store = Some(self.bed.open());
         let recovered = self.store().act(&recovery(), RecoverRuns, self.now).await.unwrap();
         self.waiting = recovered.waiting;
         self.resume().await;
     }
+}
+
+/// Where goes what a job says that goes to a URL.
+fn reply_of(spec: &JobSpec) -> String {
+    let JobDelivery::Webhook(url) = &spec.delivery else { return String::new() };
+    let (channel, account) = (WEBHOOK.into(), "default".into());
+    ReplyTo { channel, account, peer: url.clone(), ..ReplyTo::default() }.by_gateway()
 }
 
 /// The run of a due instant: the same each time, so that there is one.

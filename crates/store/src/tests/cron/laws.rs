@@ -64,7 +64,9 @@ impl Clockwork {
             "SELECT o.run FROM cron_occurrences o WHERE o.state = 'claimed'
                  AND o.started_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM runs r
                      WHERE r.run_id = o.run AND r.status IN ('queued', 'running')
-                         AND r.occurrence = o.id)",
+                         AND r.occurrence = o.id)
+                 AND NOT EXISTS (SELECT 1 FROM cron_jobs j WHERE j.id = o.job AND o.run = ''
+                     AND json_extract(j.spec, '$.payload.kind') = 'command')",
             "what works has a run that works",
         );
         self.none(
