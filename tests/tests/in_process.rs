@@ -2,10 +2,12 @@
 
 mod access;
 mod agents;
+mod asking;
 mod audit;
 mod budget;
 mod burst;
 mod calls;
+mod channels;
 mod chats;
 mod commands;
 mod compaction;
@@ -23,6 +25,7 @@ mod hooks;
 mod input;
 mod lanes;
 mod media;
+mod owners;
 mod pictures;
 mod policy;
 mod programs;

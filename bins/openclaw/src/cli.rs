@@ -1,6 +1,7 @@
 //! The command line: verbs and flags.
 
 mod access;
+mod channel;
 mod cron;
 mod device;
 mod events;
@@ -21,6 +22,7 @@ use openclaw_scopes::{AgentId, IdempotencyKey};
 use crate::length;
 
 pub(crate) use access::{AccessVerb, ApprovalsVerb, ConnectArgs, SecurityVerb, TokensVerb};
+pub(crate) use channel::{ChannelsVerb, DmPolicyName, PairingVerb, PlatformName};
 pub(crate) use cron::{
     AddArgs, CronVerb, DeliverArgs, EditArgs, Hours, JobArgs, OutcomeName, PreviewArgs, WhenArgs,
 };
@@ -33,8 +35,7 @@ pub(crate) use group::{
 pub(crate) use head::Head;
 pub(crate) use heartbeat::HeartbeatVerb;
 pub(crate) use message::{
-    ChannelsVerb, DeliveryStateName, DeliveryVerb, EventArgs, MessageVerb, PairingVerb, SendArgs,
-    SystemVerb,
+    DeliveryStateName, DeliveryVerb, EventArgs, MessageVerb, SendArgs, SystemVerb,
 };
 
 /// Talks to an OpenClaw gateway: runs agents, and looks after what they do.

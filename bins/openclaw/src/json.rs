@@ -28,7 +28,7 @@ macro_rules! named {
 }
 
 named! {
-    AddJobResponse Agent ApplyJobsResponse Approval AuditRecord ChannelsStatusResponse CreateTokenResponse CronStatusResponse DeleteAgentResponse DeleteSessionResponse Delivery Device Event
+    AddJobResponse Agent ApplyJobsResponse Approval AuditRecord ChannelLogsResponse ChannelStatus ChannelsStatusResponse CreateTokenResponse CronStatusResponse DeleteAgentResponse DeleteSessionResponse Delivery Device Event
     ExplainResponse
     GetConfigResponse Invitation Job ListAgentsResponse CompactSessionResponse ListApprovalsResponse ListStandingResponse ListAuditResponse ListDeliveriesResponse ListDevicesResponse
     ListInvitationsResponse ListJobsResponse ListModelsResponse ListOccurrencesResponse ListPeopleResponse ListRunsResponse ListSessionsResponse

@@ -48,7 +48,10 @@ mod tests {
             (&["device.revokeAll"], "operator.admin"),
             (&["delivery.list", "delivery.get", "channels.status"], "operator.read"),
             (&["channels.pairing.list"], "operator.pairing"),
-            (&["channels.pairing.approve"], "operator.pairing"),
+            (&["channels.logs"], "operator.read"),
+            (&["channels.add"], "operator.admin"),
+            (&["channels.start", "channels.stop"], "operator.admin"),
+            (&["channels.pairing.approve"], "operator.admin"),
             (&["channels.pairing.remove"], "operator.pairing"),
             (&["events.watch"], ""),
             (&["events.watch", "events.pairing", "events.runs"], "operator.pairing operator.read"),
@@ -69,6 +72,9 @@ mod tests {
             let others = when(method, "delivery of others").to_string();
             assert_eq!(others, "operator.admin", "{method}");
         }
+        let approve = "channels.pairing.approve";
+        assert_eq!(when(approve, "").to_string(), "operator.pairing");
+        assert_eq!(when(approve, "as an owner").to_string(), "operator.admin");
         assert_eq!(when("send", "chat platform").to_string(), "operator.write");
         assert_eq!(when("send", "webhook").to_string(), "operator.admin");
         assert_eq!(when("access.show", "own access").to_string(), "operator.read");

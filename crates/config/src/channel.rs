@@ -81,6 +81,11 @@ impl Platform {
             Self::Telegram => "telegram",
         }
     }
+
+    /// Returns the platform whose channel has this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|platform| platform.name() == name)
+    }
 }
 
 /// Who may write direct messages.
@@ -108,6 +113,11 @@ impl DmPolicy {
             Self::Open => "open",
             Self::Pairing => "pairing",
         }
+    }
+
+    /// Returns what a value of `dmPolicy` means.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|policy| policy.name() == name)
     }
 }
 

@@ -1,10 +1,14 @@
 //! Adding and removing agents in the text of a configuration, leaving the rest as it was written.
 
+mod channels;
+
 use openclaw_scopes::AgentId;
 use toml_edit::{DocumentMut, InlineTable, Item, Table, Value};
 
 use crate::agent::MAIN;
-use crate::{Config, ConfigErrors, parse};
+use crate::{Config, ConfigErrors, Platform, parse};
+
+pub use channels::{NewChannel, add_channel, add_owner};
 
 /// What the entry of a new agent says; what is absent, it takes from the defaults.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -27,13 +31,7 @@ pub fn add_agent(text: &str, id: &AgentId, settings: NewAgent) -> Result<String,
         return Err(EditError::AgentExists { id: id.clone() });
     }
     let mut entry = entry(settings);
-    if document.is_empty() {
-        // Comments without a key after them would otherwise end up below the entry.
-        let comments = document.trailing().as_str().unwrap_or_default().trim_end().to_owned();
-        let gap = if comments.is_empty() { "" } else { "\n\n" };
-        entry.decor_mut().set_prefix(format!("{comments}{gap}"));
-        document.set_trailing("");
-    }
+    keep_comments(&mut document, &mut entry);
     let agents = document.entry("agents").or_insert_with(header);
     let absent = if agents.is_table() { header() } else { Item::Value(InlineTable::new().into()) };
     let entries = agents
@@ -79,6 +77,16 @@ fn open(text: &str) -> Result<(Config, DocumentMut), EditError> {
     Ok((config, document))
 }
 
+/// Has the comments of a text without a key stand above its first entry; they would otherwise end up below.
+fn keep_comments(document: &mut DocumentMut, entry: &mut Table) {
+    if document.is_empty() {
+        let comments = document.trailing().as_str().unwrap_or_default().trim_end().to_owned();
+        let gap = if comments.is_empty() { "" } else { "\n\n" };
+        entry.decor_mut().set_prefix(format!("{comments}{gap}"));
+        document.set_trailing("");
+    }
+}
+
 /// Nothing is handed out that the gateway would refuse.
 fn close(document: &DocumentMut) -> Result<String, EditError> {
     let text = document.to_string();
@@ -109,7 +117,7 @@ fn entry(settings: NewAgent) -> Table {
     entry
 }
 
-/// Why the entries of agents were not changed.
+/// Why a configuration was not changed.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum EditError {
     /// There is an agent of this id already.
@@ -117,6 +125,12 @@ pub enum EditError {
     AgentExists {
         /// The id.
         id: AgentId,
+    },
+    /// There is a channel of this platform already.
+    #[error("the channel `{}` is already configured", .platform.name())]
+    ChannelExists {
+        /// The platform.
+        platform: Platform,
     },
     /// The text has mistakes, and is not touched before they are corrected.
     #[error("the configuration has mistakes; correct them first")]
@@ -141,8 +155,8 @@ pub enum EditError {
         /// The id.
         id: AgentId,
     },
-    /// The entries are written in a form that cannot be edited.
-    #[error("the agents are written in a form that cannot be edited; edit the file by hand")]
+    /// What is to be changed is written in a form that cannot be edited.
+    #[error("it is written in a form that cannot be edited; edit the file by hand")]
     Unsupported,
 }
 

@@ -45,7 +45,7 @@ pub use channel::{
 pub use config::{AuditSettings, Config, EventSettings, GatewaySettings};
 pub use cron::CronSettings;
 pub use duration::{ParseDurationError, format_duration, parse_duration};
-pub use edit::{EditError, NewAgent, add_agent, remove_agent};
+pub use edit::{EditError, NewAgent, NewChannel, add_agent, add_channel, add_owner, remove_agent};
 pub use error::{ConfigError, ConfigErrors, Problem};
 pub use heartbeat::{HEARTBEAT_PROMPT, HEARTBEAT_TOOLS, Heartbeat, HeartbeatTarget};
 pub use home::expand_home;

@@ -16,7 +16,7 @@ use tonic::transport::Server;
 
 use crate::accept::{self, BindError, Connection, Doorman};
 use crate::certificate::{Certificate, CertificateError};
-use crate::channels::Hub;
+use crate::channels::{Ground, Hub};
 use crate::core::{Core, Parts};
 use crate::engine::Engine;
 use crate::hooks::{self, Door};
@@ -257,8 +257,13 @@ impl Builder {
         lapse::watch(&tasks, &store, &registry, &stop);
         let skip = around.environment.get("OPENCLAW_SKIP_CRON");
         let mode = cron::mode(settings.config.cron().enabled, skip);
-        let hub = Arc::new(Hub::new(&settings.config, &around.environment));
-        hub.open(&tasks, &engine, &store, &stop);
+        let ground = Ground {
+            tasks: tasks.clone(),
+            engine: engine.clone(),
+            store: store.clone(),
+            stop: stop.clone(),
+        };
+        let hub = Arc::new(Hub::open(&settings.config, &around.environment, ground));
         let core = Core::new(Parts {
             around,
             certificate_expires_at,

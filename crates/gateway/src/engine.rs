@@ -426,7 +426,7 @@ impl Engine {
     /// Returns a run that was accepted before a start, as whoever asks for it again or waits for it finds it.
     fn restored(&self, run: &RunId) -> Result<Option<Arc<Live>>, ActError<RunError>> {
         let Some((digest, holder, view)) = self.0.store.asked(run)? else { return Ok(None) };
-        let live = Arc::new(Live::new(run.clone(), digest, holder));
+        let live = Arc::new(Live::new(run.clone(), digest, holder).restored());
         live.accepted(&view);
         Ok(Some(live))
     }

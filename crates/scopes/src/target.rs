@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::{AgentId, Capability, DeviceRole, GrantHolder, RunId, ScopeSet, SessionKey, ToolName};
+use crate::{
+    AgentId, Capability, DeviceRole, GrantHolder, RunId, ScopeSet, SessionKey, Standing, ToolName,
+};
 
 /// The gateway as a whole.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -156,6 +158,16 @@ impl fmt::Display for AgentTarget {
     }
 }
 
+/// A channel.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ChannelTarget(pub Box<str>);
+
+impl fmt::Display for ChannelTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "channel {}", self.0)
+    }
+}
+
 /// Which part of the audit log is asked for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum AuditRange {
@@ -253,6 +265,24 @@ impl fmt::Display for Authority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)?;
         if self.granted.is_empty() { Ok(()) } else { write!(f, ": {}", self.granted.reduced()) }
+    }
+}
+
+/// Somebody in chats who is let in.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PersonTarget {
+    /// What they are given.
+    pub authority: Authority,
+    /// As what they are let in.
+    pub standing: Standing,
+}
+
+impl fmt::Display for PersonTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.standing {
+            Standing::Guest => self.authority.fmt(f),
+            Standing::Owner => write!(f, "{}, as an owner", self.authority),
+        }
     }
 }
 

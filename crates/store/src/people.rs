@@ -6,8 +6,8 @@ use openclaw_scopes::method::{
     ApprovePerson as ApproveMethod, FilePerson as FileMethod, ListPeople as ListMethod,
     RemovePerson as RemoveMethod,
 };
-use openclaw_scopes::target::{Authority, Whole};
-use openclaw_scopes::{Authorized, ChatPerson, GrantHolder, Scope, ScopeSet, Timestamp};
+use openclaw_scopes::target::{Authority, PersonTarget, Whole};
+use openclaw_scopes::{Authorized, ChatPerson, GrantHolder, Scope, ScopeSet, Standing, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::act::{ActError, Applied, Ask, Failure, Query, Transaction};
@@ -219,10 +219,12 @@ impl Ask for FilePerson {
 pub struct ApprovePerson {
     /// The channel.
     pub channel: String,
-    /// Their code.
+    /// Their code; as an owner also the id of somebody who was let in before.
     pub code: String,
     /// Who may write already by the configuration, if that matters; `None` when nobody shares anything, or may.
     pub listed: Option<Vec<String>>,
+    /// As what: who is an owner, the configuration says, and whoever asks this writes it there.
+    pub standing: Standing,
 }
 
 impl Ask for ApprovePerson {
@@ -230,10 +232,15 @@ impl Ask for ApprovePerson {
     type Output = Person;
     type Error = PersonError;
 
-    fn target(&self, tx: &Transaction<'_>) -> Result<Authority, Fault<PersonError>> {
-        let found = request(tx, &self.channel, &self.code)?;
-        let name = found.map_or_else(|| self.channel.clone(), |found| found.who.to_string());
-        Ok(Authority::named(format!("sender {name}")).granting(MEANS))
+    fn target(&self, tx: &Transaction<'_>) -> Result<PersonTarget, Fault<PersonError>> {
+        let found = request(tx, &self.channel, &self.code)?.map(|found| found.who);
+        let found = match found {
+            Some(who) => Some(who),
+            None => self.let_in_before(tx)?.map(|person| person.who),
+        };
+        let name = found.map_or_else(|| self.channel.clone(), |who| who.to_string());
+        let authority = Authority::named(format!("sender {name}")).granting(MEANS);
+        Ok(PersonTarget { authority, standing: self.standing })
     }
 
     fn apply(
@@ -244,6 +251,11 @@ impl Ask for ApprovePerson {
     ) -> Result<Applied<Person>, Fault<PersonError>> {
         let (caller, _) = authorized.into_parts();
         let found = request(tx, &self.channel, &self.code)?.filter(|it| it.expires_at > now);
+        if found.is_none()
+            && let Some(person) = self.let_in_before(tx)?
+        {
+            return Ok(Applied::Unchanged(person));
+        }
         let found = found.ok_or_else(|| unknown(&self.channel, &self.code))?;
         if let Some(listed) = &self.listed {
             let who = found.who.to_string();
@@ -263,6 +275,16 @@ impl Ask for ApprovePerson {
         let person =
             Person { who: found.who, name: found.name, approved_by: by.clone(), approved_at: now };
         Ok(Applied::Changed(person))
+    }
+}
+
+impl ApprovePerson {
+    /// Returns who is to become an owner and was let in before.
+    fn let_in_before(&self, tx: &Transaction<'_>) -> rusqlite::Result<Option<Person>> {
+        match self.standing {
+            Standing::Guest => Ok(None),
+            Standing::Owner => person(tx, &self.channel, &self.code),
+        }
     }
 }
 

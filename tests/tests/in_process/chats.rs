@@ -85,7 +85,7 @@ async fn a_stranger_is_given_a_code_once_and_let_in_by_it() {
     let approve = v1::ApprovePersonRequest {
         channel: "telegram".into(),
         code: person.code.to_lowercase(),
-        share_main: false,
+        ..v1::ApprovePersonRequest::default()
     };
     let approved = owner.channels().approve_person(approve.clone()).await.unwrap().into_inner();
     assert_eq!((approved.approved_by.as_str(), approved.owner), ("owner", false));
@@ -104,6 +104,7 @@ async fn a_stranger_is_given_a_code_once_and_let_in_by_it() {
         channel: "telegram".into(),
         code: asked[0].code.clone(),
         share_main,
+        owner: false,
     };
     let refusal: Refusal =
         owner.channels().approve_person(approve(false)).await.unwrap_err().into();

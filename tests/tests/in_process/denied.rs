@@ -7,7 +7,7 @@ use openclaw_tests::{Client, Refusal, TestGateway, ask, request};
 use tonic::Code;
 
 use super::calls::{call, touched};
-use super::policy::{is_absent, is_idle, is_of_devices, lacks, lines};
+use super::policy::{is_absent, is_idle, is_of_devices, is_there, lacks, lines};
 use super::stage::Stage;
 use super::world::{World, newest, records};
 
@@ -88,8 +88,9 @@ async fn what_the_policy_allows_passes() {
             let about = stage.renewed(&about, row.name).await;
             let called = call(&client, row.name, case.when, &tag, &about).await;
             let is_as_said = match called {
-                Ok(()) => !is_idle(row) && !is_absent(row),
+                Ok(()) => !is_idle(row) && !is_absent(row) && !is_there(row),
                 Err(ref status) if is_absent(row) => status.code() == Code::NotFound,
+                Err(ref status) if is_there(row) => status.code() == Code::AlreadyExists,
                 Err(ref status) => is_idle(row) && status.code() == Code::FailedPrecondition,
             };
             assert!(is_as_said, "{} on `{}` with {grant:?}: {called:?}", row.name, case.when);
@@ -106,6 +107,7 @@ async fn what_the_policy_allows_passes() {
         [
             "delivery-settled",
             "job-idle",
+            "not-changed",
             "not-paired",
             "unknown-person",
             "nothing-to-hand-over",

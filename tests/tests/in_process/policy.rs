@@ -44,6 +44,11 @@ pub(super) fn is_absent(row: &Row) -> bool {
     )
 }
 
+/// Tells whether it makes what is there already: there is one channel for each platform.
+pub(super) fn is_there(row: &Row) -> bool {
+    row.name == "channels.add"
+}
+
 /// Tells whether only a device can meet a line: others are no device, or ask about another one.
 pub(super) fn is_of_devices(row: &Row, case: &Case) -> bool {
     const OWN: [&str; 3] =

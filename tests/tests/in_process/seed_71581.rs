@@ -59,7 +59,7 @@ async fn approve(telegram: &Telegram, owner: &Client, who: i64) {
     let people = listed.into_inner().people;
     let code = people.into_iter().find(|it| it.sender_id == who.to_string()).unwrap().code;
     let channel = "telegram".to_owned();
-    let request = v1::ApprovePersonRequest { channel, code, share_main: true };
+    let request = v1::ApprovePersonRequest { channel, code, share_main: true, owner: false };
     owner.channels().approve_person(request).await.unwrap();
 }
 

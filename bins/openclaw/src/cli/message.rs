@@ -1,4 +1,4 @@
-//! Verbs about what leaves the gateway, the channels on which it does, and what conversations are told.
+//! Verbs about what leaves the gateway, and what conversations are told.
 
 use std::time::Duration;
 
@@ -122,55 +122,6 @@ pub(crate) enum DeliveryStateName {
     Dead,
     /// Somebody gave it up.
     Discarded,
-}
-
-/// About channels.
-#[derive(Debug, Subcommand)]
-pub(crate) enum ChannelsVerb {
-    /// Show how the channels are doing.
-    Status,
-}
-
-/// About people in chats.
-#[derive(Debug, Subcommand)]
-pub(crate) enum PairingVerb {
-    /// List who asked to write direct messages, and who was approved.
-    #[command(visible_alias = "ls")]
-    List {
-        /// Only those of this channel.
-        #[arg(value_parser = NonEmptyStringValueParser::new())]
-        channel: Option<String>,
-    },
-    /// Let somebody in who asked: their direct messages are answered from then on.
-    #[command(after_help = "\
-Example:
-  openclaw pairing approve telegram 7K2Q9XBD
-
-They are no owner by that. What would make them one is told.")]
-    Approve {
-        /// The channel.
-        #[arg(value_parser = NonEmptyStringValueParser::new())]
-        channel: String,
-        /// The code that they were given.
-        #[arg(value_parser = NonEmptyStringValueParser::new())]
-        code: String,
-        /// Let them share the agent's main conversation with whoever else may write: for
-        /// `session.dmScope = "main"`.
-        #[arg(long)]
-        share_main: bool,
-    },
-    /// Take an approval back, or turn a request down.
-    #[command(visible_aliases = ["rm", "delete", "reject"])]
-    Remove {
-        /// The channel.
-        #[arg(value_parser = NonEmptyStringValueParser::new())]
-        channel: String,
-        /// The id that the platform has for them, or the code of a request.
-        #[arg(value_parser = NonEmptyStringValueParser::new())]
-        sender: String,
-        #[command(flatten)]
-        removal: Removal,
-    },
 }
 
 /// About what conversations are told.

@@ -57,6 +57,8 @@ fn every_named_message_is_defined() {
     definitions.describe(&v1::ListOccurrencesResponse::default()).unwrap();
     definitions.describe(&v1::Occurrence::default()).unwrap();
     definitions.describe(&v1::PreviewResponse::default()).unwrap();
+    definitions.describe(&v1::ChannelLogsResponse::default()).unwrap();
+    definitions.describe(&v1::ChannelStatus::default()).unwrap();
     definitions.describe(&v1::ChannelsStatusResponse::default()).unwrap();
     definitions.describe(&v1::Delivery::default()).unwrap();
     definitions.describe(&v1::ListDeliveriesResponse::default()).unwrap();

@@ -48,7 +48,11 @@ pub(super) async fn run(
         }
         DeliveryVerb::Show { id } => {
             let client = place.connect_for(&["delivery.get"]).await?;
-            show(&find(&client, &id).await?, output)?;
+            let delivery = find(&client, &id).await?;
+            show(&delivery, output)?;
+            if let Some(hint) = hint(&delivery, place) {
+                output.note(&hint)?;
+            }
         }
         DeliveryVerb::Retry { id } => {
             let client = connect_to_decide("delivery.retry", &id, place).await?;
@@ -80,6 +84,23 @@ fn show(delivery: &Delivery, output: &mut Output) -> Result<(), Failure> {
         Format::Human => Ok(output.block(&shown::facts(delivery))?),
         Format::Json => output.message(delivery),
     }
+}
+
+/// Tells what a person can do about a delivery that nothing is done about by itself.
+fn hint(delivery: &Delivery, place: &Place) -> Option<String> {
+    let first = match delivery.state() {
+        State::Dead => "It did not arrive.",
+        State::Partial => "The parts that arrived are not sent again.",
+        State::Unknown => {
+            "It may have arrived, and is then told twice: ask whoever should have got it first."
+        }
+        State::Discarded | State::Sending | State::Sent | State::Unspecified | State::Waiting => {
+            return None;
+        }
+    };
+    let command = |verb: &str| place.command(&format!("delivery {verb} {}", delivery.id));
+    let (retry, discard) = (command("retry"), command("discard"));
+    Some(format!("{first} To send it again: {retry}; to give it up: {discard} --yes"))
 }
 
 /// Tells what a delivery is now.

@@ -1,5 +1,6 @@
 //! A gateway that answers as its messages tell it.
 
+mod channels;
 mod cron;
 mod events;
 mod messages;

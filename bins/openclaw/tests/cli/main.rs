@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod access;
 #[cfg(test)]
+mod channels;
+#[cfg(test)]
 mod cron;
 #[cfg(test)]
 mod events;

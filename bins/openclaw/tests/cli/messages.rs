@@ -1,4 +1,4 @@
-//! Verbs about what leaves the gateway, its channels, and what conversations are told.
+//! Verbs about what leaves the gateway, and what conversations are told.
 
 use std::process::Stdio;
 
@@ -104,6 +104,7 @@ async fn deliveries() {
                  parts:         1 of 2 arrived\n\
                  receipts:      1\n\
                  tried:         3\n";
+    let hint = "The parts that arrived are not sent again. To send it again: openclaw --state-dir STATE delivery retry dl-partial; to give it up: openclaw --state-dir STATE delivery discard dl-partial --yes\n";
     let absent = "error: no delivery `absent`\nnext: openclaw access explain agent\n";
     let settled = "error: delivery `dl-ok` is sent: there is nothing to do about it\n";
     let unsure = "error: delivery `dl-dead` would be removed; say --yes, or look first with --dry-run\nnext: openclaw --state-dir STATE delivery discard dl-dead --yes\n";
@@ -111,7 +112,7 @@ async fn deliveries() {
         for (line, code, out, err) in [
             ("list",                       0, list,  ""),
             ("ls --channel discord",       0, "",    "no deliveries\n"),
-            ("show dl-partial",            0, shown, ""),
+            ("show dl-partial",            0, shown, hint),
             ("get absent",                 1, "",    absent),
             ("retry dl-dead",              0, "dl-dead is waiting\n", ""),
             ("retry dl-ok",                1, "",    settled),
@@ -122,45 +123,6 @@ async fn deliveries() {
             ("discard absent --yes",       1, "",    absent),
         ] {
             let (told, stdout, stderr) = run(&state, &format!("delivery {line}")).await;
-            let stderr = stderr.replace(&state.display().to_string(), "STATE");
-            assert_eq!((told, stdout.as_str(), stderr.as_str()), (code, out, err), "{line}");
-        }
-    }).await;
-}
-
-#[tokio::test]
-#[rustfmt::skip]
-async fn channels_and_people() {
-    let status = "CHANNEL  STATE         SINCE  WAITING  FAILED  ERROR\n\
-                  discord  reconnecting  -      2        1       closed with code 4000: \\u{1b}[2J\n\
-                  webhook  ready         -      0        0       -\n";
-    let list = "CHANNEL   ID   NAME          CODE      ASKED  LAPSES  APPROVED  BY     OWNER\n\
-                telegram  123  Ada\\u{1b}[2J  7K2Q9XBD  -      -       -         -      no\n\
-                telegram  42   Bob           -         -      -       -         owner  yes\n";
-    let approved = "approved telegram:123 (Ada\\u{1b}[2J)\n";
-    let offer = "They are no owner. To make them one, write this at the top of openclaw.toml, or add the id to the list that is there, and restart the gateway:\n\
-                 commands.ownerAllowFrom = [\"telegram:123\"]\n";
-    let wrong = "error: nobody on telegram has the code or id `WRONG`\nnext: openclaw access explain agent\n";
-    let unsure = "error: `123` on telegram would be removed; say --yes, or look first with --dry-run\nnext: openclaw --state-dir STATE pairing remove telegram 123 --yes\n";
-    let nobody = "error: nobody on telegram has the code or id `7`\nnext: openclaw --state-dir STATE pairing list telegram\n";
-    beside(async |state, _| {
-        for (line, code, out, err) in [
-            ("channels status",                          0, status, ""),
-            ("pairing list",                             0, list, ""),
-            ("pairing ls telegram",                      0, list, ""),
-            ("pairing list discord",                     0, "", "nobody\n"),
-            ("pairing approve telegram 7K2Q9XBD",        0, approved, offer),
-            ("pairing approve telegram OWNER",           0, approved, ""),
-            ("pairing approve telegram WRONG",           1, "", wrong),
-            ("pairing approve telegram SHARED",          1, "", "error: telegram:default:42 may write already\n"),
-            ("pairing approve telegram SHARED --share-main", 0, approved, offer),
-            ("pairing remove telegram 123",              2, "", unsure),
-            ("pairing remove telegram 123 --dry-run",    0, "would remove telegram:123 (Ada\\u{1b}[2J)\n", ""),
-            ("pairing rm telegram 7k2q9xbd --dry-run",   0, "would remove telegram:123 (Ada\\u{1b}[2J)\n", ""),
-            ("pairing delete telegram 7 --dry-run",      1, "", nobody),
-            ("pairing reject telegram 123 --yes",        0, "removed telegram:123\n", ""),
-        ] {
-            let (told, stdout, stderr) = run(&state, line).await;
             let stderr = stderr.replace(&state.display().to_string(), "STATE");
             assert_eq!((told, stdout.as_str(), stderr.as_str()), (code, out, err), "{line}");
         }
@@ -219,12 +181,6 @@ async fn documents() {
             ("delivery retry dl-unknown", "/state", "\"waiting\""),
             ("delivery discard dl-dead --dry-run", "/state", "\"dead\""),
             ("delivery discard dl-dead --yes", "/state", "\"discarded\""),
-            ("channels status", "/channels/0/waiting", "2"),
-            ("pairing list", "/people/1/owner", "true"),
-            ("pairing list", "/people/0/approvedAt", "null"),
-            ("pairing approve telegram 7K2Q9XBD", "/approvedBy", "\"owner\""),
-            ("pairing remove telegram 42 --dry-run", "/name", "\"Bob\""),
-            ("pairing remove telegram 42 --yes", "/senderId", "\"42\""),
             ("system event --text ok --context door", "/text", "\"ok door\""),
             ("system event --text ok --wait 10s", "/toldInRunId", "\"told-1\""),
             ("system get ev-dead", "/state", "\"dead\""),

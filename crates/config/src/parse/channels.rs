@@ -26,7 +26,7 @@ pub(super) fn read(
     let mut chats = BTreeMap::new();
     for field in section.fields().filter(|field| field.name != WEBHOOK) {
         let names = || Platform::ALL.into_iter().map(Platform::name);
-        let platform = Platform::ALL.into_iter().find(|it| it.name() == field.name);
+        let platform = Platform::parse(field.name);
         let Some(platform) = platform else {
             let problem = Problem::Choice {
                 key: field.path.clone(),

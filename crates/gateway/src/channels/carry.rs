@@ -1,7 +1,6 @@
 //! Carrying what leaves on one channel: claims, sends, and notes what came of it.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -13,7 +12,8 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::destination::to_platform;
-use super::{Carrier, Lane};
+use super::lane::{Carrier, Happened, Lane};
+use super::part::send_part;
 use crate::clock;
 use crate::engine::Engine;
 
@@ -26,13 +26,9 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// How long a stop waits for what is at work: a little less than the drain waits for its tasks.
 const LAST: Duration = Duration::from_millis(1_800);
 
-/// Carries what leaves on one channel until the gateway stops.
-pub(super) async fn carry(lane: Arc<Lane>, engine: Engine, store: Store, stop: CancellationToken) {
-    if matches!(lane.carrier, Carrier::None) {
-        // What is written for it waits, and `channels status` says why.
-        return;
-    }
-    run(&lane, engine.outbox(), &store, &stop).await;
+/// Carries what leaves on one channel until it is to stop.
+pub(super) async fn carry(lane: &Lane, engine: &Engine, store: &Store, stop: &CancellationToken) {
+    run(lane, engine.outbox(), store, stop).await;
 }
 
 /// Carries what is written until it is to stop; then only what is at work ends, and the rest waits.
@@ -111,7 +107,7 @@ async fn send(lane: &Lane, store: &Store, delivery: ClaimedDelivery, stop: &Canc
             Lost::Again => Progress::Retry { after: None, error },
             Lost::Unknown => Progress::Unknown(error),
         };
-        note(store, &delivery, progress, &lane.name).await;
+        note(store, &delivery, progress, lane).await;
     }
 }
 
@@ -123,10 +119,10 @@ async fn try_send(
     stop: &CancellationToken,
 ) {
     match &lane.carrier {
-        Carrier::Chat(chat) => send_chat(&**chat, store, delivery, stop).await,
+        Carrier::Chat(chat) => send_chat(lane, &**chat, store, delivery, stop).await,
         Carrier::None => {}
         Carrier::Webhook { .. } if stop.is_cancelled() => {
-            note(store, delivery, Progress::Later, &lane.name).await;
+            note(store, delivery, Progress::Later, lane).await;
         }
         Carrier::Webhook { sender, secret } => {
             let body = if delivery.to.kind == BODY {
@@ -143,12 +139,17 @@ async fn try_send(
             };
             let (url, body) = (&delivery.to.peer, body.into_bytes());
             let outcome = sender.post(url, body, &delivery.id, secret.as_ref(), clock::now()).await;
-            note(store, delivery, progress(outcome, 1), &lane.name).await;
+            let is_sent = matches!(outcome, SendOutcome::Sent { .. });
+            note(store, delivery, progress(outcome, 1), lane).await;
+            if is_sent {
+                lane.happened(Happened::Sent, &delivery.id);
+            }
         }
     }
 }
 
 async fn send_chat(
+    lane: &Lane,
     chat: &dyn Channel,
     store: &Store,
     delivery: &ClaimedDelivery,
@@ -156,7 +157,7 @@ async fn send_chat(
 ) {
     let Some(to) = to_platform(&delivery.to) else {
         let dead = Progress::Dead("where it goes cannot be read".to_owned());
-        note(store, delivery, dead, chat.name()).await;
+        note(store, delivery, dead, lane).await;
         return;
     };
     let mut all = parts(&delivery.text, chat.dialect());
@@ -179,26 +180,22 @@ async fn send_chat(
     let of = u32::try_from(all.len()).unwrap_or(u32::MAX);
     if of == 0 {
         let dead = Progress::Dead("there is nothing to say".to_owned());
-        note(store, delivery, dead, chat.name()).await;
+        note(store, delivery, dead, lane).await;
         return;
     }
     for (number, part) in all.iter().enumerate().skip(delivery.gone) {
         if stop.is_cancelled() {
-            note(store, delivery, Progress::Later, chat.name()).await;
+            note(store, delivery, Progress::Later, lane).await;
             return;
         }
         let key = format!("{}-{number}", delivery.id);
-        let outcome = chat.send(&to, part, &key).await;
-        let outcome = match (outcome, chat.replay_window()) {
-            // The platform tells a repetition from a new message for so long.
-            (SendOutcome::Unknown { error }, Some(window))
-                if clock::now().since(delivery.created_at) < window / 2 =>
-            {
-                SendOutcome::Retry { after: None, error }
-            }
-            (outcome, _) => outcome,
-        };
-        if !note(store, delivery, progress(outcome, of), chat.name()).await {
+        let outcome = send_part(chat, &to, part, &key, stop).await;
+        let is_sent = matches!(outcome, SendOutcome::Sent { .. });
+        let goes_on = note(store, delivery, progress(outcome, of), lane).await;
+        if is_sent && number.saturating_add(1) == all.len() {
+            lane.happened(Happened::Sent, &delivery.id);
+        }
+        if !goes_on {
             return;
         }
     }
@@ -214,17 +211,18 @@ fn progress(outcome: SendOutcome, of: u32) -> Progress {
 }
 
 /// Notes what came of an attempt; returns whether the delivery goes on.
-async fn note(
-    store: &Store,
-    delivery: &ClaimedDelivery,
-    progress: Progress,
-    channel: &str,
-) -> bool {
-    match &progress {
-        Progress::Later | Progress::Part { .. } => {}
-        Progress::Dead(error) | Progress::Unknown(error) | Progress::Retry { error, .. } => {
-            tracing::warn!(delivery = delivery.id, channel, error, "a message did not arrive");
-        }
+async fn note(store: &Store, delivery: &ClaimedDelivery, progress: Progress, lane: &Lane) -> bool {
+    let failed = match &progress {
+        Progress::Later | Progress::Part { .. } => None,
+        Progress::Dead(error) => Some((Happened::Dead, error)),
+        Progress::Retry { error, .. } => Some((Happened::Waiting, error)),
+        Progress::Unknown(error) => Some((Happened::Unknown, error)),
+    };
+    if let Some((what, error)) = failed {
+        let channel = &lane.name;
+        tracing::warn!(delivery = delivery.id, channel, error, "a message did not arrive");
+        // What went wrong may quote what was said.
+        lane.happened(what, &delivery.id);
     }
     // Until it is noted nobody knows, so it is tried for as long as the lease lasts.
     for _ in 0..10 {
@@ -245,7 +243,7 @@ async fn note(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use std::sync::{Arc, Mutex};
 
     use futures_util::future::BoxFuture;
     use openclaw_channels::{

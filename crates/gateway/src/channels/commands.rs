@@ -1,7 +1,7 @@
 //! What people in chats can have done by a word: the same operations as everywhere, decided by the same table.
 
 use openclaw_config::ModelName;
-use openclaw_scopes::{RunId, Standing, command_words};
+use openclaw_scopes::{RunId, Standing};
 use openclaw_sessions::Routed;
 use openclaw_store::{
     ActError, Answer, AnswerCall, Approve, Deny, GetSession, Patch, PatchSession, ResetSession,
@@ -50,39 +50,6 @@ impl Command {
             _ => Self::Unknown(word),
         })
     }
-}
-
-/// Says what somebody is asked to approve, and how they answer: in lines of the gateway's own, whatever the model
-/// wrote.
-//= docs/threat-model.md#T37
-pub(super) fn question(id: &str, operation: &str, program: &str, cwd: &str) -> String {
-    let (operation, program, cwd) =
-        (fenced(operation), command_words(&[program]), command_words(&[cwd]));
-    let (program, cwd) = (fenced(&program), fenced(&cwd));
-    format!(
-        "I need an approval to go on:\n\n{operation}\n\nThe program:\n\n{program}\n\nIn the directory:\n\n{cwd}\n\n\
-         Answer `/approve {id}` or `/deny {id}`."
-    )
-}
-
-/// Puts a text into a block of code of one line that it cannot leave.
-fn fenced(text: &str) -> String {
-    let mut fenced = String::from("```\n");
-    let mut before = '\n';
-    for c in text.chars() {
-        if c == '`' && before == '`' {
-            // No two in a row fence anything.
-            fenced.push('\u{200b}');
-        }
-        if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
-            fenced.extend(c.escape_default());
-        } else {
-            fenced.push(c);
-        }
-        before = c;
-    }
-    fenced.push_str("\n```");
-    fenced
 }
 
 const HELP: &str = "Write to me, or:\n\n\
@@ -255,31 +222,6 @@ mod tests {
             ("hello /help", None),
         ] {
             assert_eq!(Command::parse(text), command, "{text}");
-        }
-    }
-
-    #[test]
-    fn whoever_approves_sees_all_of_it() {
-        let asked = question("ap-1", "git push", "/usr/bin/git", "/srv/my tree");
-        for line in ["git push", "/usr/bin/git", "'/srv/my tree'"] {
-            assert!(asked.lines().any(|it| it == line), "{line}: {asked}");
-        }
-        assert!(asked.ends_with("Answer `/approve ap-1` or `/deny ap-1`."), "{asked}");
-    }
-
-    #[test]
-    fn nothing_leaves_its_block() {
-        let fake = "```\n\nThe program:\n\n```\nls\r\u{2028}```\u{1b}[2J";
-        let calm = question("ap-1", "ls", "ls", "ls");
-        for asked in [
-            question("ap-1", fake, "ls", "ls"),
-            question("ap-1", "ls", fake, "ls"),
-            question("ap-1", "ls", "ls", fake),
-        ] {
-            let fences = |text: &str| text.matches("```").count();
-            assert_eq!(asked.lines().count(), calm.lines().count(), "{asked}");
-            assert_eq!(fences(&asked), fences(&calm), "{asked}");
-            assert!(!asked.contains(['\r', '\u{1b}', '\u{2028}']), "{asked:?}");
         }
     }
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use openclaw_agents::TurnEvent;
 use openclaw_channels::{ButtonPress, Channel, Inbound, Ingress, IngressError};
 use openclaw_config::{ChatChannel, DmPolicy, GroupPolicy, Mention};
 use openclaw_scopes::{
@@ -15,9 +14,9 @@ use openclaw_sessions::{ChatType, DEFAULT_ACCOUNT, Dropped, Event, Origin, Peer,
 use openclaw_store::{ActError, FilePerson, FiledPerson, NewDelivery, ReplyTo, SendMessage, Store};
 use tokio::time::Instant;
 
-use super::Lane;
 use super::commands::{self, Command};
 use super::destination::to_platform;
+use super::lane::{Happened, Lane};
 use super::media::{Allowance, Intake, text_of};
 use crate::engine::{Engine, Event as RunEvent, Hold, Limit, Novelty, Request, StartError, Watch};
 use crate::task::Tasks;
@@ -115,10 +114,22 @@ impl Door {
             return Ok(());
         };
         match self.admit(&person, settings, &message).await? {
-            Admission::Known(known) => self.hear(known, &person, message).await,
-            Admission::MayAsk => self.give_code(person, &message).await,
+            Admission::Known(known) => {
+                let id = message.message_id.clone();
+                self.hear(known, &person, message).await?;
+                self.lane.happened(Happened::Heard, &id);
+                Ok(())
+            }
+            Admission::MayAsk => {
+                self.lane.happened(Happened::Refused, person.id().as_str());
+                self.give_code(person, &message).await
+            }
             Admission::Nobody => {
                 tracing::debug!(channel = self.lane.name, "somebody wrote who is not let in");
+                // What is said in a group to others is nothing that is refused.
+                if message.kind == ChatType::Direct || message.is_mention || message.reply_to_bot {
+                    self.lane.happened(Happened::Refused, person.id().as_str());
+                }
                 Ok(())
             }
         }
@@ -336,7 +347,7 @@ impl Door {
             Ok(watch) => {
                 // Whoever follows what it has become one with follows it, too.
                 if watch.novelty == Novelty::New && watch.accepted.merged_into.is_none() {
-                    self.follow(known, to, watch);
+                    self.follow(to, watch);
                 }
                 Ok(())
             }
@@ -416,60 +427,27 @@ impl Door {
         }
     }
 
-    /// Shows that an answer is being written until it is, and asks an owner for approvals where they wrote.
-    fn follow(&self, known: Known, to: ReplyTo, mut watch: Watch) {
-        let (chat, store, engine) =
-            (Arc::clone(&self.chat), self.store.clone(), self.engine.clone());
+    /// Shows that an answer is being written until it is.
+    fn follow(&self, to: ReplyTo, mut watch: Watch) {
+        let (chat, lane) = (Arc::clone(&self.chat), Arc::clone(&self.lane));
         self.tasks.spawn(async move {
             let Some(place) = to_platform(&to) else { return };
             let mut due = Instant::now();
             loop {
                 tokio::select! {
                     event = watch.next() => match event {
-                        Some(RunEvent::Turn(TurnEvent::ApprovalNeeded { approval, operation, program, cwd }))
-                            if known.standing == Standing::Owner =>
-                        {
-                            let text = commands::question(&approval, &operation, &program, &cwd);
-                            let to = to.clone();
-                            ask_for_approval(&store, &engine, &known.caller, to, &approval, text).await;
-                        }
                         Some(RunEvent::Turn(_)) => {}
-                        Some(_) | None => return,
+                        Some(RunEvent::Ended(_) | RunEvent::Left) | None => return,
                     },
                     () = tokio::time::sleep_until(due) => {
-                        chat.typing(&place).await;
+                        if lane.is_on() {
+                            chat.typing(&place).await;
+                        }
                         due = Instant::now().checked_add(TYPING).unwrap_or(due);
                     }
                 }
             }
         });
-    }
-}
-
-/// Asks an owner for an approval, with buttons where the platform has them.
-async fn ask_for_approval(
-    store: &Store,
-    engine: &Engine,
-    caller: &Caller,
-    to: ReplyTo,
-    id: &str,
-    text: String,
-) {
-    let Ok(idempotency_key) = IdempotencyKey::parse(&format!("approval-{id}")) else { return };
-    let button = |label: &str, word: &str| (label.to_owned(), format!("/{word} {id}"));
-    let new = NewDelivery {
-        source: String::new(),
-        digest: key_digest(id),
-        to,
-        text,
-        media: String::new(),
-        session: String::new(),
-        buttons: vec![button("Approve", "approve"), button("Deny", "deny")],
-    };
-    let ask = SendMessage { idempotency_key, new };
-    match store.act(caller, ask, clock::now()).await {
-        Ok(_delivery) => engine.outbox().notify_waiters(),
-        Err(error) => tracing::warn!(?error, "an approval could not be asked for in its chat"),
     }
 }
 

@@ -12,12 +12,13 @@ use openclaw_scopes::{
 };
 use openclaw_sessions::LaneClass;
 use openclaw_store::{
-    ActError, Approval, ApprovalError, ApprovalState, Operation, RequestApproval, Requested,
-    UseApproval, Used,
+    ActError, Approval, ApprovalError, ApprovalState, Operation, ReplyTo, RequestApproval,
+    Requested, UseApproval, Used,
 };
 
 use super::Engine;
 use super::live::{Live, Stop};
+use crate::channels::{AskedAt, Asker, asked_at, buttons, elsewhere, question};
 use crate::{clock, secrets};
 
 /// How long an approval can be answered, and used (`access.md` §11 of the reference).
@@ -101,6 +102,40 @@ impl RunApprovals {
         requested.map_err(|error| failed(&error))
     }
 
+    /// Asks for it in the chat where whoever may approve it reads, if there is one: once, whoever follows the run.
+    async fn ask_in_chat(&self, approval: &Approval) {
+        let Some((to, on_behalf_of)) = self.chat() else { return };
+        let Operation { argv, binary, cwd, .. } = &approval.operation;
+        let question = question(&approval.id, &command_words(argv), binary, cwd);
+        let (to, text) = match to {
+            AskedAt::Here(to) => (to, question),
+            AskedAt::Owner => match self.engine.owner_reads() {
+                Some(to) => (to, elsewhere(&self.session, &on_behalf_of, &question)),
+                None => return,
+            },
+        };
+        let source = format!("approval:{}", approval.id);
+        let buttons = buttons(&approval.id);
+        let asked = self.engine.0.store.ask_as_gateway(source, to, text, buttons, clock::now());
+        match asked.await {
+            Ok(()) => self.engine.outbox().notify_waiters(),
+            Err(error) => tracing::error!(?error, "an approval could not be asked for in a chat"),
+        }
+    }
+
+    /// Returns in which chat it is asked: that of the run, else that of a message which it has taken in.
+    fn chat(&self) -> Option<(AskedAt, GrantHolder)> {
+        let roster = self.engine.roster();
+        let followers = self.live.followers();
+        [&self.live].into_iter().chain(&followers).find_map(|live| {
+            let view = self.engine.stored(live)?;
+            let to = ReplyTo::delivered(&view.reply_to)?;
+            let asker = if live.is_restored() { Asker::Nobody } else { Asker::Person };
+            let at = asked_at(roster.config.channels(), to, live.holder(), asker)?;
+            Some((at, live.holder().clone()))
+        })
+    }
+
     /// Waits for the answer. The run's time does not run meanwhile, and its place is for others.
     async fn answered(&self, live: &Arc<Live>, approval: Approval) -> Clearance {
         let _paused = live.pause();
@@ -111,6 +146,7 @@ impl RunApprovals {
             program: approval.operation.binary.clone(),
             cwd: approval.operation.cwd.clone(),
         });
+        self.ask_in_chat(&approval).await;
         let id = approval.id.clone();
         loop {
             let mut decided = std::pin::pin!(self.engine.0.decided.notified());

@@ -60,6 +60,8 @@ pub(super) struct Live {
     held: OnceLock<Held>,
     /// Runs whose messages this one has taken in: whoever watches them is told what it does.
     followers: Mutex<Vec<Arc<Self>>>,
+    /// Whether it was accepted before this start.
+    is_restored: bool,
     /// The run that has taken its message in, once one has.
     merged: OnceLock<Arc<Self>>,
     is_merged: CancellationToken,
@@ -100,6 +102,7 @@ impl Live {
             cancel: CancellationToken::new(),
             followers: Mutex::default(),
             held: OnceLock::new(),
+            is_restored: false,
             merged: OnceLock::new(),
             is_merged: CancellationToken::new(),
             tree: OnceLock::new(),
@@ -119,6 +122,25 @@ impl Live {
 
     pub(super) fn held(&self) -> Option<&Held> {
         self.held.get()
+    }
+
+    /// The same, accepted before this start.
+    pub(super) fn restored(self) -> Self {
+        Self { is_restored: true, ..self }
+    }
+
+    pub(super) const fn is_restored(&self) -> bool {
+        self.is_restored
+    }
+
+    /// Returns the runs whose messages this one has taken in.
+    pub(super) fn followers(&self) -> Vec<Arc<Self>> {
+        self.followers.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns the holder of the grant that it rests on.
+    pub(super) const fn holder(&self) -> &GrantHolder {
+        &self.asked.1
     }
 
     pub(super) const fn run(&self) -> &RunId {

@@ -3,18 +3,19 @@
 use openclaw_config::{EditError, NewAgent, add_agent, remove_agent};
 use openclaw_proto::v1;
 use openclaw_proto::v1::agents_server::Agents;
-use openclaw_scopes::method::{CreateAgent, DeleteAgent, ListAgents, Method, ReadAgent};
+use openclaw_scopes::AgentId;
+use openclaw_scopes::method::{CreateAgent, DeleteAgent, ListAgents, ReadAgent};
 use openclaw_scopes::target::{AgentTarget, Whole};
-use openclaw_scopes::{AgentId, Caller, IdempotencyKey};
-use openclaw_store::{ConflictError, Decision, Entry, NoteOnce, Noted};
-use tonic::{Code, Request, Response, Status};
+use tonic::{Request, Response, Status};
 
+use super::edit::{Once, edit_error};
 use crate::core::Core;
-use crate::hooks;
 use crate::respond::Reply;
-use crate::roster::{Roster, Worker};
-use crate::settings::{Presence, Settings};
-use crate::{clock, convert, digest, gate, respond};
+use crate::roster::Worker;
+use crate::{convert, digest, gate};
+
+/// What shows how it is after a change.
+const LIST: &str = "openclaw agents list";
 
 #[tonic::async_trait]
 impl Agents for Core {
@@ -60,14 +61,14 @@ impl Agents for Core {
         };
         // The decision is on disk before the file changes; a change that fails is recorded too.
         let once = Once { key, digest, result: String::new() };
-        let decided = self.decide::<CreateAgent>(&caller, id, once).await?;
-        let id = &decided.id;
-        let edited = self.edit(id, |text| match add_agent(text, id, settings) {
+        let decided = self.decide::<CreateAgent>(&caller, AgentTarget(id), once).await?;
+        let AgentTarget(id) = &decided.target;
+        let edited = self.edit(|text| match add_agent(text, id, settings) {
             Err(EditError::AgentExists { .. }) if decided.before.is_some() => Ok(None),
-            Err(error) => Err(edit_error(&error)),
+            Err(error) => Err(edit_error(&error, LIST)),
             Ok(text) => Ok(Some(text)),
         });
-        self.recorded::<CreateAgent, _>(&caller, id, edited.await).await?;
+        self.recorded::<CreateAgent, _>(&caller, &decided.target, edited.await).await?;
         let roster = self.engine.roster();
         let worker = roster.agent(id).ok_or_else(|| Reply::unknown_agent(id))?;
         Ok(Response::new(shown(worker, None)))
@@ -87,115 +88,17 @@ impl Agents for Core {
             .unwrap_or_default();
         let digest = digest::of(&[&message.id]);
         let once = Once { key, digest, result: workspace.clone() };
-        let decided = self.decide::<DeleteAgent>(&caller, id, once).await?;
-        let id = &decided.id;
-        let edited = self.edit(id, |text| match remove_agent(text, id) {
+        let decided = self.decide::<DeleteAgent>(&caller, AgentTarget(id), once).await?;
+        let AgentTarget(id) = &decided.target;
+        let edited = self.edit(|text| match remove_agent(text, id) {
             Err(EditError::UnknownAgent { .. }) if decided.before.is_some() => Ok(None),
-            Err(error) => Err(edit_error(&error)),
+            Err(error) => Err(edit_error(&error, LIST)),
             Ok(text) => Ok(Some(text)),
         });
-        self.recorded::<DeleteAgent, _>(&caller, id, edited.await).await?;
+        self.recorded::<DeleteAgent, _>(&caller, &decided.target, edited.await).await?;
         let workspace = decided.before.clone().unwrap_or(workspace);
         Ok(Response::new(v1::DeleteAgentResponse { id: id.to_string(), workspace }))
     }
-}
-
-/// How a change is named, so that a retry is the same change.
-struct Once {
-    key: IdempotencyKey,
-    digest: [u8; 32],
-    result: String,
-}
-
-/// A change that was decided.
-struct Decided {
-    id: AgentId,
-    /// What the first request was told, when this one is a retry.
-    before: Option<String>,
-}
-
-impl Core {
-    async fn decide<M: Method<Target = AgentTarget>>(
-        &self,
-        caller: &Caller,
-        id: AgentId,
-        once: Once,
-    ) -> Result<Decided, Reply> {
-        if self.engine.is_draining() {
-            return Err(Reply::draining());
-        }
-        let note = NoteOnce::<M> {
-            idempotency_key: once.key,
-            request_digest: once.digest,
-            result: once.result,
-            target: AgentTarget(id),
-        };
-        let noted = self.store.act(caller, note, clock::now()).await;
-        let noted = noted
-            .map_err(|error| respond::act(error, M::ROW, |ConflictError| respond::conflict()))?;
-        let (authorized, before) = match noted {
-            Noted::Again(authorized, before) => (authorized, Some(before)),
-            Noted::First(authorized) => (authorized, None),
-        };
-        let (_, AgentTarget(id)) = authorized.into_parts();
-        Ok(Decided { id, before })
-    }
-
-    /// Records that an allowed change could not be made.
-    async fn recorded<M: Method<Target = AgentTarget>, T>(
-        &self,
-        caller: &Caller,
-        id: &AgentId,
-        changed: Result<T, Reply>,
-    ) -> Result<T, Reply> {
-        if changed.is_err() {
-            let target = AgentTarget(id.clone());
-            let entry = Entry::of(caller, M::ROW.name, &target, Decision::Failed, "not-changed");
-            let recorded = self.store.refuse(entry, clock::now()).await;
-            recorded.map_err(|error| respond::store(&error))?;
-        }
-        changed
-    }
-
-    /// Changes the configuration file and puts it in force, or leaves both as they are.
-    async fn edit(
-        &self,
-        id: &AgentId,
-        change: impl FnOnce(&str) -> Result<Option<String>, Reply>,
-    ) -> Result<(), Reply> {
-        let _one_at_a_time = self.config_writer.lock().await;
-        let current = Settings::read(&self.config_path, Presence::Optional)
-            .map_err(|error| Reply::new(Code::FailedPrecondition, "", error.to_string()))?;
-        let Some(text) = change(&current.text)? else {
-            return Ok(());
-        };
-        let config =
-            openclaw_config::parse(&text).map_err(|error| Reply::invalid(error.to_string()))?;
-        let roster = Roster::new(config, &self.around).map_err(|error| {
-            Reply::new(Code::FailedPrecondition, "", format!("agent `{id}` cannot work: {error}"))
-        })?;
-        Settings::write(&self.config_path, &text).map_err(|error| Reply::internal(&error))?;
-        roster.succeed(&self.engine.roster());
-        self.engine.replace_roster(roster);
-        self.engine.keep_heartbeats().await;
-        hooks::keep(&self.engine, &self.store).await;
-        Ok(())
-    }
-}
-
-fn edit_error(error: &EditError) -> Reply {
-    let code = match error {
-        EditError::AgentExists { .. } => Code::AlreadyExists,
-        EditError::UnknownAgent { .. } => Code::NotFound,
-        EditError::Invalid { .. } | EditError::Refused { .. } => Code::InvalidArgument,
-        EditError::MainStays | EditError::Unsupported => Code::FailedPrecondition,
-    };
-    let mut message = error.to_string();
-    if let Some(source) = std::error::Error::source(error) {
-        message = format!("{message}: {source}");
-    }
-    Reply::new(code, if code == Code::NotFound { "UNKNOWN_AGENT" } else { "" }, message)
-        .next("openclaw agents list")
 }
 
 fn shown(worker: &Worker, prompt: Option<&str>) -> v1::Agent {

@@ -1,9 +1,15 @@
 //! The rows of the policy, and the rules that choose the line of a row by its target.
 
+mod authority;
 mod events;
 mod time;
 mod tools;
 
+use self::authority::{
+    ADMIN_HANDS_OUT, ADMIT, DEVICE, LIST, LIST_HANDED_OUT, MAKE_OWNER, MANAGE, OWN_DEVICE,
+    OWN_LIST, admin_hands_out, admit, approve_person, both, both_of_person, device, granted,
+    list_case, list_handed_out, manage, of_others, own_or_manage,
+};
 use self::events::{
     ALL_PAIRING, ALL_PRESENCE, ALL_SESSIONS, ANY_APPROVALS, NODE, NODE_PRESENCE, OTHERS_CRON,
     OTHERS_DELIVERIES, OTHERS_RUNS, OWN_CRON, OWN_DELIVERIES, OWN_PAIRING, OWN_PRESENCE, OWN_RUNS,
@@ -21,9 +27,9 @@ use self::tools::{
 use super::{ADMIN, OPEN, READ, SESSIONS_READ, WRITE};
 use super::{ActorRule, Case, Method, Requirement, Row, Surface, Tokens, sealed};
 use crate::target::{
-    AgentTarget, ApprovalTarget, AuditRange, Authority, DeliveryTarget, DestinationTarget,
-    EventTarget, JobTarget, Keeping, Listed, OperationTarget, RunTarget, SessionTarget,
-    SpawnTarget, Subject, ToolTarget, Whole,
+    AgentTarget, ApprovalTarget, AuditRange, Authority, ChannelTarget, DeliveryTarget,
+    DestinationTarget, EventTarget, JobTarget, Keeping, Listed, OperationTarget, PersonTarget,
+    RunTarget, SessionTarget, SpawnTarget, Subject, ToolTarget, Whole,
 };
 use crate::{Capability, GrantHolder, Scope, ScopeSet};
 
@@ -274,10 +280,18 @@ methods! {
     DiscardDelivery(DeliveryTarget) = "delivery.discard", "/openclaw.v1.Messages/Discard": [OWN_DELIVERY, OTHERS_DELIVERY] by own_delivery;
     /// Tells how the channels are doing.
     ReadChannels(Whole) = "channels.status", "/openclaw.v1.Channels/Status": [READ] by read;
+    /// Shows what has happened on a channel lately.
+    ReadChannelLog(ChannelTarget) = "channels.logs", "/openclaw.v1.Channels/Logs": [READ] by read;
+    /// Adds a chat platform to the configuration, and begins to speak on it.
+    AddChannel(ChannelTarget) = "channels.add", "/openclaw.v1.Channels/Add": [ADMIN] by admin;
+    /// Has a channel that was stopped speak again.
+    StartChannel(ChannelTarget) = "channels.start", "/openclaw.v1.Channels/Start": [ADMIN] by admin;
+    /// Has a channel hear and send nothing until it is started again, or the gateway is.
+    StopChannel(ChannelTarget) = "channels.stop", "/openclaw.v1.Channels/Stop": [ADMIN] by admin;
     /// Lists who wants to write direct messages, and who was approved.
     ListPeople(Whole) = "channels.pairing.list", "/openclaw.v1.Channels/ListPeople": [LIST_HANDED_OUT] by list_handed_out;
-    /// Lets somebody in chats in.
-    ApprovePerson(Authority) = "channels.pairing.approve", "/openclaw.v1.Channels/ApprovePerson": [MANAGE] by manage, touches both;
+    /// Lets somebody in chats in, or makes an owner of them.
+    ApprovePerson(PersonTarget) = "channels.pairing.approve", "/openclaw.v1.Channels/ApprovePerson": [MANAGE, MAKE_OWNER] by approve_person, touches both_of_person;
     /// Takes that back.
     RemovePerson(Authority) = "channels.pairing.remove", "/openclaw.v1.Channels/RemovePerson": [MANAGE] by manage, touches both;
     /// Files what somebody in chats asks for who is not let in.
@@ -326,66 +340,6 @@ const fn show_case(subject: &Subject, _: &GrantHolder) -> &'static Case {
         Subject::Itself => &SHOW_SELF,
         Subject::Other(_) => &SHOW_OTHERS,
     }
-}
-
-const ADMIT: Case = Case::internal(Capability::DevicesAdmit, Requirement::Nothing);
-/// Any device may ask for more, or for a new token: neither hands out anything by itself.
-const DEVICE: Case = Case::hands_out(Requirement::Nothing);
-const OWN_LIST: Case = Case::hands_out(Requirement::Nothing).when("own device");
-const LIST: Case = Case::hands_out(Requirement::Scope(Scope::Pairing)).when("all devices");
-const LIST_HANDED_OUT: Case = Case::hands_out(Requirement::Scope(Scope::Pairing));
-/// Whoever manages others must hold what is handed out or taken away (`access.md` §5.6, §5.8).
-const MANAGE: Case = Case::hands_out(Requirement::ScopeAndTouched(Scope::Pairing));
-const OWN_DEVICE: Case = Case::hands_out(Requirement::Touched).when("own device");
-const ADMIN_HANDS_OUT: Case = Case::hands_out(Requirement::Scope(Scope::Admin));
-
-fn admit<T>(_: &T, _: &GrantHolder) -> &'static Case {
-    &ADMIT
-}
-
-fn device<T>(_: &T, _: &GrantHolder) -> &'static Case {
-    &DEVICE
-}
-
-fn manage<T>(_: &T, _: &GrantHolder) -> &'static Case {
-    &MANAGE
-}
-
-fn list_handed_out<T>(_: &T, _: &GrantHolder) -> &'static Case {
-    &LIST_HANDED_OUT
-}
-
-fn admin_hands_out<T>(_: &T, _: &GrantHolder) -> &'static Case {
-    &ADMIN_HANDS_OUT
-}
-
-const fn list_case(listed: &Listed, _: &GrantHolder) -> &'static Case {
-    match listed {
-        Listed::All => &LIST,
-        Listed::Own => &OWN_LIST,
-    }
-}
-
-/// A device manages itself without `operator.pairing`; nobody else is exempt.
-fn own_or_manage(target: &Authority, holder: &GrantHolder) -> &'static Case {
-    if is_own(target, holder) { &OWN_DEVICE } else { &MANAGE }
-}
-
-fn is_own(target: &Authority, holder: &GrantHolder) -> bool {
-    matches!(holder, GrantHolder::Device(_)) && target.holder.as_ref() == Some(holder)
-}
-
-fn both(target: &Authority, _: &GrantHolder) -> ScopeSet {
-    target.held.union(target.granted)
-}
-
-const fn granted(target: &Authority, _: &GrantHolder) -> ScopeSet {
-    target.granted
-}
-
-/// What others hold is touched by a change; one's own may always be given up.
-fn of_others(target: &Authority, holder: &GrantHolder) -> ScopeSet {
-    if is_own(target, holder) { target.granted } else { both(target, holder) }
 }
 
 /// "Delete what I created" is not "delete anything" with a check afterwards: it is a requirement of its

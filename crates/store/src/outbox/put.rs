@@ -94,8 +94,20 @@ pub(crate) fn put_as_gateway(
     text: String,
     now: Timestamp,
 ) -> rusqlite::Result<()> {
+    put_asking(connection, source, to, text, Vec::new(), now)
+}
+
+/// The same, with what can be answered by one touch.
+fn put_asking(
+    connection: &Connection,
+    source: String,
+    to: ReplyTo,
+    text: String,
+    buttons: Vec<(String, String)>,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
     let Some(epoch) = live_epoch(connection, &GrantHolder::Gateway)? else { return Ok(()) };
-    let (media, session, buttons) = (String::new(), String::new(), Vec::new());
+    let (media, session) = (String::new(), String::new());
     let new = NewDelivery { source, digest: [0; 32], to, text, media, session, buttons };
     put(connection, &new, (&GrantHolder::Gateway.to_string(), epoch.0, ""), now)
 }
@@ -322,6 +334,26 @@ impl Store {
     ) -> Result<(), ActError<DeliveryError>> {
         self.step(move |connection| {
             Ok(put_as_gateway(connection, source.clone(), to.clone(), text.clone(), now)?)
+        })
+        .await
+    }
+
+    /// Asks something on the gateway's own behalf, once: with what can be answered by one touch, labels and what
+    /// they say.
+    ///
+    /// # Errors
+    /// When the storage fails; then nothing is asked.
+    pub async fn ask_as_gateway(
+        &self,
+        source: String,
+        to: ReplyTo,
+        text: String,
+        buttons: Vec<(String, String)>,
+        now: Timestamp,
+    ) -> Result<(), ActError<DeliveryError>> {
+        self.step(move |connection| {
+            let (source, to, text) = (source.clone(), to.clone(), text.clone());
+            Ok(put_asking(connection, source, to, text, buttons.clone(), now)?)
         })
         .await
     }

@@ -415,6 +415,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_asked_of_one_source_is_asked_once() {
+        let bed = Bed::new();
+        let store = bed.open();
+        let buttons = vec![("Approve".to_owned(), "/approve a".to_owned())];
+        for peer in ["1", "2"] {
+            let (channel, account) = (CHANNEL.to_owned(), "default".to_owned());
+            let to = ReplyTo { channel, account, peer: peer.into(), ..ReplyTo::default() };
+            let (source, text) = ("approval:a".to_owned(), "May I?".to_owned());
+            let asked = store.ask_as_gateway(source, to, text, buttons.clone(), bed.now());
+            asked.await.unwrap();
+        }
+        let [asked] = claim(&bed, &store, Lost::Unknown).await.try_into().unwrap();
+        assert_eq!((&*asked.to.peer, &*asked.text, &asked.buttons), ("1", "May I?", &buttons));
+    }
+
+    #[tokio::test]
     async fn what_is_put_off_has_lost_no_attempt() {
         let bed = Bed::new();
         let store = bed.open();

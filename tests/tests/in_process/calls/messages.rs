@@ -45,14 +45,36 @@ pub(super) async fn call(
             messages.discard(v1::DiscardDeliveryRequest { id }).await.map(drop)
         }
         ("channels.status", "") => channels.status(v1::ChannelsStatusRequest {}).await.map(drop),
+        ("channels.logs", "") => {
+            let request = v1::ChannelLogsRequest { channel: "telegram".into(), limit: 0 };
+            channels.logs(request).await.map(drop)
+        }
+        ("channels.add", "") => {
+            let request = v1::AddChannelRequest {
+                idempotency_key: format!("channel-{tag}"),
+                channel: "telegram".into(),
+                token_env: "ABSENT".into(),
+                dm_policy: String::new(),
+            };
+            channels.add(request).await.map(drop)
+        }
+        ("channels.start", "") => {
+            let request = v1::StartChannelRequest { channel: "webhook".into() };
+            channels.start(request).await.map(drop)
+        }
+        ("channels.stop", "") => {
+            let request = v1::StopChannelRequest { channel: "telegram".into() };
+            channels.stop(request).await.map(drop)
+        }
         ("channels.pairing.list", "") => {
             channels.list_people(v1::ListPeopleRequest::default()).await.map(drop)
         }
-        ("channels.pairing.approve", "") => {
+        ("channels.pairing.approve", "" | "as an owner") => {
             let request = v1::ApprovePersonRequest {
                 channel: "telegram".into(),
                 code: "NOBODY22".into(),
                 share_main: false,
+                owner: when == "as an owner",
             };
             channels.approve_person(request).await.map(drop)
         }

@@ -12,7 +12,9 @@ use tokio::task::JoinSet;
 use tonic::Code;
 
 use crate::in_process::calls::{About, call, touched};
-use crate::in_process::policy::{is_absent, is_idle, is_of_devices, is_of_owners, lacks, lines};
+use crate::in_process::policy::{
+    is_absent, is_idle, is_of_devices, is_of_owners, is_there, lacks, lines,
+};
 use crate::in_process::stage::Stage;
 use crate::in_process::world::{World, records, tokens};
 
@@ -64,6 +66,7 @@ impl Somebody {
             (Some((reason, missing)), ..) => Says::Refused(reason, missing),
             (None, "device.scopes.waitUpgrade", _) => Says::Idle(Code::NotFound),
             (None, ..) if is_absent(row) => Says::Idle(Code::NotFound),
+            (None, ..) if is_there(row) => Says::Idle(Code::AlreadyExists),
             (None, ..) if is_idle(row) => Says::Idle(Code::FailedPrecondition),
             (None, _, Kind::Owner) if is_of_devices(row, case) => {
                 Says::Idle(Code::FailedPrecondition)
@@ -127,7 +130,8 @@ impl Somebody {
                     | "own delivery"
                     | "delivery of others"
                     | "chat platform"
-                    | "webhook",
+                    | "webhook"
+                    | "as an owner",
                     _,
                 ) if row.name != "agents.delete" => {
                     let about = stage.renewed(about, row.name).await;

@@ -1,17 +1,13 @@
-//! What leaves the gateway of this test, its channels, and what its conversations are told: an id says what becomes
-//! of it.
+//! What leaves the gateway of this test, and what its conversations are told: an id says what becomes of it.
 
 use openclaw_client::Code;
-use openclaw_client::v1::channels_server::Channels;
 use openclaw_client::v1::delivery::State;
 use openclaw_client::v1::messages_server::Messages;
 use openclaw_client::v1::system_server::System;
 use openclaw_client::v1::{
-    ApprovePersonRequest, ChannelStatus, ChannelsStatusRequest, ChannelsStatusResponse, Delivery,
-    DiscardDeliveryRequest, GetDeliveryRequest, GetSystemEventRequest, ListDeliveriesRequest,
-    ListDeliveriesResponse, ListPeopleRequest, ListPeopleResponse, Person, RemovePersonRequest,
-    ReplyTarget, RetryDeliveryRequest, SendMessageRequest, SystemEvent, SystemEventRequest,
-    WakeRequest, WakeResponse,
+    Delivery, DiscardDeliveryRequest, GetDeliveryRequest, GetSystemEventRequest,
+    ListDeliveriesRequest, ListDeliveriesResponse, ReplyTarget, RetryDeliveryRequest,
+    SendMessageRequest, SystemEvent, SystemEventRequest, WakeRequest, WakeResponse,
 };
 use tonic::{Request, Response, Status};
 
@@ -129,82 +125,6 @@ impl Messages for Fake {
         let id = asked.into_inner().id;
         found(&id)?;
         Ok(Response::new(delivery(&id, State::Discarded)))
-    }
-}
-
-fn ada() -> Person {
-    Person {
-        channel: "telegram".into(),
-        account_id: "default".into(),
-        sender_id: "123".into(),
-        name: "Ada\u{1b}[2J".into(),
-        ..Person::default()
-    }
-}
-
-#[tonic::async_trait]
-impl Channels for Fake {
-    async fn status(
-        &self,
-        _: Request<ChannelsStatusRequest>,
-    ) -> Result<Response<ChannelsStatusResponse>, Status> {
-        let channel = |name: &str, state: &str, error: &str| ChannelStatus {
-            channel: name.into(),
-            account_id: "default".into(),
-            state: state.into(),
-            error: error.into(),
-            ..ChannelStatus::default()
-        };
-        let discord = ChannelStatus {
-            waiting: 2,
-            failed: 1,
-            ..channel("discord", "reconnecting", "closed with code 4000: \u{1b}[2J")
-        };
-        let channels = vec![discord, channel("webhook", "ready", "")];
-        Ok(Response::new(ChannelsStatusResponse { channels }))
-    }
-
-    async fn list_people(
-        &self,
-        asked: Request<ListPeopleRequest>,
-    ) -> Result<Response<ListPeopleResponse>, Status> {
-        let asked = asked.into_inner();
-        if asked.channel == "discord" {
-            return Ok(Response::new(ListPeopleResponse::default()));
-        }
-        let requested = Person { code: "7K2Q9XBD".into(), ..ada() };
-        let approved = Person {
-            sender_id: "42".into(),
-            name: "Bob".into(),
-            approved_by: "owner".into(),
-            owner: true,
-            ..ada()
-        };
-        Ok(Response::new(ListPeopleResponse { people: vec![requested, approved] }))
-    }
-
-    async fn approve_person(
-        &self,
-        asked: Request<ApprovePersonRequest>,
-    ) -> Result<Response<Person>, Status> {
-        let ApprovePersonRequest { channel, code, share_main } = asked.into_inner();
-        if code == "WRONG" {
-            let message = "nobody on telegram has the code or id `WRONG`";
-            return Err(refusal(Code::NotFound, "", message));
-        }
-        if code == "SHARED" && !share_main {
-            return Err(Status::failed_precondition("telegram:default:42 may write already"));
-        }
-        let owner = code == "OWNER";
-        Ok(Response::new(Person { channel, approved_by: "owner".into(), owner, ..ada() }))
-    }
-
-    async fn remove_person(
-        &self,
-        asked: Request<RemovePersonRequest>,
-    ) -> Result<Response<Person>, Status> {
-        let RemovePersonRequest { channel, sender_id } = asked.into_inner();
-        Ok(Response::new(Person { channel, sender_id, name: String::new(), ..ada() }))
     }
 }
 
