@@ -48,7 +48,9 @@ mod tests {
     use std::sync::Mutex;
 
     use futures_util::future::BoxFuture;
-    use openclaw_channels::{Dialect, Identity, Ingress, ListenEnd, PermanentKind, StatusSink};
+    use openclaw_channels::{
+        Dialect, FetchError, Identity, Ingress, ListenEnd, Media, PermanentKind, StatusSink,
+    };
     use openclaw_sessions::{ChatType, DEFAULT_ACCOUNT};
 
     use super::*;
@@ -102,6 +104,14 @@ mod tests {
             _: &'a CancellationToken,
         ) -> BoxFuture<'a, ListenEnd> {
             Box::pin(async { ListenEnd::Cancelled })
+        }
+
+        fn fetch<'a>(
+            &'a self,
+            _: &'a Media,
+            _: usize,
+        ) -> BoxFuture<'a, Result<Vec<u8>, FetchError>> {
+            Box::pin(async { Err(FetchError::Refused("nothing is kept here".to_owned())) })
         }
 
         fn check(&self) -> BoxFuture<'_, Result<Identity, SendOutcome>> {

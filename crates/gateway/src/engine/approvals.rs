@@ -103,8 +103,8 @@ impl RunApprovals {
     }
 
     /// Asks for it in the chat where whoever may approve it reads, if there is one: once, whoever follows the run.
-    async fn ask_in_chat(&self, approval: &Approval) {
-        let Some((to, on_behalf_of)) = self.chat() else { return };
+    async fn ask_in_chat(&self, live: &Arc<Live>, approval: &Approval) {
+        let Some((to, on_behalf_of)) = self.chat(live) else { return };
         let Operation { argv, binary, cwd, .. } = &approval.operation;
         let question = question(&approval.id, &command_words(argv), binary, cwd);
         let (to, text) = match to {
@@ -124,10 +124,10 @@ impl RunApprovals {
     }
 
     /// Returns in which chat it is asked: that of the run, else that of a message which it has taken in.
-    fn chat(&self) -> Option<(AskedAt, GrantHolder)> {
+    fn chat(&self, live: &Arc<Live>) -> Option<(AskedAt, GrantHolder)> {
         let roster = self.engine.roster();
-        let followers = self.live.followers();
-        [&self.live].into_iter().chain(&followers).find_map(|live| {
+        let followers = live.followers();
+        [live].into_iter().chain(&followers).find_map(|live| {
             let view = self.engine.stored(live)?;
             let to = ReplyTo::delivered(&view.reply_to)?;
             let asker = if live.is_restored() { Asker::Nobody } else { Asker::Person };
@@ -146,7 +146,7 @@ impl RunApprovals {
             program: approval.operation.binary.clone(),
             cwd: approval.operation.cwd.clone(),
         });
-        self.ask_in_chat(&approval).await;
+        self.ask_in_chat(live, &approval).await;
         let id = approval.id.clone();
         loop {
             let mut decided = std::pin::pin!(self.engine.0.decided.notified());
