@@ -2,6 +2,7 @@
 
 mod channels;
 mod hooks;
+mod provider;
 mod session;
 
 use std::fmt;
@@ -9,8 +10,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::{
-    Agent, AgentDefaults, Budget, Config, Endpoint, Heartbeat, HeartbeatTarget, Identity,
-    ListenSettings, ModelRoute, Provider, Spending, TlsFiles, ToolPolicy, format_duration,
+    Agent, AgentDefaults, Budget, Config, Heartbeat, HeartbeatTarget, Identity, ListenSettings,
+    ModelRoute, Spending, TlsFiles, ToolPolicy, format_duration,
 };
 
 /// Writes the configuration with all its defaults, always in the same order.
@@ -48,7 +49,7 @@ fn write_config(out: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
 
     for (id, provider) in config.providers() {
         writeln!(out, "\n[models.providers.{id}]")?;
-        write_provider(out, provider)?;
+        provider::write(out, provider)?;
     }
 
     for (model, price) in config.prices() {
@@ -117,34 +118,6 @@ fn write_listen(out: &mut fmt::Formatter<'_>, listen: Option<&ListenSettings>) -
         }
         None => writeln!(out, "# tls: the gateway's own, in `tls` in the state directory"),
     }
-}
-
-fn write_provider(out: &mut fmt::Formatter<'_>, provider: &Provider) -> fmt::Result {
-    writeln!(out, "api = {}", quoted(provider.api().name()))?;
-    match provider {
-        Provider::AnthropicMessages(endpoint) | Provider::OpenAiCompletions(endpoint) => {
-            write_endpoint(out, endpoint)
-        }
-        Provider::Offline { script: Some(script) } => {
-            writeln!(out, "script = {}", quoted_path(script))
-        }
-        Provider::Offline { script: None } => Ok(()),
-    }
-}
-
-fn write_endpoint(out: &mut fmt::Formatter<'_>, endpoint: &Endpoint) -> fmt::Result {
-    writeln!(out, "baseUrl = {}", quoted(endpoint.base_url.as_str()))?;
-    if let Some(key) = &endpoint.api_key {
-        writeln!(out, "apiKey = {{ env = {} }}", quoted(&key.env))?;
-    }
-    let models = endpoint.pictures.iter();
-    let models = models
-        .map(|id| format!("{{ id = {}, input = [\"text\", \"image\"] }}", quoted(id)))
-        .collect::<Vec<_>>();
-    if !models.is_empty() {
-        writeln!(out, "models = [{}]", models.join(", "))?;
-    }
-    writeln!(out, "timeoutSeconds = {}", endpoint.timeout.as_secs())
 }
 
 fn write_budget(out: &mut fmt::Formatter<'_>, budget: &Budget) -> fmt::Result {
