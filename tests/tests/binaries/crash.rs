@@ -3,6 +3,7 @@
 mod access;
 mod journal;
 mod load;
+mod outbox;
 mod promises;
 
 use std::time::Duration;
