@@ -112,10 +112,13 @@ impl Album {
         for (place, names) in named {
             let mut shown = Vec::new();
             for name in names {
+                if count >= MAX_PICTURES || bytes >= MAX_BYTES {
+                    break;
+                }
                 let picture = read.entry(name).or_insert_with_key(|name| self.open(name)).clone();
                 if let Picture::Kept { data, .. } = &picture {
                     let size = data.len() / 4 * 3;
-                    if count >= MAX_PICTURES || bytes.saturating_add(size) > MAX_BYTES {
+                    if bytes.saturating_add(size) > MAX_BYTES {
                         continue;
                     }
                     (count, bytes) = (count.saturating_add(1), bytes.saturating_add(size));

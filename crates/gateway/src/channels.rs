@@ -50,13 +50,15 @@ impl Hub {
         for (name, chat) in &config.channels().chats {
             hub.add(name, chat, environment);
         }
-        hub.begin(webhook(&config.channels().webhook, environment));
+        let webhook = webhook(&config.channels().webhook, environment);
+        hub.begin(webhook, &mut hub.lanes.lock().unwrap_or_else(PoisonError::into_inner));
         hub
     }
 
     /// Has one more chat platform work. What is there stays as it is.
     pub(crate) fn add(&self, name: &str, chat: &ChatChannel, environment: &Environment) {
-        if self.lane(name).is_some() {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        if lanes.contains_key(name) {
             return;
         }
         let lane = if chat.enabled {
@@ -72,14 +74,13 @@ impl Hub {
         } else {
             Lane::new(name, Carrier::None, "disabled", String::new())
         };
-        self.begin(lane);
+        self.begin(lane, &mut lanes);
     }
 
-    fn begin(&self, lane: Arc<Lane>) {
+    fn begin(&self, lane: Arc<Lane>, lanes: &mut BTreeMap<String, Arc<Lane>>) {
         if lane.is_usable() {
             self.ground.tasks.spawn(keep::keep(Arc::clone(&lane), self.ground.clone()));
         }
-        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         lanes.insert(lane.name.clone(), lane);
     }
 

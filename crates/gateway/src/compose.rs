@@ -237,6 +237,8 @@ impl Builder {
         // interrupt that.
         lapse::lapse(&store, &registry).await;
         presence::end(&store).await;
+        // What a hook began that is not there any more does not go on.
+        hooks::keep(&engine, &store).await;
         recover(&engine, &store).await?;
         if let Some(listener) = listener {
             tasks.spawn(accept::serve(
@@ -285,7 +287,6 @@ impl Builder {
         tasks.spawn(async move { telling.announce_all().await });
         let health = serve(&tasks, &core, &settings, accepted, stop.clone());
         engine.keep_heartbeats().await;
-        hooks::keep(&engine, &store).await;
         if let Some(bound) = door {
             hooks::tell(settings.config.hooks().entries.iter(), &core.around.environment);
             let door = Door::new(engine.clone(), core.around.environment.clone(), store.clone());

@@ -398,6 +398,19 @@ impl Engine {
         Ok(grant.map(|grant| Caller::run(view.run, view.session, grant, capabilities)))
     }
 
+    /// Does something to its end, also when whoever asked for it goes away meanwhile; `None` when it panicked.
+    pub(crate) async fn whole<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        let (tell, told) = oneshot::channel();
+        self.0.tasks.spawn(async move {
+            // Nobody may be listening any more.
+            drop(tell.send(work.await));
+        });
+        told.await.ok()
+    }
+
     /// Returns the runs that work or wait in a conversation.
     pub(crate) fn runs_in(&self, session: &SessionKey) -> Vec<RunId> {
         self.0.store.live_runs_in(session).unwrap_or_else(|error| {

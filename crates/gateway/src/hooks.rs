@@ -17,7 +17,7 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use openclaw_config::{Config, Hook, Secret};
+use openclaw_config::{Config, Hook, HookProof, Secret, SignatureScheme};
 use openclaw_scopes::{Caller, Cause, Component, GrantHolder, HookName};
 use openclaw_store::{ActError, KeepHooks, Store};
 use tokio::net::{TcpListener, TcpStream};
@@ -83,8 +83,17 @@ fn usable<'a>(hook: &Hook, environment: &'a Environment) -> Result<&'a str, Stri
     let secret = environment
         .get(name)
         .ok_or_else(|| format!("the environment variable `{name}` is not set"))?;
-    if secret.chars().count() < MIN_SECRET {
-        return Err(format!("`{name}` has fewer than {MIN_SECRET} characters"));
+    let key = match &hook.proof {
+        HookProof::Signature { scheme: SignatureScheme::StandardWebhooks, .. } => {
+            let key = proof::signing_key(secret);
+            key.ok_or_else(|| format!("what follows `whsec_` in `{name}` is not base 64"))?
+        }
+        HookProof::Signature { scheme: SignatureScheme::Github, .. } | HookProof::Token(_) => {
+            secret.as_bytes().to_vec()
+        }
+    };
+    if key.len() < MIN_SECRET {
+        return Err(format!("`{name}` has fewer than {MIN_SECRET} bytes"));
     }
     Ok(secret)
 }
@@ -171,11 +180,18 @@ pub(crate) async fn serve(bound: Bound, door: Arc<Door>, tasks: Tasks, stop: Can
 async fn converse(stream: TcpStream, address: SocketAddr, door: Arc<Door>) {
     let service = service_fn(|request| {
         let door = Arc::clone(&door);
-        async move { Ok::<_, Infallible>(door.answer(request, address).await.into_response()) }
+        async move {
+            let engine = door.engine.clone();
+            // What is begun is done, also when whoever posted hangs up meanwhile.
+            let answered = engine.whole(async move { door.answer(request, address).await }).await;
+            Ok::<_, Infallible>(answered.unwrap_or_else(post::internal).into_response())
+        }
     });
     let conversed = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
+        // One request: a place among the connections is not kept by who has nothing to say.
+        .keep_alive(false)
         .max_buf_size(HEAD)
         .serve_connection(TokioIo::new(stream), service)
         .await;

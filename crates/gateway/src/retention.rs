@@ -12,8 +12,10 @@ use crate::task::Tasks;
 /// How often rows are sealed.
 const EVERY: Duration = Duration::from_hours(24);
 
-/// How often events are removed: what comes in between is what there is more of than is kept.
+/// How often events are removed while there are new ones: what comes in between is what there is more of than is kept.
 const EVENTS_EVERY: Duration = Duration::from_secs(60);
+/// How often they are removed otherwise: the shortest retention.
+const OLD_EVENTS_EVERY: Duration = Duration::from_hours(1);
 
 /// Starts sealing, if a retention is configured; without one nothing is ever removed.
 pub(crate) fn keep(
@@ -63,10 +65,19 @@ pub(crate) fn keep_events(
 ) {
     let (store, stop) = (store.clone(), stop.clone());
     tasks.spawn(async move {
+        let mut events = store.events();
         loop {
             sweep(&store, retention).await;
+            let more = async {
+                // A store that is closed has no more events: the gateway stops.
+                if events.changed().await.is_err() {
+                    return std::future::pending().await;
+                }
+                tokio::time::sleep(EVENTS_EVERY).await;
+            };
             tokio::select! {
-                () = tokio::time::sleep(EVENTS_EVERY) => {}
+                () = more => {}
+                () = tokio::time::sleep(OLD_EVENTS_EVERY) => {}
                 () = stop.cancelled() => return,
             }
         }
@@ -74,9 +85,10 @@ pub(crate) fn keep_events(
 }
 
 async fn sweep(store: &Store, retention: Duration) {
-    let before = clock::now().saturating_sub(retention);
+    let now = clock::now();
+    let before = now.saturating_sub(retention);
     loop {
-        match store.sweep_events(before).await {
+        match store.sweep_events(before, now).await {
             Ok(true) => tokio::task::yield_now().await,
             Ok(false) => return,
             Err(error) => return tracing::error!(?error, "events could not be swept"),

@@ -498,6 +498,10 @@ BEGIN
         CASE OLD.decision WHEN '' THEN 'expired' ELSE OLD.decision END, '');
 END;
 
+CREATE TABLE present (
+    device TEXT NOT NULL PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE processes (
     id           TEXT    NOT NULL PRIMARY KEY,
     session      INTEGER NOT NULL REFERENCES sessions (id),

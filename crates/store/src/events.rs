@@ -14,7 +14,7 @@ use crate::handle::Store;
 use crate::sessions;
 
 /// Events that wait in one conversation at most (`runtime.md` §5.3 of the reference). The oldest give way, and
-/// stay to be seen as such.
+/// stay to be seen as such; those of hooks before others, whoever posts them.
 const MAX_WAITING: u32 = 20;
 
 /// An event.
@@ -78,7 +78,7 @@ pub(crate) fn put(
                    reason = 'too many events waited; it gave way to newer ones'
                WHERE id IN (SELECT id FROM inbox
                    WHERE session = ?1 AND state = 'waiting' AND kind = 'event'
-                   ORDER BY id DESC LIMIT -1 OFFSET ?2)";
+                   ORDER BY on_behalf_of LIKE 'hook:%', id DESC LIMIT -1 OFFSET ?2)";
     connection.prepare_cached(sql)?.execute(params![session, MAX_WAITING, now.as_millis()])?;
     Ok(event.id.clone())
 }

@@ -282,17 +282,12 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), ActError<std::convert::Infallible>> {
         self.step(move |connection| {
-            let sql = "SELECT subject, kind, max(seq) FROM event_log
-                       WHERE kind IN (?1, ?2) GROUP BY subject ORDER BY subject";
-            let kinds = [Presence::Online, Presence::Offline].map(|it| it.kind().name());
+            let sql = "SELECT device FROM present ORDER BY device";
             let mut statement = connection.prepare_cached(sql)?;
-            let newest = statement
-                .query_map(kinds, |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
-            let newest = newest.collect::<rusqlite::Result<Vec<_>>>()?;
-            for (device, kind) in newest {
-                if kind == Presence::Online.kind().name() {
-                    note(connection, &device, Presence::Offline, now)?;
-                }
+            let present = statement.query_map([], |row| row.get::<_, String>(0))?;
+            let present = present.collect::<rusqlite::Result<Vec<_>>>()?;
+            for device in present {
+                note(connection, &device, Presence::Offline, now)?;
             }
             Ok(())
         })
@@ -306,6 +301,11 @@ fn note(
     presence: Presence,
     now: Timestamp,
 ) -> rusqlite::Result<()> {
+    let sql = match presence {
+        Presence::Offline => "DELETE FROM present WHERE device = ?1",
+        Presence::Online => "INSERT INTO present VALUES (?1) ON CONFLICT (device) DO NOTHING",
+    };
+    connection.prepare_cached(sql)?.execute([device])?;
     let sql = "INSERT INTO event_log (at, kind, subject, session, agent, state, owner)
                VALUES (?1, ?2, ?3, '', '', ?4, 'device:' || ?3)";
     let values = params![now.as_millis(), presence.kind().name(), device, presence.name()];

@@ -17,7 +17,7 @@ use crate::table::{Row, Section, rate, time};
 use crate::writes::now;
 
 /// Messages of one round, and how many are asked for at once.
-const MESSAGES: usize = 1_000;
+const MESSAGES: usize = 400;
 const WORKERS: usize = 32;
 /// Posts that the gateway has on their way at once, on one channel.
 const AT_ONCE: usize = 8;

@@ -174,15 +174,17 @@ async fn whoever_lacks_the_credential_is_told_nothing_and_begins_nothing() {
 
 #[tokio::test]
 //= docs/threat-model.md#T30
-async fn guesses_lock_one_hook_and_no_other() {
+async fn guesses_are_locked_and_whoever_has_the_credential_is_not() {
     let gateway = gateway().await;
     let at = gateway.hooks();
     for _ in 0..20 {
         assert_eq!(posted(&gateway, "ci", OTHER, "{}").await.status, 401);
     }
-    let locked = posted(&gateway, "ci", TOKEN, r#"{"message":"x"}"#).await;
+    let locked = posted(&gateway, "ci", OTHER, "{}").await;
     assert_eq!(locked.status, 429);
     assert!(locked.head.contains("retry-after: "), "{}", locked.head);
+    // A stranger behind the same proxy shuts the hook for nobody.
+    assert_eq!(posted(&gateway, "ci", TOKEN, r#"{"message":"x"}"#).await.status, 200);
     assert_eq!(posted(&gateway, "door", OTHER, r#"{"message":"x"}"#).await.status, 200);
     // Names that are guessed count together.
     for number in 0..20 {
@@ -272,6 +274,38 @@ async fn a_signed_post_is_taken_once() {
     })
     .await;
     assert_eq!(runs(&owner).await.len(), 2);
+}
+
+#[tokio::test]
+async fn each_post_is_told_also_when_another_has_said_the_same_and_nobody_waits_for_the_answer() {
+    let gateway = gateway().await;
+    let owner = gateway.owner().await;
+    let mut ids = Vec::new();
+    for name in ["bell-1", "bell-2"] {
+        let bearer = bearer(OTHER);
+        let headers = [("authorization", bearer.as_str()), ("idempotency-key", name)];
+        let done = post(gateway.hooks(), "POST /hooks/door", &headers, "The bell rings.").await;
+        assert_eq!(done.status, 200, "{done:?}");
+        ids.push(done.text("id").to_owned());
+    }
+    assert_ne!(ids[0], ids[1]);
+    for id in &ids {
+        became(&gateway, "door", OTHER, id, "told").await;
+    }
+    // Whoever posts may hang up at once: what was taken in is told.
+    let request = format!(
+        "POST /hooks/door HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {OTHER}\r\n\
+         content-length: 14\r\n\r\nNobody waits. "
+    );
+    let mut stream = tokio::net::TcpStream::connect(gateway.hooks()).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut stream, request.as_bytes()).await.unwrap();
+    drop(stream);
+    soon(async {
+        while !history(&owner, "agent:main:main").await.contains("> Nobody waits.") {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

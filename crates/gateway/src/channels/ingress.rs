@@ -35,10 +35,10 @@ const AGAIN: Duration = Duration::from_secs(1);
 pub(super) const MAX_TEXT: usize = 64 * 1024;
 
 /// What comes in on one channel.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Door {
     /// How much was fetched for people today.
-    pub(super) allowance: Allowance,
+    pub(super) allowance: Arc<Allowance>,
     pub(super) lane: Arc<Lane>,
     pub(super) chat: Arc<dyn Channel>,
     pub(super) engine: Engine,
@@ -69,12 +69,12 @@ fn unavailable(error: impl std::fmt::Debug) -> IngressError {
 
 impl Ingress for Door {
     fn accept<'a>(&'a self, message: Inbound) -> BoxFuture<'a, Result<(), IngressError>> {
-        Box::pin(async move { self.take(message).await })
+        Box::pin(self.take_whole(message))
     }
 
     fn pressed<'a>(&'a self, press: ButtonPress) -> BoxFuture<'a, Result<(), IngressError>> {
         // A button says what its command would.
-        Box::pin(async move { self.take(spoken(press)).await })
+        Box::pin(self.take_whole(spoken(press)))
     }
 }
 
@@ -103,6 +103,14 @@ fn spoken(press: ButtonPress) -> Inbound {
 }
 
 impl Door {
+    /// Takes in a message in a task of its own: a channel that is stopped meanwhile leaves nothing half done, which
+    /// the platform would tell of again.
+    async fn take_whole(&self, message: Inbound) -> Result<(), IngressError> {
+        let door = self.clone();
+        let taken = self.engine.whole(async move { door.take(message).await }).await;
+        taken.unwrap_or_else(|| Err(unavailable("it could not be taken in")))
+    }
+
     async fn take(&self, message: Inbound) -> Result<(), IngressError> {
         if message.is_bot {
             return Ok(());

@@ -55,7 +55,7 @@ async fn work(lane: &Arc<Lane>, ground: &Ground, until: &CancellationToken) {
     match &lane.carrier {
         Carrier::Chat(chat) => {
             let door = Door {
-                allowance: Allowance::default(),
+                allowance: Arc::new(Allowance::default()),
                 lane: Arc::clone(lane),
                 chat: Arc::clone(chat),
                 engine: engine.clone(),

@@ -190,21 +190,23 @@ impl Lane {
 
     /// Has it hear and send nothing, and waits until that is so.
     pub(crate) async fn stop(&self) {
-        if self.turn(Work::Off, Anew::No) && self.is_usable() {
+        // Before whoever works hears of it: the word that it has stopped is the later one.
+        if self.is_on() && self.is_usable() {
             self.becomes("stopping", String::new());
         }
+        self.turn(Work::Off, Anew::No);
         self.until_reached().await;
     }
 
-    /// Has it be on or off; returns whether that is another round.
-    fn turn(&self, work: Work, anew: Anew) -> bool {
+    /// Has it be on or off.
+    fn turn(&self, work: Work, anew: Anew) {
         self.wanted.send_if_modified(|wanted| {
             let is_new = wanted.work != work || anew == Anew::Yes;
             if is_new {
                 *wanted = Round { number: wanted.number.saturating_add(1), work };
             }
             is_new
-        })
+        });
     }
 
     async fn until_reached(&self) {

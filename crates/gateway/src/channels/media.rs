@@ -65,6 +65,26 @@ impl Allowance {
     }
 }
 
+/// What was set aside for one file: what of it is not used is given back, also when the file comes too late.
+struct Reserved<'a> {
+    allowance: &'a Allowance,
+    who: &'a ChatPerson,
+    bytes: usize,
+}
+
+impl Reserved<'_> {
+    /// So much of it is used.
+    const fn spend(&mut self, used: usize) {
+        self.bytes = self.bytes.saturating_sub(used);
+    }
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        self.allowance.give_back(self.who, self.bytes);
+    }
+}
+
 /// Who takes in what comes with a message.
 pub(super) struct Intake<'a> {
     pub(super) allowance: &'a Allowance,
@@ -121,7 +141,11 @@ impl Intake<'_> {
         if media.size.is_some_and(|size| usize::try_from(size).map_or(true, |size| size > most)) {
             return Err(too_large());
         }
-        let limit = self.guest.map_or(most, |who| self.allowance.reserve(who, most, clock::now()));
+        let mut reserved = self.guest.map(|who| {
+            let bytes = self.allowance.reserve(who, most, clock::now());
+            Reserved { allowance: self.allowance, who, bytes }
+        });
+        let limit = reserved.as_ref().map_or(most, |reserved| reserved.bytes);
         if limit == 0 {
             return Err("its sender has sent as much as may be fetched in a day".to_owned());
         }
@@ -131,9 +155,10 @@ impl Intake<'_> {
             Err(FetchError::TooLarge { .. }) => limit,
             Err(FetchError::Failed(_) | FetchError::Refused(_)) => 0,
         };
-        if let Some(who) = self.guest {
-            self.allowance.give_back(who, limit.saturating_sub(used));
+        if let Some(reserved) = &mut reserved {
+            reserved.spend(used);
         }
+        drop(reserved);
         let content = fetched.map_err(|error| match error {
             FetchError::TooLarge { limit } if limit >= most => too_large(),
             FetchError::TooLarge { .. } => {

@@ -218,7 +218,10 @@ impl Engine {
             }
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
-                () = self.0.drain.cancelled() => {}
+                () = entry.stop.cancelled(), if !entry.stop.is_cancelled() => {}
+            }
+            if self.0.drain.is_cancelled() && entry.stop.is_cancelled() {
+                return;
             }
             wait = wait.saturating_mul(2).min(LONGEST_WAIT);
         }

@@ -34,6 +34,8 @@ pub(super) struct Held {
     /// When the wait ends; `None` once it has.
     until: watch::Sender<Option<Instant>>,
     begun: CancellationToken,
+    /// Set when whoever wrote does something else: then what they wrote begins as soon as it can.
+    flushed: CancellationToken,
 }
 
 impl Held {
@@ -45,6 +47,7 @@ impl Held {
             since,
             until: watch::Sender::new(since.checked_add(hold.quiet)),
             begun: CancellationToken::new(),
+            flushed: CancellationToken::new(),
         }
     }
 
@@ -93,6 +96,11 @@ impl Held {
         self.until.send_if_modified(|until| until.take_if(|until| *until <= now).is_some());
     }
 
+    /// Waits until whoever wrote does something else.
+    pub(super) async fn until_flushed(&self) {
+        self.flushed.cancelled().await;
+    }
+
     /// The run has begun.
     pub(super) fn begin(&self) {
         self.let_go();
@@ -127,6 +135,7 @@ impl Engine {
         while let Some(live) = self.held(session, who) {
             let Some(held) = live.held() else { return };
             held.let_go();
+            held.flushed.cancel();
             if live.has_turn() {
                 tokio::select! {
                     () = held.begun.cancelled() => {}

@@ -437,7 +437,8 @@ impl Engine {
     /// Returns the tools that turns have which a hook began.
     pub(super) fn tools_of_hook(&self, name: &HookName) -> Vec<ToolPattern> {
         let roster = self.roster();
-        let hook = roster.config.hooks().entries.get(name);
+        let hooks = roster.config.hooks();
+        let hook = hooks.entries.get(name).filter(|_| hooks.enabled);
         hook.map(|hook| hook.tools.clone()).unwrap_or_default()
     }
 

@@ -65,8 +65,15 @@ impl Engine {
             }
             // Nothing is done meanwhile, so others may have the place.
             aside.get_or_insert_with(|| self.step_aside(live.run()));
+            let flushed = async {
+                match live.held() {
+                    Some(held) => held.until_flushed().await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 () = tokio::time::sleep(left) => {}
+                () = flushed => return,
                 () = live.cancel().cancelled() => return,
                 // It has not begun: it stays accepted, and the next start sets it to work.
                 () = self.0.drain.cancelled() => return live.stop(Stop::Leave),

@@ -44,12 +44,13 @@ pub(super) fn message(
             .map_err(|error| MessageError::Template(error.to_string()))?,
         None => plain(payload),
     };
-    let text = text.trim();
+    // A line that names a stored file is the gateway's alone.
+    let text = openclaw_sessions::said(text.trim());
     if text.is_empty() {
         return Err(MessageError::Empty);
     }
     if text.len() <= max {
-        return Ok(text.to_owned());
+        return Ok(text);
     }
     let kept = text.get(..text.floor_char_boundary(max)).unwrap_or_default();
     Ok(format!("{kept}\n[The rest is left out: {} bytes in all.]", text.len()))

@@ -64,21 +64,13 @@ impl Door {
         let roster = self.engine.roster();
         let hooks = roster.config.hooks();
         let known = HookName::parse(name).ok().and_then(|name| hooks.entries.get_key_value(&name));
-        // Guesses at names count together.
-        let about = known.map_or("", |(name, _)| name.as_str());
-        let locked = self.limiter.check(Class::Hook, about, peer.ip(), clock::now());
-        locked.map_err(|locked| {
-            let text = "too many wrong credentials";
-            let reply = Reply::refused(StatusCode::TOO_MANY_REQUESTS, text, "wait, and correct it");
-            reply.retry(locked.retry_after)
-        })?;
-        let Some((name, hook)) = known.filter(|_| hooks.enabled) else {
-            return Err(self.wrong("", HookAction::Agent, peer).await);
-        };
         // What is not sent to be read is refused before it is.
         if body.size_hint().lower() > u64::try_from(MAX_BODY).unwrap_or(u64::MAX) {
             return Err(too_large());
         }
+        let Some((name, hook)) = known.filter(|_| hooks.enabled) else {
+            return Err(self.wrong("", HookAction::Agent, peer).await);
+        };
         let secret = self.secret(hook).map_err(|problem| {
             tracing::error!(hook = %name, problem, "a hook cannot be used");
             Reply::unavailable("the hook is not ready; the gateway's log says why")
@@ -125,15 +117,27 @@ impl Door {
                     }
                     PostId::Unnamed => secrets::hex::<12>().map_err(|_told| internal())?,
                 };
-                self.post(name, hook, format!("{HOOK}{name}.{id}"), text, peer).await
+                // A repetition is known by what was posted: what a template makes of it may differ.
+                let posted = digest::of(&[&HEXLOWER.encode(&body)]);
+                self.post(name, hook, format!("{HOOK}{name}.{id}"), (text, posted), peer).await
             }
         }
     }
 
-    /// Counts a credential that was wrong, and answers it.
+    /// Counts a credential that was wrong, and answers it. Whoever is locked is told so and no more.
+    ///
+    /// One that is right is taken whatever was wrong before: behind a proxy everybody has one address, and a
+    /// stranger must not shut a hook for those it is for. A credential has 24 bytes and more and is not guessed; the
+    /// lock keeps guesses from filling the log.
     //= docs/threat-model.md#T30
     async fn wrong(&self, name: &str, action: HookAction, peer: SocketAddr) -> Reply {
         let now = clock::now();
+        // Guesses at names count together.
+        if let Err(locked) = self.limiter.check(Class::Hook, name, peer.ip(), now) {
+            let text = "too many wrong credentials";
+            let reply = Reply::refused(StatusCode::TOO_MANY_REQUESTS, text, "wait, and correct it");
+            return reply.retry(locked.retry_after);
+        }
         self.limiter.failed(Class::Hook, name, peer.ip(), now);
         let method = match action {
             HookAction::Agent => StartRun::ROW.name,
@@ -172,7 +176,7 @@ impl Door {
         name: &HookName,
         hook: &Hook,
         id: String,
-        text: String,
+        (text, posted): (String, [u8; 32]),
         peer: SocketAddr,
     ) -> Result<Reply, Reply> {
         if self.engine.is_draining() {
@@ -201,10 +205,11 @@ impl Door {
         match hook.action {
             HookAction::Wake => {
                 let event = NewEvent {
-                    id,
+                    id: id.clone(),
                     label: format!("hook {name}"),
                     text,
-                    context: String::new(),
+                    // Each post is told, also when another has said the same.
+                    context: format!("hook:{id}"),
                     reply_to: to,
                 };
                 let ask = PutEvent { session: self.engine.told_in(&session), event };
@@ -218,7 +223,7 @@ impl Door {
             HookAction::Agent => {
                 let turn = Turn {
                     run: RunId::parse(&id).map_err(|_bad| internal())?,
-                    digest: digest::of(&[&text]),
+                    digest: posted,
                     session: session.clone(),
                     agent,
                     message: text,
@@ -325,7 +330,7 @@ fn unknown() -> Reply {
     Reply::refused(StatusCode::NOT_FOUND, text, "use the id that the post was answered with")
 }
 
-fn internal() -> Reply {
+pub(super) fn internal() -> Reply {
     let text = "something went wrong in the gateway; its log says more";
     Reply::refused(StatusCode::INTERNAL_SERVER_ERROR, text, "send it again later")
 }

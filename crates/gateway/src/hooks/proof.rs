@@ -97,10 +97,7 @@ fn standard(
     if now.since(at) > TOLERANCE || at.since(now) > TOLERANCE {
         return Err(Wrong);
     }
-    let bytes = match secret.expose().strip_prefix(SECRET_PREFIX) {
-        Some(text) => BASE64.decode(text.as_bytes()).map_err(|_bad| Wrong)?,
-        None => secret.expose().as_bytes().to_vec(),
-    };
+    let bytes = signing_key(secret.expose()).ok_or(Wrong)?;
     let key = hmac::Key::new(hmac::HMAC_SHA256, &bytes);
     let signed = [id.as_bytes(), b".", time.as_bytes(), b".", body].concat();
     // While a key is exchanged for another one, a post has a signature by each.
@@ -109,6 +106,14 @@ fn standard(
         tag.is_some_and(|tag| hmac::verify(&key, &signed, &tag).is_ok())
     };
     if shown.split(' ').any(is_right) { Ok(PostId::Named(id.to_owned())) } else { Err(Wrong) }
+}
+
+/// Returns the bytes of a key, as the specification writes them or as they are.
+pub(super) fn signing_key(secret: &str) -> Option<Vec<u8>> {
+    match secret.strip_prefix(SECRET_PREFIX) {
+        Some(text) => BASE64.decode(text.as_bytes()).ok(),
+        None => Some(secret.as_bytes().to_vec()),
+    }
 }
 
 fn is_id(text: &str) -> bool {

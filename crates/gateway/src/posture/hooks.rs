@@ -16,8 +16,17 @@ pub(crate) struct Hooks {
     pub(crate) all: Vec<(HookName, Hook, Option<String>)>,
 }
 
-/// Tools with which a hook's words change something.
-const CHANGING: [&str; 3] = ["exec", "write_file", "cron"];
+/// Tools with which a hook's words change something, or tell somebody elsewhere.
+const CHANGING: [&str; 8] = [
+    "cron",
+    "edit_file",
+    "exec",
+    "process",
+    "sessions_send",
+    "sessions_spawn",
+    "web_fetch",
+    "write_file",
+];
 
 pub(super) fn about(hooks: &Hooks, findings: &mut Vec<Finding>) {
     let Some(listen) = hooks.listen else { return };

@@ -82,7 +82,12 @@ impl Channels for Core {
         let decided = decided.await?;
         let settings = NewChannel { token, dm_policy };
         let edited = self.edit(|text| match add_channel(text, platform, &settings) {
-            Err(EditError::ChannelExists { .. }) if decided.before.is_some() => Ok(None),
+            // A retry finds what it wrote before, and nothing else.
+            Err(EditError::ChannelExists { .. })
+                if decided.before.is_some() && is_there(text, platform, &settings) =>
+            {
+                Ok(None)
+            }
             Err(error) => Err(edit_error(&error, STATUS)),
             Ok(text) => Ok(Some(text)),
         });
@@ -192,6 +197,13 @@ impl Core {
             enabled: chat.is_none_or(|chat| chat.enabled),
         })
     }
+}
+
+/// Whether a channel stands in the file as it is to be added.
+fn is_there(text: &str, platform: Platform, wanted: &NewChannel) -> bool {
+    let Ok(config) = openclaw_config::parse(text) else { return false };
+    let found = config.channels().chats.get(platform.name());
+    found.is_some_and(|it| it.token == wanted.token && it.dm_policy == wanted.dm_policy)
 }
 
 fn shortened(name: &str) -> String {

@@ -125,11 +125,16 @@ impl Cron for Core {
     ) -> Result<Response<v1::Occurrence>, Status> {
         let (caller, message) = gate::admit(request)?;
         let ask = CancelJob(named(message.job)?);
-        let cancelled = self.perform(&caller, ask, clock::now(), respond::job).await?;
-        // Its row says so already; what it was at has to learn it.
-        self.engine.ended_outside(&cancelled.ended).await;
-        self.engine.end_commands_of_job(&cancelled.occurrence.job).await;
-        self.engine.jobs().notify_one();
+        let core = self.clone();
+        let done = self.engine.whole(async move {
+            let cancelled = core.perform(&caller, ask, clock::now(), respond::job).await?;
+            // Its row says so already; what it was at has to learn it.
+            core.engine.ended_outside(&cancelled.ended).await;
+            core.engine.end_commands_of_job(&cancelled.occurrence.job).await;
+            core.engine.jobs().notify_one();
+            Ok::<_, Reply>(cancelled)
+        });
+        let cancelled = done.await.unwrap_or_else(|| Err(Reply::internal(&"a task panicked")))?;
         Ok(Response::new(shown::occurrence(cancelled.occurrence)))
     }
 

@@ -52,8 +52,13 @@ impl System for Core {
         };
         // The one that is told and the one that is woken are the same.
         let ask = PutEvent { session: self.engine.told_in(&named), event };
-        let event = self.perform(&caller, ask, clock::now(), respond::event).await?;
-        self.engine.announce_soon(event.session.clone());
+        let core = self.clone();
+        let told = self.engine.whole(async move {
+            let event = core.perform(&caller, ask, clock::now(), respond::event).await?;
+            core.engine.announce_soon(event.session.clone());
+            Ok::<_, Reply>(event)
+        });
+        let event = told.await.unwrap_or_else(|| Err(Reply::internal(&"a task panicked")))?;
         Ok(Response::new(shown(event)))
     }
 

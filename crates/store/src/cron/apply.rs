@@ -1,5 +1,6 @@
 //! Jobs as a file says: all of them are given at once, or none.
 
+use openclaw_scheduler::DisableReason;
 use openclaw_scopes::method::ApplyJobs as ApplyMethod;
 use openclaw_scopes::target::{JobTarget, Whole};
 use openclaw_scopes::{Authorized, Caller, IdempotencyKey, JobId, Timestamp};
@@ -8,7 +9,7 @@ use super::add::of_key;
 use super::change::rewrite;
 use super::heartbeat::is_kept;
 use super::list::find;
-use super::{AddJob, Job, JobError, JobSpec, Switch, target_of, unknown};
+use super::{AddJob, Disabled, Job, JobError, JobSpec, Switch, target_of, unknown};
 use crate::act::{Applied, Ask, Transaction};
 use crate::error::{Fault, StoreError, damaged};
 use crate::handle::Store;
@@ -150,7 +151,12 @@ impl GivenJob {
         // One that is due no more for any reason is off, and stays what it is.
         let is = if before.disabled.is_none() { Switch::On } else { Switch::Off };
         let switch = self.switch.filter(|wanted| *wanted != is);
-        if switch.is_none() && before.spec.as_ref() == Ok(&self.spec) {
+        // One that is over stays over: switching it on would find no instant.
+        let is_over = matches!(
+            before.disabled,
+            Some(Disabled::By(DisableReason::Finished | DisableReason::OneShotFailed))
+        );
+        if (switch.is_none() || is_over) && before.spec.as_ref() == Ok(&self.spec) {
             let after = before.clone();
             return Ok(AppliedJob { fate: JobFate::Unchanged, before: Some(before), after });
         }

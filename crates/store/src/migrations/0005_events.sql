@@ -20,6 +20,11 @@ CREATE TABLE event_log (
 CREATE TRIGGER event_log_is_append_only BEFORE UPDATE ON event_log
 BEGIN SELECT raise(ABORT, 'events are never changed'); END;
 
+-- Devices that are connected: their events may be kept no longer than they are.
+CREATE TABLE present (
+    device TEXT NOT NULL PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+
 -- When somebody changed it last.
 ALTER TABLE sessions ADD COLUMN changed_at INTEGER;
 

@@ -94,7 +94,7 @@ async fn what_is_gone_is_said_to_be_gone() {
     let at = Timestamp::from_millis;
     // In steps, and never past what is to be kept.
     for (step, left) in [(1, true), (2, true), (3, false), (4, false)] {
-        assert_eq!(store.sweep_events(at(1_201)).await.unwrap(), left, "{step}");
+        assert_eq!(store.sweep_events(at(1_201), at(i64::MAX)).await.unwrap(), left, "{step}");
     }
     assert_eq!(all(&bed, &store).await.first().unwrap().seq, 1_201);
     let expired = WatchError::Expired { oldest: 1_201, latest: 1_300 };
@@ -106,7 +106,7 @@ async fn what_is_gone_is_said_to_be_gone() {
     let (events, _, _) = page(&bed, &store, &owner(), Since::After(1_200)).await.unwrap();
     assert_eq!(events.len(), 100);
     // Numbers are not given out twice, also when nothing is left and after a restart.
-    while store.sweep_events(at(i64::MAX)).await.unwrap() {}
+    while store.sweep_events(at(i64::MAX), at(i64::MAX)).await.unwrap() {}
     assert_eq!(page(&bed, &store, &owner(), Since::Oldest).await.unwrap(), (vec![], 1_300, 1_300));
     let gone = page(&bed, &store, &owner(), Since::After(1_299)).await.unwrap_err();
     let expired = WatchError::Expired { oldest: 1_301, latest: 1_300 };
@@ -123,7 +123,11 @@ async fn no_more_are_kept_than_there_is_room_for() {
     let bed = Bed::new();
     let store = bed.open();
     fill(&bed, 100_700);
-    while store.sweep_events(Timestamp::from_millis(0)).await.unwrap() {}
+    while store
+        .sweep_events(Timestamp::from_millis(0), Timestamp::from_millis(i64::MAX))
+        .await
+        .unwrap()
+    {}
     assert_eq!(page(&bed, &store, &owner(), Since::Oldest).await.unwrap().0[0].seq, 701);
 }
 
@@ -248,4 +252,35 @@ async fn whoever_waits_is_woken_by_events_and_by_nothing_else() {
     bed.create(&store, "a").await;
     store.act(&stale(), create("b"), bed.now()).await.unwrap_err();
     assert!(!events.has_changed().unwrap());
+}
+
+#[tokio::test]
+async fn a_clock_that_was_ahead_keeps_nothing_for_ever() {
+    let bed = Bed::new();
+    let store = bed.open();
+    fill(&bed, 100);
+    let at = Timestamp::from_millis;
+    assert!(!store.sweep_events(at(30), at(40)).await.unwrap());
+    assert_eq!(all(&bed, &store).await.first().unwrap().seq, 30);
+    while store.sweep_events(at(100), at(200)).await.unwrap() {}
+    assert_eq!(all(&bed, &store).await.first().unwrap().seq, 100);
+    // The clock shows 40: what is left was written by one that was ahead.
+    assert!(!store.sweep_events(at(30), at(40)).await.unwrap());
+    assert!(all(&bed, &store).await.is_empty());
+}
+
+#[tokio::test]
+async fn who_was_there_has_gone_also_when_their_coming_is_kept_no_longer() {
+    let bed = Bed::new();
+    let store = bed.open();
+    let device = openclaw_scopes::DeviceId::parse(&"a".repeat(64)).unwrap();
+    let at = Timestamp::from_millis;
+    store.note_presence(device.clone(), Presence::Online, at(1)).await.unwrap();
+    store.note_presence(device.clone(), Presence::Online, at(2)).await.unwrap();
+    while store.sweep_events(at(i64::MAX), at(i64::MAX)).await.unwrap() {}
+    store.end_presence(at(9)).await.unwrap();
+    store.end_presence(at(10)).await.unwrap();
+    let told = all(&bed, &store).await;
+    let told: Vec<_> = told.iter().map(|it| (it.kind.name(), it.subject.as_str(), it.at)).collect();
+    assert_eq!(told, [("presence.offline", device.as_str(), at(9))]);
 }

@@ -45,7 +45,11 @@ async fn what_went_meanwhile_is_said_to_be_gone() {
     let mut late = Watched::open(&owner, since(0)).await.unwrap();
     late.bookmark().await;
     let store = write(&gateway, 1).await;
-    while store.sweep_events(Timestamp::from_millis(2)).await.unwrap() {}
+    while store
+        .sweep_events(Timestamp::from_millis(2), Timestamp::from_millis(i64::MAX))
+        .await
+        .unwrap()
+    {}
     store.close();
     ask(&owner, request("r", "main", "Hello.")).await.unwrap();
     let gone = late.error().await;

@@ -5,7 +5,7 @@ use std::io::Read as _;
 use data_encoding::HEXLOWER;
 use openclaw_sessions::{DIGEST_DIGITS, FileType as Kind, INBOUND, is_kept_name};
 use ring::digest::{SHA256, digest};
-use rustix::fs::{AtFlags, Dir, Mode};
+use rustix::fs::{AtFlags, Dir, FileType, Mode};
 
 use super::Workspace;
 use crate::tool::ToolError;
@@ -71,7 +71,12 @@ impl Workspace {
             }
             let flags = AtFlags::SYMLINK_NOFOLLOW;
             let Ok(stat) = rustix::fs::statat(&dir, name, flags) else { continue };
-            let size = u64::try_from(stat.st_size).unwrap_or_default();
+            // What a command made there under such a name is the agent's affair.
+            if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+                continue;
+            }
+            // What it takes, and not how long it says that it is.
+            let size = u64::try_from(stat.st_blocks).unwrap_or_default().saturating_mul(512);
             files.push(((stat.st_mtime, stat.st_mtime_nsec), size, name.to_owned()));
         }
         let mut left = files.iter().fold(0_u64, |sum, (_, size, _)| sum.saturating_add(*size));
@@ -84,7 +89,14 @@ impl Workspace {
             if left <= budget / 100 * LOW_WATER {
                 break;
             }
-            rustix::fs::unlinkat(&dir, name, AtFlags::empty()).map_err(failed)?;
+            match rustix::fs::unlinkat(&dir, &name, AtFlags::empty()) {
+                // Somebody else has removed it at the same time.
+                Ok(()) | Err(rustix::io::Errno::NOENT) => {}
+                Err(error) => {
+                    tracing::warn!(%error, name, "a file that is kept no longer stays");
+                    continue;
+                }
+            }
             left = left.saturating_sub(size);
             gone = gone.saturating_add(1);
         }
