@@ -273,7 +273,7 @@ async fn a_clock_that_was_ahead_keeps_nothing_for_ever() {
 async fn who_was_there_has_gone_also_when_their_coming_is_kept_no_longer() {
     let bed = Bed::new();
     let store = bed.open();
-    let device = openclaw_scopes::DeviceId::parse(&"a".repeat(64)).unwrap();
+    let device = DeviceId::parse(&"a".repeat(64)).unwrap();
     let at = Timestamp::from_millis;
     store.note_presence(device.clone(), Presence::Online, at(1)).await.unwrap();
     store.note_presence(device.clone(), Presence::Online, at(2)).await.unwrap();

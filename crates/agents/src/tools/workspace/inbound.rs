@@ -75,8 +75,9 @@ impl Workspace {
             if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
                 continue;
             }
-            // What it takes, and not how long it says that it is.
-            let size = u64::try_from(stat.st_blocks).unwrap_or_default().saturating_mul(512);
+            // No more than it takes, however long it says that it is.
+            let takes = u64::try_from(stat.st_blocks).unwrap_or_default().saturating_mul(512);
+            let size = u64::try_from(stat.st_size).unwrap_or_default().min(takes);
             files.push(((stat.st_mtime, stat.st_mtime_nsec), size, name.to_owned()));
         }
         let mut left = files.iter().fold(0_u64, |sum, (_, size, _)| sum.saturating_add(*size));
