@@ -47,7 +47,7 @@ async fn post(sender: &WebhookSender, url: &str, key: &str) -> anyhow::Result<()
 
 /// How long a round of messages takes until the last has arrived.
 async fn round(client: &Client, sink: &Arc<WebSink>, number: usize) -> anyhow::Result<Duration> {
-    let (begun, before) = (Instant::now(), sink.received().len());
+    let (begun, before) = (Instant::now(), sink.count());
     let next = Arc::new(AtomicUsize::new(0));
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..WORKERS {
@@ -116,7 +116,7 @@ pub(crate) async fn measure(place: &Place, effort: Effort) -> anyhow::Result<Sec
     // One by one: from the request until it has arrived.
     let (mut ways, mut bare) = (Vec::new(), Vec::new());
     for n in 0..SINGLE {
-        let (since, before) = (Instant::now(), sink.received().len());
+        let (since, before) = (Instant::now(), sink.count());
         send(&client, &sink, format!("s-{n}")).await?;
         sink.wait_for(before + 1).await;
         ways.push(since.elapsed());

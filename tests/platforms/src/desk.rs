@@ -75,6 +75,12 @@ impl Desk {
         received.iter().filter(|request| request.route == route).cloned().collect()
     }
 
+    /// Returns how much was asked of a route.
+    pub(crate) fn count(&self, route: &str) -> usize {
+        let received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
+        received.iter().filter(|request| request.route == route).count()
+    }
+
     /// Waits until something holds; it is looked at after every request.
     pub(crate) async fn wait(&self, holds: impl Fn() -> bool) {
         let mut count = self.count.subscribe();

@@ -57,9 +57,14 @@ impl WebSink {
         self.state.desk.received(ROUTE)
     }
 
+    /// Returns how much was posted.
+    pub fn count(&self) -> usize {
+        self.state.desk.count(ROUTE)
+    }
+
     /// Waits until so many posts have come in all.
     pub async fn wait_for(&self, count: usize) {
-        self.state.desk.wait(|| self.received().len() >= count).await;
+        self.state.desk.wait(|| self.count() >= count).await;
     }
 
     /// Returns whether a post carries the signature that the secret makes.
