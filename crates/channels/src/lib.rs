@@ -24,4 +24,4 @@ pub use port::{
 };
 pub use telegram::{Telegram, TelegramOptions};
 pub use text::{Dialect, parts};
-pub use webhook::{WebhookOptions, WebhookSender};
+pub use webhook::{WebhookOptions, WebhookSender, signing_key};

@@ -139,12 +139,18 @@ impl WebhookSender {
     }
 }
 
+/// Returns the bytes of a key to sign with, as the specification writes them or as they are; `None` when what follows
+/// its prefix is not base 64.
+pub fn signing_key(secret: &str) -> Option<Vec<u8>> {
+    match secret.strip_prefix(SECRET_PREFIX) {
+        Some(text) => BASE64.decode(text.as_bytes()).ok(),
+        None => Some(secret.as_bytes().to_vec()),
+    }
+}
+
 /// Signs what the specification says: the id, the time in seconds and the body.
 fn signature(secret: &Secret, key: &str, seconds: &str, body: &[u8]) -> Option<String> {
-    let bytes = match secret.expose().strip_prefix(SECRET_PREFIX) {
-        Some(text) => BASE64.decode(text.as_bytes()).ok()?,
-        None => secret.expose().as_bytes().to_vec(),
-    };
+    let bytes = signing_key(secret.expose())?;
     let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, &bytes));
     for piece in [key.as_bytes(), b".", seconds.as_bytes(), b".", body] {
         context.update(piece);

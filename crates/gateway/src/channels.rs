@@ -104,14 +104,13 @@ fn webhook(settings: &WebhookSettings, environment: &Environment) -> Arc<Lane> {
     };
     let secret = match &settings.secret {
         None => None,
-        Some(key) => match environment.get(&key.env) {
+        Some(key) => match environment.required(&key.env) {
             // What is to be signed does not leave without.
-            None => {
-                let problem = format!("the environment variable `{}` is not set", key.env);
+            Err(problem) => {
                 tracing::error!(channel = WEBHOOK, problem, "a channel cannot be used");
                 return Lane::new(WEBHOOK, Carrier::None, "failed", problem);
             }
-            Some(secret) => Some(Secret::new(secret.to_owned())),
+            Ok(secret) => Some(Secret::new(secret.to_owned())),
         },
     };
     let carrier = Carrier::Webhook { sender: WebhookSender::new(options), secret };
@@ -120,9 +119,7 @@ fn webhook(settings: &WebhookSettings, environment: &Environment) -> Arc<Lane> {
 
 /// Makes a chat platform ready.
 fn platform(chat: &ChatChannel, environment: &Environment) -> Result<Arc<dyn Channel>, String> {
-    let token = environment.get(&chat.token.env);
-    let token =
-        token.ok_or_else(|| format!("the environment variable `{}` is not set", chat.token.env))?;
+    let token = environment.required(&chat.token.env)?;
     let token = Secret::new(token.to_owned());
     let api_url = chat.api_url.as_ref().map(|url| url.as_str().to_owned());
     match chat.platform {

@@ -17,17 +17,17 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use openclaw_channels::signing_key;
 use openclaw_config::{Config, Hook, HookProof, Secret, SignatureScheme};
 use openclaw_scopes::{Caller, Cause, Component, GrantHolder, HookName};
 use openclaw_store::{ActError, KeepHooks, Store};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-use crate::accept::REST;
 use crate::clock;
 use crate::engine::Engine;
 use crate::limiter::Limiter;
-use crate::network::ListenError;
+use crate::network::{self, ListenError};
 use crate::preauth::{Budget, Limits};
 use crate::settings::Environment;
 use crate::task::Tasks;
@@ -80,12 +80,10 @@ impl Door {
 /// Returns the secret of a hook, or why it cannot be used.
 fn usable<'a>(hook: &Hook, environment: &'a Environment) -> Result<&'a str, String> {
     let name = &hook.proof.secret().env;
-    let secret = environment
-        .get(name)
-        .ok_or_else(|| format!("the environment variable `{name}` is not set"))?;
+    let secret = environment.required(name)?;
     let key = match &hook.proof {
         HookProof::Signature { scheme: SignatureScheme::StandardWebhooks, .. } => {
-            let key = proof::signing_key(secret);
+            let key = signing_key(secret);
             key.ok_or_else(|| format!("what follows `whsec_` in `{name}` is not base 64"))?
         }
         HookProof::Signature { scheme: SignatureScheme::Github, .. } | HookProof::Token(_) => {
@@ -146,19 +144,7 @@ pub(crate) fn tell<'a>(
 pub(crate) async fn serve(bound: Bound, door: Arc<Door>, tasks: Tasks, stop: CancellationToken) {
     let limits = Limits { connections: CONNECTIONS, per_address: CONNECTIONS, ..Limits::default() };
     let budget = Budget::new(limits);
-    loop {
-        let accepted = tokio::select! {
-            accepted = bound.listener.accept() => accepted,
-            () = stop.cancelled() => return,
-        };
-        let (stream, address) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(%error, "a connection for hooks could not be accepted");
-                tokio::time::sleep(REST).await;
-                continue;
-            }
-        };
+    while let Some((stream, address)) = network::next(&bound.listener, &stop).await {
         // Whoever floods pushes out the oldest.
         //= docs/threat-model.md#T33
         let place = budget.enter(address.ip());

@@ -81,19 +81,7 @@ pub(crate) async fn serve(
     stop: CancellationToken,
 ) {
     let budget = Budget::new(Limits::default());
-    loop {
-        let accepted = tokio::select! {
-            accepted = bound.listener.accept() => accepted,
-            () = stop.cancelled() => return,
-        };
-        let (stream, address) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(REST).await;
-                continue;
-            }
-        };
+    while let Some((stream, address)) = next(&bound.listener, &stop).await {
         let place = budget.enter(address.ip());
         let (acceptor, limits) = (bound.acceptor.clone(), *budget.limits());
         let (connections, stop) = (connections.clone(), stop.clone());
@@ -111,6 +99,26 @@ pub(crate) async fn serve(
                 () = stop.cancelled() => {}
             }
         });
+    }
+}
+
+/// Returns the next connection; `None` when the token is cancelled.
+pub(crate) async fn next(
+    listener: &TcpListener,
+    stop: &CancellationToken,
+) -> Option<(TcpStream, SocketAddr)> {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => return None,
+        };
+        match accepted {
+            Ok(accepted) => return Some(accepted),
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(REST).await;
+            }
+        }
     }
 }
 

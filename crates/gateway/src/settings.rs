@@ -31,6 +31,11 @@ impl Environment {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
+    /// Returns the value of a variable, or says that it is not set.
+    pub(crate) fn required(&self, name: &str) -> Result<&str, String> {
+        self.get(name).ok_or_else(|| format!("the environment variable `{name}` is not set"))
+    }
+
     pub(crate) fn all(&self) -> Arc<BTreeMap<String, String>> {
         Arc::clone(&self.0)
     }

@@ -12,8 +12,7 @@ use openclaw_scopes::method::{Method as _, PutEvent as PutMethod, StartRun};
 use openclaw_scopes::{Caller, Cause, GrantHolder, HookName, RunId, Scope};
 use openclaw_sessions::Dropped;
 use openclaw_store::{
-    ActError, Decision, Entry, EventError, GetEvent, NewEvent, PutEvent, ReplyTo, RunError,
-    StoreError,
+    ActError, Entry, EventError, GetEvent, NewEvent, PutEvent, ReplyTo, RunError, StoreError,
 };
 use serde_json::json;
 
@@ -23,6 +22,7 @@ use super::proof::{self, PostId, Wrong};
 use super::reply::Reply;
 use crate::channels::destination;
 use crate::engine::{Limit, Request as Turn, StartError};
+use crate::identity::stranger_entry;
 use crate::limiter::Class;
 use crate::{clock, digest, route, secrets};
 
@@ -73,7 +73,7 @@ impl Door {
         };
         let secret = self.secret(hook).map_err(|problem| {
             tracing::error!(hook = %name, problem, "a hook cannot be used");
-            Reply::unavailable("the hook is not ready; the gateway's log says why")
+            Reply::not_ready()
         })?;
         // A token is looked at before the body is read: what strangers send is not.
         let proven = match &hook.proof {
@@ -145,16 +145,7 @@ impl Door {
         };
         let target =
             if name.is_empty() { "an unknown hook".to_owned() } else { format!("hook {name}") };
-        let entry = Entry {
-            principal: format!("peer:{}", peer.ip()),
-            on_behalf_of: String::new(),
-            method,
-            target,
-            decision: Decision::Denied,
-            reason: "wrong credential".into(),
-            cause: Cause::Peer(peer).to_string(),
-            count: 1,
-        };
+        let entry = Entry { target, ..stranger_entry(peer, method, "wrong credential") };
         self.store.refuse_stranger(entry, now).await;
         Reply::stranger()
     }
@@ -190,7 +181,7 @@ impl Door {
         let key = hook.session.as_deref().unwrap_or(&default);
         let wrong = |problem: String| {
             tracing::error!(hook = %name, problem, "a hook cannot be used");
-            Reply::unavailable("the hook is not ready; the gateway's log says why")
+            Reply::not_ready()
         };
         let (session, agent) = route::named(key, hook.agent.as_str(), &roster.routes)
             .map_err(|_refused| wrong(format!("`{key}` is no session of agent {}", hook.agent)))?;
@@ -394,7 +385,7 @@ fn of_turn(name: &HookName, error: StartError) -> Reply {
         }
         StartError::UnknownAgent(agent) => {
             tracing::error!(hook = %name, %agent, "a hook's agent is not configured any more");
-            Reply::unavailable("the hook is not ready; the gateway's log says why")
+            Reply::not_ready()
         }
         StartError::Act(ActError::Store(error)) => stored(&error),
         StartError::Act(ActError::Failed(RunError::IdempotencyConflict)) => conflict(),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
 use hyper::header::{AUTHORIZATION, HeaderMap};
+use openclaw_channels::signing_key;
 use openclaw_config::{Secret, SignatureScheme};
 use openclaw_scopes::Timestamp;
 use ring::{digest, hmac};
@@ -12,8 +13,6 @@ use crate::secrets;
 
 /// How far the time of a signature may be off (Standard Webhooks: five minutes).
 const TOLERANCE: Duration = Duration::from_secs(300);
-/// What a signing secret may begin with; the rest is then its bytes in base 64 (Standard Webhooks).
-const SECRET_PREFIX: &str = "whsec_";
 /// Bytes of a name for a post at most.
 const MAX_ID: usize = 256;
 
@@ -106,14 +105,6 @@ fn standard(
         tag.is_some_and(|tag| hmac::verify(&key, &signed, &tag).is_ok())
     };
     if shown.split(' ').any(is_right) { Ok(PostId::Named(id.to_owned())) } else { Err(Wrong) }
-}
-
-/// Returns the bytes of a key, as the specification writes them or as they are.
-pub(super) fn signing_key(secret: &str) -> Option<Vec<u8>> {
-    match secret.strip_prefix(SECRET_PREFIX) {
-        Some(text) => BASE64.decode(text.as_bytes()).ok(),
-        None => Some(secret.as_bytes().to_vec()),
-    }
 }
 
 fn is_id(text: &str) -> bool {

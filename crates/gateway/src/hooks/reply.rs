@@ -44,6 +44,11 @@ impl Reply {
         refused.retry(Duration::from_secs(10))
     }
 
+    /// The hook cannot be used as it is configured.
+    pub(super) fn not_ready() -> Self {
+        Self::unavailable("the hook is not ready; the gateway's log says why")
+    }
+
     pub(super) fn allow(self, methods: &'static str) -> Self {
         Self { allow: Some(methods), ..self }
     }
