@@ -10,6 +10,7 @@
     reason = "test code"
 )]
 
+mod alone;
 mod client;
 mod device;
 mod dial;
@@ -22,6 +23,7 @@ mod turn;
 
 use std::time::Duration;
 
+pub use alone::alone;
 pub use client::{Client, Metadata, connect};
 pub use device::{Attempt, Connected, Device, names};
 pub use dial::{dial, dial_from, dial_tcp, loopback, shake_hands};
@@ -47,8 +49,12 @@ pub fn background<T: Send + 'static>(
     tokio::spawn(what)
 }
 
+/// Returns the present instant, as a length since the epoch.
+pub fn since_epoch() -> Duration {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap()
+}
+
 /// Returns the present instant in seconds since the epoch, for what is to be due now.
 pub fn seconds_now() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    i64::try_from(since.as_secs()).unwrap()
+    i64::try_from(since_epoch().as_secs()).unwrap()
 }

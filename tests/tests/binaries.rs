@@ -5,7 +5,6 @@ mod background;
 mod crash;
 mod exits;
 mod harness;
-mod heartbeat;
 mod inside;
 mod network;
 mod programs;

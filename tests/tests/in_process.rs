@@ -12,6 +12,7 @@ mod chats;
 mod commands;
 mod compaction;
 mod cron;
+mod day;
 mod delegation;
 mod delivery;
 mod denied;

@@ -37,8 +37,19 @@ impl Alarm {
 
     /// Waits until the clock shows `at`, or somebody has set it.
     pub(crate) async fn until(&self, at: Timestamp) {
+        // From here on no move is missed.
+        let moved = clock::moved();
+        let at_system = at.saturating_sub(clock::ahead());
+        tokio::select! {
+            () = self.until_system(at_system) => {}
+            () = moved => {}
+        }
+    }
+
+    /// Waits until the system's clock shows `at`, or somebody has set it.
+    async fn until_system(&self, at: Timestamp) {
         let Some(timer) = &self.0 else {
-            return tokio::time::sleep(at.since(clock::now()).min(BLIND)).await;
+            return blindly(at).await;
         };
         // An instant that is over, or zero, which would stop the timer, is now.
         let millis = at.as_millis().max(1);
@@ -56,7 +67,7 @@ impl Alarm {
             Ok(_former) => {}
             Err(error) => {
                 tracing::error!(%error, "the timer cannot be set");
-                return tokio::time::sleep(at.since(clock::now()).min(BLIND)).await;
+                return blindly(at).await;
             }
         }
         loop {
@@ -72,6 +83,11 @@ impl Alarm {
             }
         }
     }
+}
+
+async fn blindly(at: Timestamp) {
+    let shown = clock::now().saturating_sub(clock::ahead());
+    tokio::time::sleep(at.since(shown).min(BLIND)).await;
 }
 
 #[cfg(test)]

@@ -54,6 +54,7 @@ mod when;
 
 pub use accept::BindError;
 pub use certificate::CertificateError;
+pub use clock::advance as advance_clock;
 pub use compose::{Builder, StartError};
 pub use network::ListenError;
 pub use openclaw_pairing::{Fingerprint, State as RequestState};

@@ -179,3 +179,27 @@ async fn events_are_answered_by_the_model_that_looks() {
     let asked = openclaw_tests::request("mine", "main", "And you?");
     assert_eq!(openclaw_tests::ask(&owner, asked).await.unwrap().text, "Noted.");
 }
+
+#[tokio::test]
+async fn a_look_that_does_not_end_ends_with_its_budget() {
+    let again = r#"toolCalls = [{ name = "exec", arguments = { command = "echo again" } }]"#;
+    let script = format!(
+        "[[reply]]\nmatch = \"Look around.\"\n{again}\n[[reply]]\nafterTool = \"*\"\n{again}\n"
+    );
+    let setup = Setup::new().script(&script).config(
+        "tools.exec.sandbox = \"off\"\ntools.exec.ask = \"off\"\n\
+         [agents.defaults.heartbeat]\nevery = \"24h\"\nprompt = \"Look around.\"\n\
+         tools = [\"exec\"]\nbudget = 3000",
+    );
+    let gateway = setup.start().await;
+    let owner = gateway.owner().await;
+    let looked = look(&owner, "look").await;
+    assert_eq!(looked.outcome(), Outcome::Failed, "{looked:?}");
+    let listed = owner.runs().list(v1::ListRunsRequest::default()).await.unwrap().into_inner();
+    let [run] = listed.runs.as_slice() else { panic!("{listed:?}") };
+    assert!(run.error.contains("budget"), "{run:?}");
+    let usage = run.usage.unwrap();
+    let used = usage.input_tokens + usage.output_tokens;
+    // It ends before the next answer, so at most one is beyond.
+    assert!((1..6_000).contains(&used), "{used}");
+}

@@ -1,0 +1,138 @@
+//! A day of heartbeats that run commands, delegate and leave things behind: no more turns than looks, and what
+//! happened outside. The clock of the process is moved from one due instant to the next.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use openclaw_proto::v1;
+use openclaw_proto::v1::occurrence::Outcome;
+use openclaw_tests::{Client, Setup, alone, soon};
+
+use super::cron::{job, settled};
+
+const KEY: &str = "heartbeat:main";
+/// Looks of a day, at one every half hour.
+const LOOKS: usize = 48;
+const EVERY: Duration = Duration::from_secs(30 * 60);
+/// What one look may use, in tokens.
+const BUDGET: u64 = 60_000;
+const SCRIPT: &str = r#"
+[[reply]]
+match = "Count the files."
+text = "There are three."
+
+[[reply]]
+match = "System events have come in"
+text = "Noted."
+
+[[reply]]
+match = "Look around."
+toolCalls = [
+  { name = "exec", arguments = { command = "echo looked", background = true } },
+  { name = "sessions_spawn", arguments = { task = "Count the files." } },
+]
+
+[[reply]]
+afterTool = "*"
+text = "HEARTBEAT_OK"
+"#;
+
+/// Every run that was ever seen: what is cleaned away in the evening has been counted in the morning.
+#[derive(Default)]
+struct Seen(BTreeMap<String, v1::Run>);
+
+impl Seen {
+    /// Waits until there were so many looks and events, and nothing is at work.
+    async fn until(&mut self, client: &Client, looks: usize, events: usize) {
+        soon(async {
+            loop {
+                let request = v1::ListRunsRequest { page_size: 1_000, ..Default::default() };
+                let runs = client.runs().list(request).await.unwrap().into_inner().runs;
+                let is_quiet = runs.iter().all(|run| run.ended_at.is_some());
+                self.0.extend(runs.into_iter().map(|run| (run.run_id.clone(), run)));
+                let (looked, heard) = (self.count("heartbeat-"), self.count("event-"));
+                if is_quiet && looked >= looks && heard >= events {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+
+    fn count(&self, prefix: &str) -> usize {
+        self.0.keys().filter(|id| id.starts_with(prefix)).count()
+    }
+}
+
+async fn is_due_at(client: &Client) -> Duration {
+    let next = job(client, KEY).await.next_at.unwrap();
+    let seconds = Duration::from_secs(next.seconds.try_into().unwrap());
+    seconds + Duration::from_nanos(next.nanos.try_into().unwrap())
+}
+
+/// A clock that this test and the gateway share.
+struct Clock(Duration);
+
+impl Clock {
+    /// Moves to an instant, since the epoch.
+    fn move_to(&mut self, at: Duration) {
+        let by = at.saturating_sub(openclaw_tests::since_epoch() + self.0);
+        openclaw_gateway::advance_clock(by);
+        self.0 += by;
+    }
+}
+
+async fn lives_a_day() {
+    let setup = Setup::new().script(SCRIPT).config(&format!(
+        "tools.exec.sandbox = \"off\"\ntools.exec.ask = \"off\"\n\
+         [agents.defaults.heartbeat]\nevery = \"30m\"\nprompt = \"Look around.\"\n\
+         tools = [\"exec\", \"sessions_spawn\"]\nbudget = {BUDGET}"
+    ));
+    let gateway = setup.start().await;
+    let owner = gateway.owner().await;
+    let (mut seen, mut clock) = (Seen::default(), Clock(Duration::ZERO));
+    let first = is_due_at(&owner).await;
+    for look in 0..LOOKS {
+        let due = is_due_at(&owner).await;
+        assert_eq!(due, first + EVERY * u32::try_from(look).unwrap());
+        // Not a quarter of an hour before.
+        clock.move_to(due - EVERY / 2);
+        if look % 16 == 0 {
+            // What happens outside is heard, once each.
+            let event = v1::SystemEventRequest {
+                idempotency_key: format!("event-{look}"),
+                session_key: "main".into(),
+                text: format!("The door has opened {look} times."),
+                ..Default::default()
+            };
+            owner.system().event(event).await.unwrap();
+        }
+        let events = look / 16 + 1;
+        seen.until(&owner, look, events).await;
+        assert_eq!(seen.count("heartbeat-"), look);
+        clock.move_to(due);
+        seen.until(&owner, look + 1, events).await;
+        let looked = settled(&owner, KEY).await;
+        assert_eq!(looked.outcome(), Outcome::Ran, "{looked:?}");
+    }
+    let (looks, events) = (seen.count("heartbeat-"), seen.count("event-"));
+    assert_eq!((looks, events), (LOOKS, 3));
+    // What a look began has ended, and has woken nobody: neither sub-agents nor commands.
+    assert_eq!(seen.count("told-"), 0);
+    let children = seen.0.values().filter(|run| run.session_key.contains(":subagent:")).count();
+    assert_eq!(children, LOOKS);
+    assert_eq!(seen.0.len(), looks + events + children);
+    assert!(seen.0.values().all(|run| run.status() == v1::RunStatus::Ok), "{:?}", seen.0);
+    let used = seen.0.values().filter_map(|run| run.usage);
+    let used: u64 = used.map(|used| used.input_tokens + used.output_tokens).sum();
+    assert!((1..=BUDGET * 51).contains(&used), "{used}");
+}
+
+#[test]
+fn a_day_of_heartbeats_has_no_more_turns_than_looks_and_events() {
+    if alone("in_process::day::a_day_of_heartbeats_has_no_more_turns_than_looks_and_events") {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(lives_a_day());
+    }
+}
