@@ -5,8 +5,9 @@ use std::process::Command;
 /// Set in the process that runs one test.
 const ALONE: &str = "OPENCLAW_TEST_ALONE";
 
-/// Whether this process runs one test only, which then may change what the whole process sees. Where it does
-/// not, the test called `name` (with its modules) is run in a process of its own, and must pass there.
+/// Whether this process runs one test only, which then may change what the whole process sees.
+///
+/// Where it does not, the test called `name` (with its modules) is run in a process of its own, and must pass.
 pub fn alone(name: &str) -> bool {
     let is_set =
         |name: &str, value: &str| std::env::var_os(name).is_some_and(|found| found == value);

@@ -19,9 +19,10 @@ pub(crate) fn now() -> Timestamp {
     real.saturating_add(ahead())
 }
 
-/// Moves the clock of this process ahead, for good: a simulation of days in minutes. Every gateway in the
-/// process sees it as it sees a system's clock that is set: what is due meanwhile is due at once. Only the
-/// instants move; lengths of time (how long a command takes, how long a provider is waited for) stay real.
+/// Moves the clock of this process ahead, for good: a simulation of days in minutes.
+///
+/// Every gateway in the process sees it as it sees a system's clock that is set: what is due meanwhile is due
+/// at once. Only instants move; lengths of time (how long a command takes, a provider is waited for) are real.
 ///
 /// A client outside the process, whose proofs carry the time, is then too far behind to be believed.
 pub fn advance(by: Duration) {

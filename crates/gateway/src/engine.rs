@@ -40,6 +40,7 @@ use openclaw_store::{
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use approvals::TTL;
 pub(crate) use compact::{Compacted, Failed as CompactFailed, Purpose, Refused as CompactRefused};
 pub(crate) use delegate::{Order, SpawnError};
 pub(crate) use hold::Hold;

@@ -201,7 +201,7 @@ impl Failure for ApprovalError {
 }
 
 /// Marks what has lapsed, and forgets what was decided long ago.
-fn lapse(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
+pub(crate) fn lapse(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     let sql = "UPDATE tool_approvals SET state = 'expired'
                WHERE state IN ('approved', 'pending') AND expires_at <= ?1";
     connection.prepare_cached(sql)?.execute([now.as_millis()])?;

@@ -19,6 +19,7 @@ use crate::grants;
 pub use admit::{AdmitDevice, Admitted, RenewDevice};
 pub(crate) use decide::admit;
 pub use decide::{ApproveRequest, RejectRequest};
+pub(crate) use file::expire;
 pub use file::{FileRequest, Filed, Novelty, RequestUpgrade};
 pub(crate) use list::all;
 pub use list::{DeviceList, GetRequest, ListDevices};

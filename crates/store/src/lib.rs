@@ -23,6 +23,7 @@ mod hooks;
 mod idempotency;
 mod invitations;
 mod journal;
+mod lapse;
 mod lock;
 mod migrate;
 mod note;

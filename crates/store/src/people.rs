@@ -90,6 +90,12 @@ fn read_person(row: &Row<'_>) -> rusqlite::Result<Person> {
     })
 }
 
+/// Ends requests that nobody decided in time.
+pub(crate) fn expire(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
+    let sql = "DELETE FROM chat_requests WHERE expires_at <= ?1";
+    connection.prepare_cached(sql)?.execute([now.as_millis()]).map(|_| ())
+}
+
 fn read_request(row: &Row<'_>) -> rusqlite::Result<PersonRequest> {
     Ok(PersonRequest {
         who: read_who(row)?,
@@ -176,8 +182,7 @@ impl Ask for FilePerson {
         now: Timestamp,
     ) -> Result<Applied<FiledPerson>, Fault<PersonError>> {
         drop(authorized.into_parts());
-        let sql = "DELETE FROM chat_requests WHERE expires_at <= ?1";
-        tx.prepare_cached(sql)?.execute([now.as_millis()])?;
+        expire(tx, now)?;
         let (channel, account) = (self.who.channel(), self.who.account());
         let sql = format!("{REQUEST} WHERE channel = ?1 AND account = ?2 AND sender = ?3");
         let values = params![channel, account, self.who.id().as_str()];

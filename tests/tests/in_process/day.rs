@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use openclaw_proto::v1;
 use openclaw_proto::v1::occurrence::Outcome;
-use openclaw_tests::{Client, Setup, alone, soon};
+use openclaw_scopes::{Scope, ScopeSet};
+use openclaw_tests::{Client, Setup, alone, request, soon, start};
 
 use super::cron::{job, settled};
+use super::events::Watched;
+use super::stage::Stage;
 
 const KEY: &str = "heartbeat:main";
 /// Looks of a day, at one every half hour.
@@ -129,10 +132,41 @@ async fn lives_a_day() {
     assert!((1..=BUDGET * 51).contains(&used), "{used}");
 }
 
+/// Nobody looks at what waits, and nobody decides it.
+async fn waits_in_vain() {
+    let setup = Setup::new().config("tools.exec.ask = \"always\"").script(
+        "[[reply]]\nmatch = \"run\"\n\
+         toolCalls = [{ name = \"exec\", arguments = { command = \"echo hello\" } }]\n\
+         [[reply]]\ntext = \"Hello.\"",
+    );
+    let stage = Stage::of(setup).await;
+    let owner = &stage.owner;
+    stage.asks(&stage.device(), ScopeSet::of(&[Scope::Read])).await;
+    let mut watched = Watched::open(owner, v1::WatchEventsRequest::default()).await.unwrap();
+    let turn = start(owner, request("asks", "main", "run it")).await.unwrap();
+    let asked = watched.until("approval.requested").await;
+    openclaw_gateway::advance_clock(EVERY);
+    let ended = watched.until("approval.resolved").await;
+    assert_eq!((&ended.subject, &*ended.state), (&asked.subject, "expired"));
+    openclaw_gateway::advance_clock(EVERY);
+    assert_eq!(watched.until("pairing.resolved").await.state, "expired");
+    drop(turn);
+}
+
+#[test]
+fn what_nobody_decides_ends_on_time_and_is_told() {
+    if alone("in_process::day::what_nobody_decides_ends_on_time_and_is_told") {
+        runtime().block_on(waits_in_vain());
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
 #[test]
 fn a_day_of_heartbeats_has_no_more_turns_than_looks_and_events() {
     if alone("in_process::day::a_day_of_heartbeats_has_no_more_turns_than_looks_and_events") {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(lives_a_day());
+        runtime().block_on(lives_a_day());
     }
 }

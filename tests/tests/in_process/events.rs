@@ -44,6 +44,16 @@ impl Watched {
         }
     }
 
+    /// The next event of a kind.
+    pub(super) async fn until(&mut self, kind: &str) -> v1::Event {
+        loop {
+            let event = self.event().await.unwrap().unwrap();
+            if event.kind == kind {
+                return event;
+            }
+        }
+    }
+
     async fn kinds(&mut self, count: usize) -> Vec<String> {
         let mut kinds = Vec::new();
         while kinds.len() < count {

@@ -22,7 +22,7 @@ use crate::channels::{AskedAt, Asker, asked_at, buttons, elsewhere, question};
 use crate::{clock, secrets};
 
 /// How long an approval can be answered, and used (`access.md` §11 of the reference).
-const TTL: Duration = Duration::from_mins(30);
+pub(crate) const TTL: Duration = Duration::from_mins(30);
 
 /// Characters of a command that a refusal repeats at most.
 const SHOWN: usize = 300;

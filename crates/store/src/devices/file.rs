@@ -227,7 +227,7 @@ fn again(
 }
 
 /// Ends requests that nobody decided in time, and forgets those that were decided long ago.
-fn expire(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
+pub(crate) fn expire(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     let lapsed = now.saturating_sub(Pending::LIFETIME).as_millis();
     let sql = "UPDATE pairing_requests SET state = 'expired', decided_at = ?2
                WHERE state = 'pending' AND created_at <= ?1";
