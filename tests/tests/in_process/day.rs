@@ -23,6 +23,9 @@ const SCRIPT: &str = r#"
 [[reply]]
 match = "Count the files."
 text = "There are three."
+# It answers after the look that asked is over.
+chunks = 2
+delayMs = 20
 
 [[reply]]
 match = "System events have come in"

@@ -315,6 +315,18 @@ pub struct Due {
     pub grant: Option<Grant>,
 }
 
+/// Which rows of the inbox wake the conversation that is told them.
+///
+/// What came of a heartbeat wakes nobody, however far below it: the next turn is told it, whatever that is for.
+/// A delegated conversation goes on all the same: else what was delegated would not end.
+const WAKES: &str = "(EXISTS (SELECT 1 FROM children WHERE session = inbox.session) OR NOT EXISTS (
+    WITH RECURSIVE causes (run, session) AS (
+        VALUES (inbox.run, (SELECT session FROM runs WHERE run_id = inbox.run))
+        UNION
+        SELECT above.run_id, above.session FROM causes
+            JOIN children c ON c.session = causes.session JOIN runs above ON above.id = c.parent_run)
+    SELECT 1 FROM causes WHERE run GLOB 'heartbeat-*'))";
+
 impl Store {
     /// Returns what a conversation has to be told next, if nobody works there who will be told.
     ///
@@ -326,15 +338,16 @@ impl Store {
             if is_busy(connection, row)? {
                 return Ok(None);
             }
-            let sql = "SELECT source, run, on_behalf_of, grant_epoch, grant_scopes,
+            let sql = format!(
+                "SELECT source, run, on_behalf_of, grant_epoch, grant_scopes,
                            kind = 'end' AND child = '' FROM inbox
-                       WHERE session = ?1 AND state = 'waiting' AND run NOT GLOB 'heartbeat-*'
-                       ORDER BY id LIMIT 1";
+                       WHERE session = ?1 AND state = 'waiting' AND {WAKES} ORDER BY id LIMIT 1"
+            );
             type First = (String, String, String, u64, String, bool);
             let read = |row: &Row<'_>| -> rusqlite::Result<First> {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
             };
-            let first = connection.prepare_cached(sql)?.query_row([row], read).optional()?;
+            let first = connection.prepare_cached(&sql)?.query_row([row], read).optional()?;
             let Some((source, run, holder, epoch, scopes, is_command)) = first else {
                 return Ok(None);
             };
@@ -353,10 +366,11 @@ impl Store {
     /// When the storage fails.
     pub fn all_due(&self) -> Result<Vec<SessionKey>, StoreError> {
         self.snapshot(|connection| {
-            let sql = "SELECT DISTINCT s.key FROM inbox i JOIN sessions s ON s.id = i.session
-                       WHERE i.state = 'waiting' AND s.deleted_at IS NULL
-                           AND i.run NOT GLOB 'heartbeat-*' ORDER BY s.id";
-            let mut statement = connection.prepare_cached(sql)?;
+            let sql = format!(
+                "SELECT DISTINCT s.key FROM inbox JOIN sessions s ON s.id = inbox.session
+                 WHERE inbox.state = 'waiting' AND s.deleted_at IS NULL AND {WAKES} ORDER BY s.id"
+            );
+            let mut statement = connection.prepare_cached(&sql)?;
             let keys = statement.query_map([], |row| row.get::<_, String>(0))?;
             let keys = keys.map(|key| key?.parse().map_err(|error| damaged(0, error)));
             Ok(keys.collect::<rusqlite::Result<_>>()?)
