@@ -104,6 +104,7 @@ impl Clockwork {
 
     /// Settles everything that is due and begins everything that may; returns how long nothing else is to do.
     async fn look(&self) -> Result<Duration, StoreError> {
+        self.rewind().await?;
         self.settle().await?;
         self.begin().await?;
         self.tell_owners().await?;
@@ -127,6 +128,18 @@ impl Clockwork {
         if let (Some(to), Some(lost)) = (self.engine.owner_reads(), self.store.undelivered(now)?) {
             self.store.tell_of_undelivered(to, undelivered(&lost), now).await.map_err(storage)?;
             self.engine.outbox().notify_waiters();
+        }
+        Ok(())
+    }
+
+    /// Makes good what was noted while the clock was ahead: what is due is due by the clock as it is.
+    async fn rewind(&self) -> Result<(), StoreError> {
+        while self.store.is_ahead(clock::now())? {
+            let jobs = self.store.rewind_jobs(clock::now()).await.map_err(storage)?;
+            tracing::warn!(
+                jobs,
+                "the clock was set back: jobs that were noted ahead of it are due by it again"
+            );
         }
         Ok(())
     }

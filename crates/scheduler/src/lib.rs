@@ -31,7 +31,7 @@ pub use schedule::{
     CronSchedule, DST_POLICY, LAST_YEAR, MAX_EVERY, MAX_EXPRESSION, MIN_EVERY, Schedule,
 };
 pub use tick::{
-    Busy, Decision, DueJob, GRACE, LedgerRow, MAX_STEPS, Mode, Next, SkipReason, Spread,
-    TickLimits, tick,
+    Busy, Decision, DueJob, GRACE, LedgerRow, MAX_STEPS, Mode, Next, Passed, SkipReason, Spread,
+    TickLimits, passed, tick,
 };
 pub use zone::Zone;

@@ -210,6 +210,36 @@ pub enum Next {
     Never,
 }
 
+/// What is left of several instants when the clock shows that only some of them have come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Passed {
+    /// The newest of those that have come.
+    pub newest: Timestamp,
+    /// How many they are.
+    pub count: u64,
+    /// The first that is none of them; `None` when there is none.
+    pub next: Option<Timestamp>,
+}
+
+/// Counts the instants of a job from one of them until now; `None` when that one has not come. Of instants that
+/// have to be found one by one it counts [`MAX_STEPS`] at most: `next` is then not after now.
+///
+/// # Errors
+/// When the schedule cannot tell them.
+pub fn passed(
+    rules: &Rules,
+    from: Timestamp,
+    now: Timestamp,
+) -> Result<Option<Passed>, ScheduleError> {
+    let instants = Instants::until(rules, from, now)?;
+    let all = 0..instants.count();
+    Ok(span(&instants, all).map(|(_, newest, count)| Passed {
+        newest,
+        count,
+        next: instants.next(),
+    }))
+}
+
 /// Decides what becomes of each instant that has come, for a page of jobs, the longest overdue first.
 pub fn tick<J: AsRef<str> + Clone>(
     page: &[DueJob<J>],

@@ -10,6 +10,7 @@ mod heartbeat;
 mod ledger;
 mod list;
 mod notice;
+mod rewind;
 mod spec;
 mod sweep;
 mod work;

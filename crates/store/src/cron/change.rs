@@ -17,6 +17,7 @@ use super::add::first;
 use super::heartbeat::is_kept;
 use super::ledger::settle_one;
 use super::list::find;
+use super::rewind::rewind_one;
 use super::work::{finish_if_over, leave_out, spec_of};
 use super::{
     AfterRun, Job, JobDelivery, JobError, JobPlace, JobRef, JobSpec, JobTools, Occurrence, Payload,
@@ -192,6 +193,7 @@ pub(super) fn rewrite_as(
     let agent = agent.parse().map_err(|error| damaged(1, error))?;
     let had = spec::from_text(name, agent, &text).ok();
     if let Some(had) = &had {
+        rewind_one(connection, row, had, now)?;
         settle_one(connection, row, had, now)?;
     }
     let sql = "SELECT next_at, disabled FROM cron_jobs WHERE id = ?1";
@@ -206,10 +208,12 @@ pub(super) fn rewrite_as(
     let next = if is_on == Switch::On && !is_timed_anew && disabled.is_empty() {
         next.map(Timestamp::from_millis)
     } else {
-        // The clock may have been set back: what has its row is not due again.
-        let sql = "SELECT max(until) FROM cron_occurrences WHERE job = ?1 AND requested = ''";
-        let newest: Option<i64> =
-            connection.prepare_cached(sql)?.query_row([row], |row| row.get(0))?;
+        // What has its row is not due again. Beyond now there is only what has begun while the clock was ahead.
+        let sql = "SELECT max(until) FROM cron_occurrences
+                   WHERE job = ?1 AND requested = '' AND until <= ?2";
+        let newest: Option<i64> = connection
+            .prepare_cached(sql)?
+            .query_row(params![row, now.as_millis()], |row| row.get(0))?;
         first(new, is_on, newest.map(Timestamp::from_millis), now)?
     };
     let disabled = match (switch, is_on) {

@@ -7,6 +7,7 @@ use openclaw_scopes::{Grant, JobId, ScopeSet, SessionKey, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::notice::{Notice, note};
+use super::rewind::make_way;
 use super::work::{finish_if_over, leave_out};
 use super::{Asked, Disabled, JobSpec, spec};
 use crate::act::ActError;
@@ -292,6 +293,10 @@ fn settle(
     let mut rows = 0_u64;
     for ledger_row in &decision.rows {
         let at = now.as_millis();
+        if let LedgerRow::Miss { from, to, .. } | LedgerRow::Skip { at: from, to, .. } = ledger_row
+        {
+            make_way(connection, *row, *from, *to)?;
+        }
         let (from, to, count, state, reason, start_at, ended_at) = match ledger_row {
             LedgerRow::Claim { at: due, start_at } => {
                 (*due, *due, 1, "claimed", "", start_at.as_millis(), None)

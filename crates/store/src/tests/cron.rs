@@ -15,6 +15,7 @@ mod laws;
 mod named;
 mod owners;
 mod requests;
+mod rewound;
 mod simulation;
 mod sweep;
 mod unreadable;

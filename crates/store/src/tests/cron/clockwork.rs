@@ -26,6 +26,8 @@ pub(super) struct Clockwork {
     pub(super) disk: Connection,
     pub(super) now: Timestamp,
     pub(super) mode: Mode,
+    /// How many look at the same page at once.
+    pub(super) workers: usize,
     /// Runs at work, with the right to write.
     pub(super) working: BTreeMap<RunId, Started>,
     pub(super) waiting: Vec<Ticket>,
@@ -47,6 +49,7 @@ impl Clockwork {
             store,
             now: Timestamp::from_millis(START),
             mode: Mode::Enabled,
+            workers: 1,
             working: BTreeMap::new(),
             waiting: Vec::new(),
             commands: Vec::new(),
@@ -71,14 +74,17 @@ impl Clockwork {
     pub(super) async fn settle(&self) -> u64 {
         let (mut spread, mut rows) = (Spread::default(), 0);
         loop {
-            let (due, unreadable) = self.store().due_jobs(self.now, PAGE).unwrap();
-            if due.is_empty() && unreadable.is_empty() {
-                return rows;
-            }
+            let page = || self.store().due_jobs(self.now, PAGE).unwrap();
+            let pages: Vec<_> = (0..self.workers).map(|_| page()).collect();
             let limits = TickLimits { mode: self.mode, spread, ..TickLimits::default() };
-            let decisions = tick(&due, &limits, self.now);
-            spread.before += decisions.iter().map(|decision| decision.caught_up).sum::<u32>();
-            rows += self.store().settle_due(decisions, unreadable, self.now).await.unwrap();
+            for (due, unreadable) in pages {
+                if due.is_empty() && unreadable.is_empty() {
+                    return rows;
+                }
+                let decisions = tick(&due, &limits, self.now);
+                spread.before += decisions.iter().map(|decision| decision.caught_up).sum::<u32>();
+                rows += self.store().settle_due(decisions, unreadable, self.now).await.unwrap();
+            }
         }
     }
 
@@ -100,6 +106,15 @@ impl Clockwork {
     pub(super) async fn look(&mut self) -> Vec<RunId> {
         self.settle().await;
         self.begin().await
+    }
+
+    /// Takes back what the ledger says beyond a clock that was set back; returns of how many jobs.
+    pub(super) async fn rewind(&self) -> usize {
+        let mut jobs = 0;
+        while self.store().is_ahead(self.now).unwrap() {
+            jobs += self.store().rewind_jobs(self.now).await.unwrap();
+        }
+        jobs
     }
 
     /// The same later, when one run begins.

@@ -11,7 +11,7 @@ const DAYS: i64 = 400;
 const LOOK: u32 = 10;
 const LOOK_CLOSELY: u32 = 150;
 /// What has to happen, or the laws were not tried.
-const HAPPENS: [&str; 14] = [
+const HAPPENS: [&str; 15] = [
     "a crash",
     "aborted",
     "asked for",
@@ -22,6 +22,7 @@ const HAPPENS: [&str; 14] = [
     "removed",
     "rotated",
     "switched",
+    "taken back",
     "the clock was set",
     "the clock was set by a year",
     "timeout",
@@ -32,14 +33,18 @@ const HAPPENS: [&str; 14] = [
 //= docs/threat-model.md#T17
 async fn each_instant_is_in_the_ledger_once_whatever_happens() {
     let walks = [(1, 1_000, Ledger::Kept), (2, 120, Ledger::Kept), (3, 120, Ledger::Swept)];
+    let steps = variable("OPENCLAW_SIM_STEPS");
     let walks = match variable("OPENCLAW_SIM_SEED") {
+        Some(seed) if steps.is_some() => vec![(seed, 1_000, Ledger::Kept)],
         Some(seed) => vec![(seed, 200, Ledger::Kept), (seed, 200, Ledger::Swept)],
         None => walks.to_vec(),
     };
     let mut tally = BTreeMap::<_, u32>::new();
     for (seed, jobs, ledger) in walks {
         println!("OPENCLAW_SIM_SEED={seed}: {jobs} jobs, {ledger:?}");
-        let mut walk = Walk::new(seed, jobs, ledger).await;
+        // A year is some two hundred steps.
+        let acts = steps.map_or(1 + jobs / 150, |steps| usize::try_from(steps).unwrap() / 200);
+        let mut walk = Walk::new(seed, jobs, acts, ledger).await;
         let mut step = 0;
         while walk.days() < DAYS {
             walk.step().await;

@@ -7,9 +7,9 @@ use openclaw_sessions::RunStatus;
 
 use super::clockwork::Clockwork;
 use super::{DAY, HOUR, MINUTE, SECOND, START};
-use crate::RotateDevice;
 use crate::tests::access::{OPERATOR, holder, named};
 use crate::tests::{Dice, key, owner};
+use crate::{Asked, RotateDevice};
 
 /// Steps that are told when something goes wrong.
 const TOLD: usize = 40;
@@ -33,6 +33,8 @@ pub(super) struct Walk {
     pub(super) dice: Dice,
     pub(super) jobs: Vec<Known>,
     pub(super) max_jobs: usize,
+    /// How much people read and change in a step.
+    acts: usize,
     ledger: Ledger,
     /// By how much the clock is wrong.
     wrong_by: i64,
@@ -51,7 +53,7 @@ impl Drop for Walk {
 }
 
 impl Walk {
-    pub(super) async fn new(seed: u64, max_jobs: usize, ledger: Ledger) -> Self {
+    pub(super) async fn new(seed: u64, max_jobs: usize, acts: usize, ledger: Ledger) -> Self {
         let clockwork = Clockwork::new();
         clockwork.bed.pair(clockwork.store(), 1, Scope::Admin.into()).await;
         Self {
@@ -59,6 +61,7 @@ impl Walk {
             dice: Dice(seed),
             jobs: Vec::new(),
             max_jobs,
+            acts,
             ledger,
             wrong_by: 0,
             steps: VecDeque::new(),
@@ -106,13 +109,20 @@ impl Walk {
     /// Everything that happens between two looks at the clock.
     pub(super) async fn step(&mut self) {
         self.time().await;
-        let (rows, begun) = (self.clockwork.settle().await, self.clockwork.begin().await);
+        self.clockwork.workers = 1 + self.below(5);
+        if self.clockwork.rewind().await > 0 {
+            self.came("taken back");
+        }
+        let rows = self.clockwork.settle().await;
+        self.may_crash().await;
+        let begun = self.clockwork.begin().await;
+        self.may_crash().await;
         self.note(format!("{rows} rows, {} begun", begun.len()));
         if self.ledger == Ledger::Swept && self.once_in(5) {
             while self.clockwork.store().sweep_ledger(self.clockwork.now).await.unwrap() {}
         }
         self.work().await;
-        for _ in 0..1 + self.max_jobs / 150 {
+        for _ in 0..self.acts {
             self.somebody_acts().await;
         }
     }
@@ -129,12 +139,11 @@ impl Walk {
             self.clockwork.pass(-self.wrong_by);
             self.wrong_by = 0;
             self.note("the clock is right again");
-        } else if self.once_in(25) {
+        } else if self.once_in(10) {
             let wrong_by = match self.dice.below(8) {
                 0 => -365 * DAY,
-                // After this nothing that was there before is due for a year.
-                1 if self.days() > 330 => 365 * DAY,
-                1..5 => -HOUR,
+                1 => 365 * DAY,
+                2..5 => -HOUR,
                 _ => HOUR,
             };
             self.clockwork.pass(wrong_by);
@@ -143,7 +152,12 @@ impl Walk {
             let far = wrong_by.abs() > DAY;
             self.came(if far { "the clock was set by a year" } else { "the clock was set" });
         }
-        if self.once_in(20) {
+        self.may_crash().await;
+    }
+
+    /// Between any two of the things that happen.
+    async fn may_crash(&mut self) {
+        if self.once_in(12) {
             self.note("a crash");
             self.came("a crash");
             self.clockwork.crash().await;
@@ -218,7 +232,13 @@ impl Walk {
             }
             let name = &self.jobs[job].name;
             let (job, rows) = (self.clockwork.job(name), self.clockwork.ledger(name).await);
-            self.clockwork.check_dense(&job, &rows, None);
+            // A clock that was set back to before a job was added is right: it is due from then on.
+            let scheduled = rows.iter().filter(|row| row.requested == Asked::BySchedule);
+            let first = scheduled.map(|row| row.scheduled_at).min();
+            let first = first.filter(|first| *first <= job.created_at);
+            let is_early = rows.is_empty() && job.created_at > self.clockwork.now;
+            let first = first.or_else(|| job.next_at.filter(|_| is_early));
+            self.clockwork.check_dense(&job, &rows, first);
             checked += 1;
         }
         checked
@@ -229,6 +249,7 @@ impl Walk {
         self.clockwork.pass(-self.wrong_by);
         for _ in 0..3 {
             self.clockwork.pass(HOUR);
+            self.clockwork.rewind().await;
             self.clockwork.look().await;
             self.clockwork.resume().await;
             for run in self.clockwork.working.keys().cloned().collect::<Vec<_>>() {
