@@ -13,6 +13,7 @@ use openclaw_store::{JobNotice, JobNoticeKind, Store, StoreError, Undelivered};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tonic_health::ServingStatus;
 
 use crate::alarm::Alarm;
 use crate::clock;
@@ -46,7 +47,14 @@ pub(crate) fn keep(
     let (tell, told) = watch::channel(Instant::now_in(PATIENCE));
     let clockwork = Clockwork { engine: engine.clone(), store: store.clone(), mode };
     tasks.spawn(clockwork.run(tell, stop.clone()));
-    tasks.spawn(watch_over(told, health, stop.clone()));
+    let (jobs, stop) = (engine.clone(), stop.clone());
+    tasks.spawn(async move {
+        let woken = || jobs.jobs().notified();
+        tokio::select! {
+            () = watch_over(told, woken, &health) => {}
+            () = stop.cancelled() => {}
+        }
+    });
 }
 
 /// The instant a length from now, by the clock that timers use.
@@ -60,6 +68,22 @@ impl NowIn for Instant {
     }
 }
 
+/// What came of a look.
+#[derive(Clone, Copy, Debug)]
+struct Looked {
+    /// How long nothing else is to do.
+    wait: Duration,
+    begun: Begun,
+}
+
+/// How much of what may begin has begun.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Begun {
+    All,
+    /// There was no place for the rest.
+    Some,
+}
+
 #[derive(Debug)]
 struct Clockwork {
     engine: Engine,
@@ -70,6 +94,8 @@ struct Clockwork {
 impl Clockwork {
     async fn run(self, tell: watch::Sender<Instant>, stop: CancellationToken) {
         let alarm = Alarm::new();
+        // Since when there is something that may begin and cannot.
+        let mut stuck: Option<Instant> = None;
         loop {
             // Before the look: what changes after it is then noticed.
             let mut change = std::pin::pin!(self.engine.jobs().notified());
@@ -77,9 +103,14 @@ impl Clockwork {
             // A panic takes down this look and no other.
             let looked = AssertUnwindSafe(self.look()).catch_unwind().await;
             let wait = match looked {
-                Ok(Ok(wait)) => {
-                    // Only who has looked is well.
-                    tell.send_replace(Instant::now_in(wait.saturating_add(PATIENCE)));
+                Ok(Ok(Looked { wait, begun })) => {
+                    stuck = match begun {
+                        Begun::All => None,
+                        Begun::Some => Some(stuck.unwrap_or_else(|| Instant::now_in(PATIENCE))),
+                    };
+                    // Only who has looked is well, and not for long if something that is due does not begin.
+                    let next = Instant::now_in(wait.saturating_add(PATIENCE));
+                    tell.send_replace(stuck.map_or(next, |stuck| stuck.min(next)));
                     wait
                 }
                 Ok(Err(error)) => {
@@ -103,16 +134,16 @@ impl Clockwork {
     }
 
     /// Settles everything that is due and begins everything that may; returns how long nothing else is to do.
-    async fn look(&self) -> Result<Duration, StoreError> {
+    async fn look(&self) -> Result<Looked, StoreError> {
         self.rewind().await?;
         self.settle().await?;
-        self.begin().await?;
+        let begun = self.begin().await?;
         self.tell_owners().await?;
         let next = self.store.next_job_at()?;
         let is_told = self.engine.owner_reads().is_some();
         let longest = if is_told { LONGEST_WITH_OWNER } else { LONGEST };
         let wait = next.map_or(longest, |next| next.since(clock::now()));
-        Ok(wait.min(longest))
+        Ok(Looked { wait: wait.min(longest), begun })
     }
 
     /// Tells the gateway's owner which jobs fail, which are due no more, and what did not arrive.
@@ -165,11 +196,12 @@ impl Clockwork {
 
     /// Begins what may begin, as much as there is room for. What there is no room for is put off: it stands
     /// before nothing else.
-    async fn begin(&self) -> Result<(), StoreError> {
+    async fn begin(&self) -> Result<Begun, StoreError> {
+        let mut begun = Begun::All;
         for _page in 0..PAGES {
             let claimed = self.store.startable_jobs(clock::now(), AT_ONCE)?;
             if claimed.is_empty() {
-                return Ok(());
+                return Ok(begun);
             }
             let mode = self.mode;
             let fires = claimed.into_iter().map(|claimed| async move {
@@ -179,11 +211,12 @@ impl Clockwork {
             let fires: FuturesUnordered<_> = fires.collect();
             let later: Vec<i64> = fires.filter_map(std::future::ready).collect().await;
             if !later.is_empty() {
+                begun = Begun::Some;
                 let until = clock::now().saturating_add(AGAIN);
                 self.store.put_off(later, until).await.map_err(storage)?;
             }
         }
-        Ok(())
+        Ok(begun)
     }
 }
 
@@ -195,28 +228,35 @@ fn storage<E: std::fmt::Debug>(error: openclaw_store::ActError<E>) -> StoreError
     }
 }
 
-/// Says that the gateway is not well while the clockwork is late.
-async fn watch_over(mut told: watch::Receiver<Instant>, health: Health, stop: CancellationToken) {
-    let mut is_late = false;
+/// Says that the gateway is not well while something is due for more than [`PATIENCE`] and has not begun: when the
+/// clockwork has not looked by the instant that it told, or not soon after there was something new to look at.
+async fn watch_over<W: Future<Output = ()>>(
+    mut told: watch::Receiver<Instant>,
+    woken: impl Fn() -> W,
+    health: &Health,
+) {
+    let (mut is_late, mut asked) = (false, None);
     loop {
         let due = *told.borrow_and_update();
+        let due = asked.map_or(due, |asked| due.min(asked));
+        let late = due <= Instant::now();
+        if late != is_late {
+            is_late = late;
+            if late {
+                tracing::error!("what is due has not begun for more than ten seconds");
+            } else {
+                tracing::warn!("the scheduler works again");
+            }
+            let status = if late { ServingStatus::NotServing } else { ServingStatus::Serving };
+            health.set_service_status("", status).await;
+        }
         tokio::select! {
-            () = stop.cancelled() => return,
-            changed = told.changed() => {
-                if changed.is_err() {
-                    return;
-                }
-                if is_late {
-                    tracing::warn!("the scheduler works again");
-                    health.set_service_status("", tonic_health::ServingStatus::Serving).await;
-                    is_late = false;
-                }
-            }
-            () = tokio::time::sleep_until(due), if !is_late => {
-                tracing::error!("the scheduler is more than ten seconds late");
-                health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
-                is_late = true;
-            }
+            changed = told.changed() => match changed {
+                Ok(()) => asked = None,
+                Err(_gone) => return,
+            },
+            () = woken(), if asked.is_none() => asked = Some(Instant::now_in(PATIENCE)),
+            () = tokio::time::sleep_until(due), if !late => {}
         }
     }
 }
@@ -272,4 +312,78 @@ fn words(notice: &JobNotice) -> String {
 /// Returns an instant in words that people of a zone read.
 pub(crate) fn local(at: Timestamp, zone: &str) -> String {
     openclaw_scheduler::Zone::parse(zone).map(|zone| zone.local(at)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::Notify;
+    use tonic_health::pb::HealthCheckRequest;
+    use tonic_health::pb::health_server::Health as _;
+    use tonic_health::server::HealthService;
+
+    use super::*;
+
+    /// A watch over a clockwork that a test plays.
+    struct Watched {
+        tell: watch::Sender<Instant>,
+        service: HealthService,
+    }
+
+    impl Watched {
+        fn new(woken: &'static Notify) -> Self {
+            let health = Health::new();
+            let service = HealthService::from_health_reporter(health.clone());
+            let (tell, told) = watch::channel(Instant::now_in(PATIENCE));
+            Tasks::default().spawn(async move {
+                watch_over(told, || woken.notified(), &health).await;
+            });
+            Self { tell, service }
+        }
+
+        /// Has time pass; returns whether the gateway is well then.
+        async fn after(&self, seconds: u64) -> bool {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            // Whoever is due at the same instant comes first.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            let request = tonic::Request::new(HealthCheckRequest::default());
+            let status = self.service.check(request).await.unwrap().into_inner().status();
+            status == tonic_health::pb::health_check_response::ServingStatus::Serving
+        }
+
+        fn looked(&self, wait: u64) {
+            self.tell.send_replace(Instant::now_in(Duration::from_secs(wait) + PATIENCE));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clockwork_that_does_not_look_is_not_well() {
+        static WOKEN: Notify = Notify::const_new();
+        let watched = Watched::new(&WOKEN);
+        watched.looked(60);
+        assert!(watched.after(69).await);
+        assert!(!watched.after(1).await, "it has not looked at what was due");
+        watched.looked(3_600);
+        assert!(watched.after(3_000).await, "it works again");
+        // There is something new, and it does not look.
+        WOKEN.notify_waiters();
+        assert!(watched.after(9).await);
+        assert!(!watched.after(1).await);
+        watched.looked(0);
+        assert!(watched.after(9).await);
+        assert!(!watched.after(1).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_cannot_begin_for_long_is_not_well() {
+        static WOKEN: Notify = Notify::const_new();
+        let watched = Watched::new(&WOKEN);
+        // It looks once a second, and finds no place each time.
+        let stuck = Instant::now_in(PATIENCE);
+        for second in 0..12 {
+            watched.tell.send_replace(stuck);
+            assert_eq!(watched.after(1).await, second < 9, "after {second} seconds");
+        }
+        watched.looked(60);
+        assert!(watched.after(1).await);
+    }
 }

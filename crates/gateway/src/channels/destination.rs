@@ -6,6 +6,9 @@ use openclaw_scopes::SessionKey;
 use openclaw_sessions::{ChatType, DEFAULT_ACCOUNT, ParsedKey};
 use openclaw_store::{ReplyTo, WEBHOOK};
 
+/// The surface of turns that come over the gateway's own connections; never a channel (`runtime.md` §7.3 of the
+/// reference).
+const WEBCHAT: &str = "webchat";
 /// Characters of what a caller writes at most.
 const MAX_TO: usize = 2_000;
 
@@ -36,6 +39,12 @@ pub(crate) enum DestinationError {
         /// The text, shortened.
         to: String,
     },
+    /// It is where turns come from that are asked for over the gateway's own connections.
+    #[error(
+        "`webchat` is nowhere to send to: it is whoever asks over a connection of their own, as `openclaw chat` \
+         does, and is answered there"
+    )]
+    Webchat,
     /// There is no such account.
     #[error("channel `{0}` has only the account `default`")]
     Account(String),
@@ -99,6 +108,9 @@ pub(crate) fn destination(
             peer: to.to_owned(),
             ..ReplyTo::default()
         });
+    }
+    if name == WEBCHAT {
+        return Err(DestinationError::Webchat);
     }
     let chat = channels.chats.get(&name).filter(|chat| chat.enabled);
     let chat = chat.ok_or_else(|| DestinationError::NotConfigured(shortened(&name)))?;
@@ -218,6 +230,12 @@ mod tests {
                 "several channels are configured, or none: name one of discord, telegram, webhook",
             ),
             (&one, "", "42", "telegram direct 42 "),
+            (
+                &one,
+                "webchat",
+                "main",
+                "`webchat` is nowhere to send to: it is whoever asks over a connection of their own, as `openclaw chat` does, and is answered there",
+            ),
             (&one, "discord", "channel:1", "channel `discord` is not configured, or switched off"),
             (
                 &one,

@@ -31,7 +31,7 @@ impl Engine {
         self.0.ends.notify_waiters();
         if LaneClass::of(session) == LaneClass::Background {
             // One of a job has ended: others of it may wait for that.
-            self.0.jobs.notify_one();
+            self.0.jobs.notify_waiters();
         }
         self.announce(session).await;
         self.reap().await;

@@ -163,7 +163,7 @@ impl Engine {
             engine.note_end(&entry, fence, end).await;
             engine.0.commands.leave(occurrence);
             // Another instant of it may wait for that, and what it said may be to leave.
-            engine.0.jobs.notify_one();
+            engine.0.jobs.notify_waiters();
             engine.0.outbox.notify_waiters();
         });
     }

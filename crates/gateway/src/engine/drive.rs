@@ -413,7 +413,7 @@ impl Engine {
                 Ok(Interrupted::Ended(entry)) => {
                     if started.job.is_some() {
                         // Another instant of it may wait for that, or this one is tried again.
-                        self.0.jobs.notify_one();
+                        self.0.jobs.notify_waiters();
                     }
                     if let Some(mut projection) = projection {
                         if let Some(answer) = &ending.answer {

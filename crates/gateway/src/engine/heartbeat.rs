@@ -49,7 +49,7 @@ impl Engine {
         };
         let caller = Caller::system(Component::Scheduler, Cause::Startup, epoch);
         self.0.store.act(&caller, KeepHeartbeats(heartbeats), clock::now()).await?;
-        self.0.jobs.notify_one();
+        self.0.jobs.notify_waiters();
         Ok(())
     }
 

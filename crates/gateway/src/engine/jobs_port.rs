@@ -193,7 +193,7 @@ impl Jobs for RunJobs {
             };
             match self.engine.0.store.act(&self.caller, ask, now).await {
                 Ok(added) => {
-                    self.engine.jobs().notify_one();
+                    self.engine.jobs().notify_waiters();
                     let mut answer = row(&added.job);
                     if let Some(answer) = answer.as_object_mut() {
                         answer.insert("status".to_owned(), "added".into());

@@ -59,7 +59,7 @@ impl Cron for Core {
             reply_to: String::new(),
         };
         let added = self.perform(&caller, ask, now, respond::job).await?;
-        self.engine.jobs().notify_one();
+        self.engine.jobs().notify_waiters();
         Ok(Response::new(v1::AddJobResponse {
             created: added.novelty == JobNovelty::New,
             job: Some(shown::job(added.job)),
@@ -85,7 +85,7 @@ impl Cron for Core {
         let expected = Some(message.expected_revision).filter(|it| *it > 0).or(expected);
         let ask = UpdateJob { job, patch, expected };
         let job = self.perform(&caller, ask, now, respond::job).await?;
-        self.engine.jobs().notify_one();
+        self.engine.jobs().notify_waiters();
         Ok(Response::new(shown::job(job)))
     }
 
@@ -115,7 +115,7 @@ impl Cron for Core {
         let idempotency_key = convert::idempotency_key(&message.idempotency_key)?;
         let ask = RunJob { job: named(message.job)?, idempotency_key };
         let occurrence = self.perform(&caller, ask, clock::now(), respond::job).await?;
-        self.engine.jobs().notify_one();
+        self.engine.jobs().notify_waiters();
         Ok(Response::new(shown::occurrence(occurrence)))
     }
 
@@ -131,7 +131,7 @@ impl Cron for Core {
             // Its row says so already; what it was at has to learn it.
             core.engine.ended_outside(&cancelled.ended).await;
             core.engine.end_commands_of_job(&cancelled.occurrence.job).await;
-            core.engine.jobs().notify_one();
+            core.engine.jobs().notify_waiters();
             Ok::<_, Reply>(cancelled)
         });
         let cancelled = done.await.unwrap_or_else(|| Err(Reply::internal(&"a task panicked")))?;

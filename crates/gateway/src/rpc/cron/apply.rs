@@ -53,7 +53,7 @@ impl Core {
         let rehearsal = if asked.dry_run { Rehearsal::Yes } else { Rehearsal::No };
         let ask = ApplyJobs { jobs, rehearsal };
         let applied = self.perform(caller, ask, now, respond::job).await?;
-        self.engine.jobs().notify_one();
+        self.engine.jobs().notify_waiters();
         Ok(v1::ApplyJobsResponse { jobs: applied.into_iter().map(told).collect() })
     }
 
