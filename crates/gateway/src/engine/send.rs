@@ -46,8 +46,9 @@ impl Engine {
             join: None,
             fresh_since: None,
         };
-        self.act_and_drive(caller.clone(), SendToChild { accept, parent, agent }, live, worker)
-            .await
+        let children = self.roster().config.agent_defaults().subagents.max_children_per_agent;
+        let ask = SendToChild { accept, parent, agent, children };
+        self.act_and_drive(caller.clone(), ask, live, worker).await
     }
 
     /// Waits for the end of a run for so long; `None` when it has not ended then.

@@ -190,7 +190,8 @@ pub(super) fn page(connection: &Connection, filter: &ChildFilter) -> rusqlite::R
             .bind(parent.to_string());
     }
     if filter.open_only {
-        clauses.narrow("(r.status IN ('queued', 'running') OR i.state IN ('waiting', 'dead'))");
+        // One that has yielded works no more, and has not said what came of it.
+        clauses.narrow("(r.status IN ('queued', 'running') OR i.source IS NULL OR i.state IN ('waiting', 'dead'))");
     }
     let read = |row: &Row<'_>| Ok((ChildCursor(row.get(0)?), from_row(connection, row)?));
     let cursor = |(cursor, _): &(ChildCursor, Child)| *cursor;

@@ -6,7 +6,7 @@ use openclaw_scopes::{AgentId, Authorized, Principal, SessionKey, Timestamp};
 use rusqlite::{OptionalExtension as _, params};
 
 use super::ChildError;
-use super::spawn::{refused, working};
+use super::spawn::{bounded, refused, working};
 use crate::act::{Applied, Ask, Transaction};
 use crate::error::Fault;
 use crate::runs::{AcceptRun, Accepted};
@@ -22,6 +22,8 @@ pub struct SendToChild {
     pub parent: SessionKey,
     /// The agent that does the work.
     pub agent: AgentId,
+    /// How many sub-agents of that conversation work at once.
+    pub children: u32,
 }
 
 impl Ask for SendToChild {
@@ -59,6 +61,7 @@ impl Ask for SendToChild {
         if is_archived.ok_or_else(unknown)? {
             return Err(Fault::Domain(ChildError::Archived(child.clone())));
         }
+        bounded(tx, parent, Some(child), target.parent, self.children)?;
         let inserted = self.accept.insert(tx, &caller, now)?;
         let place = inserted.ok_or(Fault::Domain(ChildError::IdempotencyConflict))?;
         let accepted = self.accept.enter(tx, place, &caller, now).map_err(refused)?;

@@ -73,10 +73,7 @@ impl Ask for SpawnChild {
         if depth >= self.limits.depth {
             return Err(Fault::Domain(ChildError::TooDeep { max: self.limits.depth }));
         }
-        if at_work(tx, parent)? >= self.limits.children {
-            let max = self.limits.children;
-            return Err(Fault::Domain(ChildError::TooMany { max, parent: target.parent }));
-        }
+        bounded(tx, parent, None, target.parent, self.limits.children)?;
         let holder = caller.on_behalf_of();
         let session =
             sessions::insert(tx, &self.accept.session, holder, &self.assignment.label, now)?;
@@ -132,13 +129,38 @@ pub(super) fn working(
     row.ok_or_else(|| Fault::Domain(ChildError::Superseded(run.clone())))
 }
 
-/// Counts the sub-agents of a conversation that work or wait.
-fn at_work(connection: &Connection, parent: i64) -> rusqlite::Result<u32> {
-    // The live runs are few, and the delegations of a long-lived conversation may be many. A person may
-    // have asked for several runs of one.
-    let sql = "SELECT count(DISTINCT c.run) FROM runs r JOIN children c ON c.session = r.session
-               WHERE r.status IN ('queued', 'running') AND c.parent = ?1";
-    connection.prepare_cached(sql)?.query_row([parent], |row| row.get(0))
+/// Conversations in which, or below which, something goes on or waits to be told. One that has said what came of
+/// it no longer speaks for what is below it.
+// The live runs are few, and the delegations of a long-lived conversation may be many.
+const BUSY: &str = "WITH RECURSIVE busy (session) AS (
+        SELECT session FROM runs WHERE status IN ('queued', 'running')
+        UNION
+        SELECT session FROM inbox WHERE state = 'waiting'
+        UNION
+        SELECT c.parent FROM busy JOIN children c ON c.session = busy.session
+            JOIN runs r ON r.id = c.run
+        WHERE c.parent IS NOT NULL AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.source = r.run_id))";
+
+/// Refuses one more sub-agent at work below a conversation than there may be; `but` is not counted.
+pub(super) fn bounded(
+    connection: &Connection,
+    parent: i64,
+    but: Option<&SessionKey>,
+    key: SessionKey,
+    max: u32,
+) -> Result<(), Fault<ChildError>> {
+    let sql = format!(
+        "{BUSY} SELECT count(*) FROM children c JOIN busy ON busy.session = c.session
+         WHERE c.parent = ?1 AND c.session IS NOT (SELECT id FROM sessions WHERE key = ?2)"
+    );
+    let but = but.map(SessionKey::as_str);
+    let at_work: u32 =
+        connection.prepare_cached(&sql)?.query_row(params![parent, but], |row| row.get(0))?;
+    if at_work >= max {
+        Err(Fault::Domain(ChildError::TooMany { max, parent: key }))
+    } else {
+        Ok(())
+    }
 }
 
 /// What a sub-agent was given, for every turn in its conversation.

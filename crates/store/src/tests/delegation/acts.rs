@@ -209,7 +209,17 @@ impl World {
             }
             // One that was idle may have gone on meanwhile.
             Err(ActError::Failed(ChildError::TooMany { .. })) => {
-                assert!(children >= LIMITS.children);
+                // What has not said what came of it counts too: it has yielded to what is below it.
+                let sql = "SELECT count(*) FROM children c JOIN sessions p ON p.id = c.parent
+                           WHERE p.key = ?1 AND EXISTS (
+                               WITH RECURSIVE below (session) AS (VALUES (c.session)
+                                   UNION SELECT b.session FROM below JOIN children b ON b.parent = below.session)
+                               SELECT 1 FROM below
+                               WHERE EXISTS (SELECT 1 FROM runs r
+                                       WHERE r.session = below.session AND r.status IN ('queued', 'running'))
+                                   OR EXISTS (SELECT 1 FROM inbox i
+                                       WHERE i.session = below.session AND i.state = 'waiting'))";
+                assert!(self.count(sql, parent.as_str()) >= LIMITS.children);
                 self.came("too many");
             }
             Err(ActError::Failed(ChildError::UnknownParent(_))) => {

@@ -1,14 +1,14 @@
 //! What holds delegation up: a conversation that is put away, a limit, a grant that has ended.
 
-use openclaw_scopes::{Scope, ScopeSet};
+use openclaw_scopes::{Caller, Capability, CapabilitySet, Scope, ScopeSet};
 
 use super::super::access::{OPERATOR, caller, named};
 use super::super::{accept, key, owner, run_id};
 use super::family::{Family, of};
 use super::order;
 use crate::{
-    AcceptRun, Accepted, ActError, ChildError, HandOver, Patch, PatchSession, Precedence,
-    RetryChild, RotateDevice,
+    AcceptRun, Accepted, ActError, ChildError, ChildFilter, HandOver, Patch, PatchSession,
+    Precedence, RetryChild, RotateDevice, SendToChild,
 };
 
 impl Family {
@@ -61,6 +61,44 @@ async fn delegation_goes_so_deep_and_so_wide() {
     family.child("e", &key("main")).await;
     assert_eq!(family.refused("f", "main").await, full);
     assert_eq!(family.refused("f", "nowhere").await, ChildError::UnknownParent(key("nowhere")));
+}
+
+/// One that has yielded to what it delegated works all the same, and one that is asked again is one more.
+#[tokio::test]
+async fn a_sub_agent_that_waits_counts() {
+    let family = Family::new().await;
+    let parent = family.bed.start(&family.store, "r", "main").await;
+    let child = family.child_of(&parent, "c").await;
+    let below = family.child_of(&child, "b").await;
+    family.end(&child, "I wait.").await;
+    let full = ChildError::TooMany { max: 2, parent: key("main") };
+    let second = family.child_of(&parent, "d").await;
+    assert_eq!(family.refused("e", "main").await, full);
+    let filter = ChildFilter { open_only: true, limit: 9, ..ChildFilter::default() };
+    let open = family.store.children(&filter).unwrap().children;
+    assert_eq!(open.len(), 3, "{open:?}");
+    // It says what came of it only when all below it has.
+    family.end(&second, "Done.").await;
+    let third = family.child_of(&parent, "e").await;
+    assert_eq!(family.refused("f", "main").await, full);
+    let send = |child: &str| SendToChild {
+        accept: AcceptRun {
+            session: of(child),
+            ..accept(&format!("again-{child}"), "main", Precedence::Wait)
+        },
+        parent: key("main"),
+        agent: "main".parse().unwrap(),
+        children: 2,
+    };
+    let (run, session) = (parent.view.run.clone(), parent.view.session.clone());
+    let capabilities = CapabilitySet::EMPTY.with(Capability::SessionsSpawn);
+    let by = Caller::run(run, session, parent.grant.clone(), capabilities);
+    let sent = family.store.act(&by, send("d"), family.bed.now()).await;
+    assert_eq!(sent.unwrap_err(), ActError::Failed(full));
+    // One that is counted already may be told more.
+    family.store.act(&by, send("e"), family.bed.now()).await.unwrap();
+    family.end(&third, "Done.").await;
+    family.end(&below, "Done.").await;
 }
 
 /// A person may ask several runs of one sub-agent: it is one all the same.
