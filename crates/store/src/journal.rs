@@ -12,6 +12,12 @@ use crate::handle::Store;
 use crate::runs::{Context, RunFence};
 use crate::sessions::{self, SessionError};
 
+/// Bytes of the records of one page at most: it is one message over the wire (4 MiB), with what is around it.
+const PAGE_BYTES: usize = 2 << 20;
+/// Bytes of the records that a turn is begun with at most, far beyond the window of any model: what is older is not
+/// read, however long the conversation is.
+const CONTEXT_BYTES: usize = 32 << 20;
+
 /// One record of a conversation's journal.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct JournalEntry {
@@ -66,24 +72,36 @@ impl Query for History {
         let sql = "SELECT id FROM sessions WHERE key = ?1";
         let session = connection.query_row(sql, [target.key.as_str()], |row| row.get(0))?;
         let before = self.before.unwrap_or(u64::MAX);
-        let entries = newest(connection, session, before, self.limit)?;
+        let entries = newest(connection, session, 0, before, self.limit, PAGE_BYTES)?;
         let next_before = entries.first().map(|first| first.entry).filter(|entry| *entry > 1);
         Ok(HistoryPage { entries, next_before })
     }
 }
 
+/// Returns the newest entries from one on and before another, the oldest first; not more than so many bytes
+/// of records, but one at least.
 fn newest(
     connection: &Connection,
     session: i64,
+    first: u64,
     before: u64,
     limit: u32,
+    max_bytes: usize,
 ) -> rusqlite::Result<Vec<JournalEntry>> {
     let sql = "SELECT j.entry, r.run_id, j.at, j.record FROM journal j JOIN runs r ON r.id = j.run
-               WHERE j.session = ?1 AND j.entry < ?2 ORDER BY j.entry DESC LIMIT ?3";
+               WHERE j.session = ?1 AND j.entry < ?2 AND j.entry >= ?4
+               ORDER BY j.entry DESC LIMIT ?3";
     let mut statement = connection.prepare_cached(sql)?;
     let before = i64::try_from(before).unwrap_or(i64::MAX);
-    let rows = statement.query_map(params![session, before, limit], read)?;
-    let mut entries = rows.collect::<Result<Vec<_>, _>>()?;
+    let mut rows = statement.query(params![session, before, limit, first])?;
+    let (mut entries, mut bytes) = (Vec::new(), 0_usize);
+    while let Some(row) = rows.next()? {
+        bytes = bytes.saturating_add(row.get_ref(3)?.as_str()?.len());
+        if bytes > max_bytes && !entries.is_empty() {
+            break;
+        }
+        entries.push(read(row)?);
+    }
     entries.reverse();
     Ok(entries)
 }
@@ -95,10 +113,8 @@ fn shown(
     limit: u32,
 ) -> rusqlite::Result<Vec<JournalEntry>> {
     let context = Context::of(connection, session)?;
-    let mut entries = newest(connection, session, before, limit)?;
-    entries.retain(|entry| {
-        entry.entry >= context.from && !matches!(entry.record, Record::Summary { .. })
-    });
+    let mut entries = newest(connection, session, context.from, before, limit, CONTEXT_BYTES)?;
+    entries.retain(|entry| !matches!(entry.record, Record::Summary { .. }));
     if let Some(summary) = context.summary {
         let summary = from(connection, session, summary, 1)?;
         entries.splice(0..0, summary);
@@ -149,7 +165,7 @@ impl Store {
     /// When the storage fails.
     pub fn said(&self, session: &SessionKey, limit: u32) -> Result<Vec<JournalEntry>, StoreError> {
         self.snapshot(|connection| match sessions::row_of(connection, session)? {
-            Some(row) => Ok(newest(connection, row, u64::MAX, limit)?),
+            Some(row) => Ok(newest(connection, row, 0, u64::MAX, limit, CONTEXT_BYTES)?),
             None => Ok(Vec::new()),
         })
     }

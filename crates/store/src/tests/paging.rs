@@ -5,7 +5,9 @@ use openclaw_scopes::target::AuditRange;
 use openclaw_sessions::RunStatus;
 
 use super::{Bed, answered, key, owner};
-use crate::{Activity, AuditFilter, Decision, History, RunFilter, SessionFilter, Store};
+use crate::{
+    Activity, AuditFilter, Decision, History, JournalEntry, RunFilter, SessionFilter, Store,
+};
 
 const ROWS: usize = 23;
 
@@ -119,6 +121,35 @@ async fn history_is_read_backwards() {
         }
         assert_eq!(entries, (1..=15).collect::<Vec<_>>(), "{limit}");
     }
+}
+
+/// However long a conversation is, a page is one message, and a turn is begun with what is newest.
+#[tokio::test]
+async fn no_more_of_a_conversation_is_read_than_fits() {
+    let bed = Bed::new();
+    let store = bed.open();
+    let started = bed.start(&store, "r", "a").await;
+    let sql = "INSERT INTO journal WITH RECURSIVE n (entry) AS (VALUES (1001) UNION ALL
+                   SELECT entry + 1 FROM n WHERE entry < 2000)
+               SELECT session, n.entry, run, at,
+                   json_set(record, '$.text', replace(hex(zeroblob(32000)), '00', 'ab'))
+               FROM journal, n WHERE journal.entry = 1";
+    assert_eq!(bed.raw().execute(sql, []).unwrap(), 1_000);
+    let size = |entries: &[JournalEntry]| -> usize {
+        entries.iter().map(|entry| format!("{:?}", entry.record).len()).sum()
+    };
+    let (mut entries, mut before) = (Vec::new(), None);
+    while entries.first() != Some(&1) {
+        let query = History { session: key("a"), before, limit: 200 };
+        let page = store.view(&owner(), &query, bed.now()).await.unwrap();
+        assert!((1..3 << 20).contains(&size(&page.entries)));
+        entries.splice(0..0, page.entries.iter().map(|entry| entry.entry));
+        before = page.next_before;
+    }
+    assert_eq!(entries[1..], (1001..=2000).collect::<Vec<_>>());
+    let recent = store.recent(&started.fence, 3_000, 20_000).unwrap();
+    assert!((1 << 20..40 << 20).contains(&size(&recent)), "{}", size(&recent));
+    assert_eq!(recent.last().unwrap().entry, 2000, "what is newest is there");
 }
 
 #[tokio::test]
