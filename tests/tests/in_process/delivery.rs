@@ -131,8 +131,8 @@ async fn a_channel_that_is_limited_holds_up_no_other() {
     let gateway = on_telegram(on_discord(&discord), &telegram).start().await;
     let owner = gateway.owner().await;
     let limited = send(&owner, message("a", "telegram", "1", "One.")).await.unwrap();
-    let limited = until(&owner, &limited.id, |it| it.attempts == 1 && it.next_at.is_some()).await;
-    assert_eq!(limited.state(), State::Waiting);
+    let limited = until(&owner, &limited.id, |it| !it.error.is_empty()).await;
+    assert_eq!((limited.state(), limited.attempts), (State::Waiting, 0), "it was not its fault");
     let wait = limited.next_at.unwrap().seconds - limited.created_at.unwrap().seconds;
     assert!((3_500..=3_700).contains(&wait), "{wait}");
     let quick = send(&owner, message("b", "discord", "channel:1", "Two.")).await.unwrap();
@@ -144,6 +144,21 @@ async fn a_channel_that_is_limited_holds_up_no_other() {
     let request = v1::GetDeliveryRequest { id: behind.id };
     let behind = owner.messages().get(request).await.unwrap().into_inner();
     assert_eq!((behind.state(), behind.attempts), (State::Waiting, 0));
+}
+
+#[tokio::test]
+async fn what_is_limited_more_often_than_it_may_fail_arrives() {
+    let discord = Discord::start().await;
+    let gateway = on_discord(&discord).start().await;
+    let owner = gateway.owner().await;
+    let limited = Answer::RateLimited { after: Duration::from_millis(1) };
+    let answers = [Answer::Normal].into_iter().chain(std::iter::repeat_n(limited, 20));
+    discord.script("create_message", answers);
+    let text = "word ".repeat(1_000);
+    let sent = send(&owner, message("a", "discord", "channel:1", &text)).await.unwrap();
+    let sent = delivered(&owner, &sent.id).await;
+    assert_eq!((sent.state(), sent.attempts), (State::Sent, 1), "{sent:?}");
+    assert_eq!(discord.sent().len(), sent.receipts.len());
 }
 
 #[tokio::test]

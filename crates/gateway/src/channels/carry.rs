@@ -75,8 +75,8 @@ async fn claim(
     }
     let (name, account) = (lane.name.clone(), lane.account.clone());
     // Most looks find nothing, and a look costs nobody anything.
-    let next = store.next_delivery_at(&name, &account).map_err(|error| error.to_string())?;
     let now = clock::now();
+    let next = store.next_delivery_at(&name, &account, now).map_err(|error| error.to_string())?;
     let Some(next) = next else { return Ok((Vec::new(), LONGEST)) };
     if next > now {
         return Ok((Vec::new(), next.since(now).min(LONGEST)));

@@ -177,9 +177,11 @@ fn was_said(
 ) -> rusqlite::Result<bool> {
     let sql =
         "SELECT EXISTS (SELECT 1 FROM outbox WHERE channel = ?1 AND account = ?2 AND peer = ?3
-                   AND text = ?4 AND created_at > ?5 AND source GLOB 'run:heartbeat-*')";
+                   AND text = ?4 AND created_at > ?5 AND created_at <= ?6
+                   AND source GLOB 'run:heartbeat-*')";
+    // What lies ahead was written under a clock that was wrong, and silences nothing.
     let since = now.saturating_sub(SAID_LATELY).as_millis();
-    let values = params![to.channel, to.account, to.peer, text, since];
+    let values = params![to.channel, to.account, to.peer, text, since, now.as_millis()];
     connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))
 }
 

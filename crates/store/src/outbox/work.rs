@@ -13,6 +13,8 @@ use crate::runs;
 
 /// How long one part may take: longer than any client waits for a platform.
 const LEASE: Duration = Duration::from_secs(120);
+/// What an instant is whole numbers of.
+const MILLI: Duration = Duration::from_millis(1);
 /// How often it is tried again, and after how long (`runtime.md` §7.6 of the reference).
 const BACK_OFF: [Duration; 5] = [
     Duration::from_secs(5),
@@ -21,12 +23,18 @@ const BACK_OFF: [Duration; 5] = [
     Duration::from_secs(600),
     Duration::from_secs(600),
 ];
-/// The longest that a platform may have us wait.
+/// The longest that a platform may have us wait. Nothing is put off for longer: an instant that lies farther ahead
+/// was written under a clock that was wrong.
 const LONGEST: Duration = Duration::from_hours(1);
+/// How often one delivery is begun before a wait that the platform asks for counts as an attempt. Reason: it is more
+/// than a message has parts, and so many of the longest waits end before it is forgotten.
+const MAX_BEGUN: u64 = 128;
 /// Bytes of an error that are kept.
 const MAX_ERROR: usize = 500;
 /// How long what has settled is kept.
 const KEPT: Duration = Duration::from_hours(7 * 24);
+/// How long what waits for a channel that cannot send it is left alone, twice.
+const TERM: Duration = Duration::from_hours(7 * 12);
 
 /// The right to send one delivery, until its lease lapses.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -76,7 +84,7 @@ pub enum Progress {
     },
     /// It is to be tried again, at the earliest after so long.
     Retry {
-        /// How long the platform wants to be left alone.
+        /// How long the platform wants to be left alone: that is no failed attempt, unless there is no end to it.
         after: Option<Duration>,
         /// What went wrong.
         error: String,
@@ -121,6 +129,10 @@ impl Store {
     ) -> Result<Vec<ClaimedDelivery>, ActError<DeliveryError>> {
         self.step(move |connection| {
             lose(connection, &channel, lost, (now, "what came of it was not noted in time"), now)?;
+            let sql = "UPDATE outbox SET next_at = ?3
+                       WHERE state = 'waiting' AND channel = ?1 AND account = ?2 AND next_at > ?4";
+            let values = params![channel, account, now.as_millis(), wrong(now)];
+            connection.prepare_cached(sql)?.execute(values)?;
             let mut statement = connection.prepare_cached(CLAIM)?;
             let values = params![channel, account, now.as_millis(), limit];
             let found: Vec<_> =
@@ -177,9 +189,13 @@ impl Store {
                     let is_last = receipts.len() >= usize::try_from(*of).unwrap_or(usize::MAX);
                     let text =
                         serde_json::to_string(&receipts).map_err(|error| damaged(1, error))?;
-                    let sql = "UPDATE outbox SET receipts = ?2, parts = ?3, lease_until = ?4 WHERE id = ?1";
+                    // What has arrived is done with: the next part has all its attempts, this one among them.
+                    let attempts = if is_last { attempts } else { 1 };
+                    let sql = "UPDATE outbox SET receipts = ?2, parts = ?3, lease_until = ?4, attempts = ?5
+                               WHERE id = ?1";
                     let until = now.saturating_add(LEASE).as_millis();
-                    connection.prepare_cached(sql)?.execute(params![fence.row, text, of, until])?;
+                    let values = params![fence.row, text, of, until, attempts];
+                    connection.prepare_cached(sql)?.execute(values)?;
                     if is_last {
                         settle(connection, fence, "sent", "", now)?;
                     }
@@ -194,11 +210,18 @@ impl Store {
                 }
                 Progress::Unknown(error) => settle(connection, fence, "unknown", error, now)?,
                 Progress::Retry { after, error } => {
-                    match BACK_OFF.get(attempts.saturating_sub(1)) {
-                        None => settle(connection, fence, given_up, error, now)?,
-                        Some(wait) => {
-                            let wait = after.map_or(*wait, |after| after.max(*wait).min(LONGEST));
-                            again(connection, fence, now.saturating_add(wait), error)?;
+                    let failed = attempts.saturating_sub(1);
+                    // Instants are whole milliseconds: one that is cut off is asked for too early.
+                    let asked = after.map(|it| it.saturating_add(MILLI).min(LONGEST));
+                    match (asked, BACK_OFF.get(failed)) {
+                        (Some(wait), _) if fence.fence <= MAX_BEGUN => {
+                            let at = now.saturating_add(wait);
+                            again(connection, fence, failed, (at, error))?;
+                        }
+                        (_, None) => settle(connection, fence, given_up, error, now)?,
+                        (asked, Some(wait)) => {
+                            let at = now.saturating_add(asked.unwrap_or_default().max(*wait));
+                            again(connection, fence, attempts, (at, error))?;
                         }
                     }
                 }
@@ -227,7 +250,7 @@ impl Store {
     }
 
     /// Returns when something is to be sent next on a channel that waits for nothing else, or the lease of what is
-    /// being sent lapses; `None` when neither does.
+    /// being sent lapses; `None` when neither does. What was written under a clock that was ahead is due now.
     ///
     /// # Errors
     /// When the storage fails.
@@ -235,9 +258,10 @@ impl Store {
         &self,
         channel: &str,
         account: &str,
+        now: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
         self.snapshot(|connection| {
-            let sql = "SELECT min(at) FROM
+            let sql = "SELECT min(iif(at > ?4, ?3, at)) FROM
                            (SELECT o.next_at AS at FROM outbox o
                             WHERE o.state = 'waiting' AND o.channel = ?1 AND o.account = ?2
                                 AND NOT EXISTS (SELECT 1 FROM outbox b
@@ -247,8 +271,9 @@ impl Store {
                             UNION ALL
                             SELECT lease_until FROM outbox
                             WHERE state IN ('sending', 'waiting') AND state = 'sending' AND channel = ?1)";
+            let values = params![channel, account, now.as_millis(), wrong(now)];
             let at: Option<i64> =
-                connection.prepare_cached(sql)?.query_row([channel, account], |row| row.get(0))?;
+                connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))?;
             Ok(at.map(Timestamp::from_millis))
         })
     }
@@ -267,26 +292,54 @@ impl Store {
         })
     }
 
-    /// Removes deliveries that settled longer ago than they are kept. Returns whether there may be more.
+    /// Gives up what waits for too long for a channel that cannot send it, and removes deliveries that settled longer
+    /// ago than they are kept. Returns whether there may be more.
     ///
     /// # Errors
     /// When the storage fails; then nothing is removed.
     pub async fn sweep_deliveries(&self, now: Timestamp) -> Result<bool, ActError<DeliveryError>> {
-        let old = now.saturating_sub(KEPT).as_millis();
+        let [term, kept] = [TERM, KEPT].map(|length| now.saturating_sub(length).as_millis());
+        let length = i64::try_from(TERM.as_millis()).unwrap_or(i64::MAX);
         self.step(move |connection| {
-            // What nobody could send for as long, because its channel is gone or never came up, is not sent when it
-            // is no news any more.
-            let sql = "UPDATE outbox SET state = 'dead', settled_at = ?2,
+            let mut changed = 0_usize;
+            let mut change = |sql: &str, values: &[i64]| -> rusqlite::Result<()> {
+                let values = rusqlite::params_from_iter(values);
+                changed = changed.saturating_add(connection.prepare_cached(sql)?.execute(values)?);
+                Ok(())
+            };
+            // What was written under a clock that was ahead is as old as this look.
+            let (now, wrong) = (now.as_millis(), wrong(now));
+            let sql = "UPDATE outbox SET next_at = min(next_at, ?1), created_at = min(created_at, ?1)
+                       WHERE id IN (SELECT id FROM outbox
+                           WHERE state = 'waiting' AND max(next_at, created_at) > ?2 LIMIT 500)";
+            change(sql, &[now, wrong])?;
+            let sql = "UPDATE outbox SET settled_at = ?1
+                       WHERE id IN (SELECT id FROM outbox WHERE settled_at > ?2 LIMIT 500)";
+            change(sql, &[now, wrong])?;
+            // What nobody could send for a week, because its channel is gone or never came up, is not sent when it is
+            // no news any more. When half of that is over it is due anew: what waited while the gateway was off is
+            // tried once, and a clock that is set ahead for a while ends nothing.
+            let sql = "UPDATE outbox SET state = 'dead', settled_at = ?1,
                            error = 'its channel could not send it for as long as deliveries are kept'
-                       WHERE id IN (SELECT id FROM outbox WHERE state = 'waiting' AND next_at < ?1 LIMIT 500)";
-            connection.prepare_cached(sql)?.execute(params![old, now.as_millis()])?;
+                       WHERE id IN (SELECT id FROM outbox WHERE state = 'waiting' AND next_at < ?2
+                           AND next_at - created_at >= ?3 LIMIT 500)";
+            change(sql, &[now, term, length])?;
+            let sql = "UPDATE outbox SET next_at = ?1
+                       WHERE id IN (SELECT id FROM outbox WHERE state = 'waiting' AND next_at < ?2
+                           AND next_at - created_at < ?3 LIMIT 500)";
+            change(sql, &[now, term, length])?;
             let sql = "DELETE FROM outbox WHERE id IN
-                           (SELECT id FROM outbox WHERE settled_at IS NOT NULL AND settled_at < ?1
-                            LIMIT 500)";
-            Ok(connection.prepare_cached(sql)?.execute([old])? > 0)
+                           (SELECT id FROM outbox WHERE settled_at < ?1 LIMIT 500)";
+            change(sql, &[kept])?;
+            Ok(changed > 0)
         })
         .await
     }
+}
+
+/// From when on an instant lies too far ahead to have been written under a clock that was right.
+fn wrong(now: Timestamp) -> i64 {
+    now.saturating_add(LONGEST).as_millis()
 }
 
 fn claimed(row: &Row<'_>) -> rusqlite::Result<(ClaimedDelivery, String, u64, String)> {
@@ -331,15 +384,15 @@ fn lose(
         Lost::Again => {
             "UPDATE outbox SET state = 'waiting', error = ?4, next_at = ?2, lease_until = NULL
              WHERE state IN ('sending', 'waiting') AND state = 'sending' AND channel = ?1
-                 AND coalesce(lease_until, 0) <= ?3"
+                 AND (coalesce(lease_until, 0) <= ?3 OR lease_until > ?5)"
         }
         Lost::Unknown => {
             "UPDATE outbox SET state = 'unknown', error = ?4, settled_at = ?2, lease_until = NULL
              WHERE state IN ('sending', 'waiting') AND state = 'sending' AND channel = ?1
-                 AND coalesce(lease_until, 0) <= ?3"
+                 AND (coalesce(lease_until, 0) <= ?3 OR lease_until > ?5)"
         }
     };
-    let values = params![channel, now.as_millis(), until.as_millis(), error];
+    let values = params![channel, now.as_millis(), until.as_millis(), error, wrong(now)];
     connection.prepare_cached(sql)?.execute(values).map(|_| ())
 }
 
@@ -357,94 +410,19 @@ fn settle(
     connection.prepare_cached(sql)?.execute(values).map(|_| ())
 }
 
+/// Has it wait until an instant, for a reason, after so many attempts.
 fn again(
     connection: &Connection,
     fence: DeliveryFence,
-    at: Timestamp,
-    error: &str,
+    attempts: usize,
+    (at, error): (Timestamp, &str),
 ) -> rusqlite::Result<()> {
-    let sql = "UPDATE outbox SET state = 'waiting', error = ?2, next_at = ?3, lease_until = NULL
+    let sql = "UPDATE outbox SET state = 'waiting', error = ?2, next_at = ?3, lease_until = NULL, attempts = ?4
                WHERE id = ?1";
     let error = crate::children::cut(error, MAX_ERROR);
-    connection.prepare_cached(sql)?.execute(params![fence.row, error, at.as_millis()]).map(|_| ())
+    let values = params![fence.row, error, at.as_millis(), attempts];
+    connection.prepare_cached(sql)?.execute(values).map(|_| ())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::tests::Bed;
-
-    const CHANNEL: &str = "chat";
-
-    async fn say(bed: &Bed, store: &Store, source: &str) {
-        let (channel, account) = (CHANNEL.to_owned(), "default".to_owned());
-        let to = ReplyTo { channel, account, peer: "1".into(), ..ReplyTo::default() };
-        let said = store.say_as_gateway(source.into(), to, source.into(), bed.now()).await;
-        said.unwrap();
-    }
-
-    async fn claim(bed: &Bed, store: &Store, lost: Lost) -> Vec<ClaimedDelivery> {
-        let (channel, account) = (CHANNEL.to_owned(), "default".to_owned());
-        store.claim_deliveries(channel, account, 8, lost, bed.now()).await.unwrap()
-    }
-
-    fn texts(claimed: &[ClaimedDelivery]) -> Vec<&str> {
-        claimed.iter().map(|delivery| delivery.text.as_str()).collect()
-    }
-
-    #[tokio::test]
-    async fn a_lease_that_lapsed_blocks_nothing() {
-        for (lost, next, failed) in [(Lost::Unknown, "b", 1), (Lost::Again, "a", 0)] {
-            let bed = Bed::new();
-            let store = bed.open();
-            say(&bed, &store, "a").await;
-            say(&bed, &store, "b").await;
-            let first = claim(&bed, &store, lost).await;
-            assert_eq!(texts(&first), ["a"]);
-            // Nobody notes what came of it. Until the lease lapses, that may still come.
-            bed.advance(60_000);
-            assert_eq!(texts(&claim(&bed, &store, lost).await), [""; 0]);
-            let due = store.next_delivery_at(CHANNEL, "default").unwrap().unwrap();
-            bed.advance(due.since(bed.now()).as_millis().try_into().unwrap());
-            assert_eq!(texts(&claim(&bed, &store, lost).await), [next], "{lost:?}");
-            assert_eq!(store.delivery_counts(CHANNEL).unwrap().1, failed, "{lost:?}");
-            let late = Progress::Part { receipt: "r".into(), of: 1 };
-            let held = store.delivery_progress(first[0].fence, late, bed.now()).await.unwrap();
-            assert!(!held, "who comes late has no say");
-        }
-    }
-
-    #[tokio::test]
-    async fn what_is_asked_of_one_source_is_asked_once() {
-        let bed = Bed::new();
-        let store = bed.open();
-        let buttons = vec![("Approve".to_owned(), "/approve a".to_owned())];
-        for peer in ["1", "2"] {
-            let (channel, account) = (CHANNEL.to_owned(), "default".to_owned());
-            let to = ReplyTo { channel, account, peer: peer.into(), ..ReplyTo::default() };
-            let (source, text) = ("approval:a".to_owned(), "May I?".to_owned());
-            let asked = store.ask_as_gateway(source, to, text, buttons.clone(), bed.now());
-            asked.await.unwrap();
-        }
-        let [asked] = claim(&bed, &store, Lost::Unknown).await.try_into().unwrap();
-        assert_eq!((&*asked.to.peer, &*asked.text, &asked.buttons), ("1", "May I?", &buttons));
-    }
-
-    #[tokio::test]
-    async fn what_is_put_off_has_lost_no_attempt() {
-        let bed = Bed::new();
-        let store = bed.open();
-        say(&bed, &store, "a").await;
-        for _ in 0..10 {
-            let claimed = claim(&bed, &store, Lost::Unknown).await;
-            assert_eq!(texts(&claimed), ["a"]);
-            let later = store.delivery_progress(claimed[0].fence, Progress::Later, bed.now());
-            assert!(!later.await.unwrap());
-        }
-        let [delivery] = claim(&bed, &store, Lost::Unknown).await.try_into().unwrap();
-        let error = "busy".to_owned();
-        let retry = Progress::Retry { after: None, error };
-        store.delivery_progress(delivery.fence, retry, bed.now()).await.unwrap();
-        assert_eq!(store.delivery_counts(CHANNEL).unwrap(), (1, 0), "there are attempts left");
-    }
-}
+mod tests;
