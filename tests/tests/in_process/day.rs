@@ -4,12 +4,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use openclaw_platforms::{Answer, Telegram};
 use openclaw_proto::v1;
 use openclaw_proto::v1::occurrence::Outcome;
 use openclaw_scopes::{Scope, ScopeSet};
-use openclaw_tests::{Client, Setup, alone, request, soon, start};
+use openclaw_tests::{Behavior, Client, Provider, Setup, alone, request, soon, start};
 
 use super::cron::{job, settled};
+use super::delivery::{delivered, on_telegram};
 use super::events::Watched;
 use super::stage::Stage;
 
@@ -133,6 +135,44 @@ async fn lives_a_day() {
     let used = seen.0.values().filter_map(|run| run.usage);
     let used: u64 = used.map(|used| used.input_tokens + used.output_tokens).sum();
     assert!((1..=BUDGET * 51).contains(&used), "{used}");
+}
+
+/// Nothing of what each look has to say arrives: its reader has blocked the bot, or the platform fails.
+async fn speaks_in_vain() {
+    let telegram = Telegram::start().await;
+    let blocked = Answer::Refused { status: 403, text: "Forbidden: bot was blocked".into() };
+    let answers = [blocked, Answer::Status(502), Answer::AcceptThenClose];
+    telegram.script("sendMessage", answers);
+    let said = ["One.", "Two.", "Three.", "Four."];
+    let provider = Provider::openai(said.map(Behavior::text)).await;
+    // No owner reads there, who would be told of it.
+    let setup = Setup::new().provider(&provider).config(
+        "agents.defaults.heartbeat = { every = \"30m\", target = \"telegram\", to = \"7\" }",
+    );
+    let gateway = on_telegram(setup, &telegram).start().await;
+    let owner = gateway.owner().await;
+    let (mut seen, mut clock) = (Seen::default(), Clock(Duration::ZERO));
+    let first = is_due_at(&owner).await;
+    let mut fates = Vec::new();
+    for look in 0..said.len() {
+        let due = is_due_at(&owner).await;
+        assert_eq!(due, first + EVERY * u32::try_from(look).unwrap());
+        clock.move_to(due);
+        seen.until(&owner, look + 1, 0).await;
+        let looked = settled(&owner, KEY).await;
+        assert_eq!(looked.outcome(), Outcome::Ran, "{looked:?}");
+        fates.push(delivered(&owner, &looked.delivery_id).await.state());
+    }
+    use v1::delivery::State::{Dead, Sent, Unknown};
+    assert_eq!(fates, [Dead, Unknown, Unknown, Sent]);
+    assert!(telegram.sent().iter().any(|it| it.text == "Four."), "{:?}", telegram.sent());
+}
+
+#[test]
+fn what_a_look_says_and_does_not_arrive_holds_up_no_other_look() {
+    if alone("in_process::day::what_a_look_says_and_does_not_arrive_holds_up_no_other_look") {
+        runtime().block_on(speaks_in_vain());
+    }
 }
 
 /// Nobody looks at what waits, and nobody decides it.
