@@ -266,6 +266,7 @@ impl Builder {
             stop: stop.clone(),
         };
         let hub = Arc::new(Hub::open(&settings.config, &around.environment, ground));
+        engine.speaks_by(&hub);
         let core = Core::new(Parts {
             around,
             certificate_expires_at,

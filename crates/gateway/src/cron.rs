@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** it keeps nothing in memory that the ledger does not say. After any failure it looks again.
 
+use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use openclaw_scheduler::{Mode, Spread, TickLimits, tick};
 use openclaw_scopes::Timestamp;
-use openclaw_store::{JobNotice, JobNoticeKind, Store, StoreError, Undelivered};
+use openclaw_store::{JobNotice, JobNoticeKind, ReplyTo, Store, StoreError, Undelivered};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -156,9 +157,20 @@ impl Clockwork {
             self.engine.outbox().notify_waiters();
         }
         let now = clock::now();
-        if let (Some(to), Some(lost)) = (self.engine.owner_reads(), self.store.undelivered(now)?) {
+        if let Some(lost) = self.store.undelivered(now)?
+            && let Some(to) = self.engine.owners_read(&lost.channels).into_iter().next()
+        {
             self.store.tell_of_undelivered(to, undelivered(&lost), now).await.map_err(storage)?;
             self.engine.outbox().notify_waiters();
+        }
+        for lost in self.store.lost_notices(now)? {
+            let (channel, peer) = lost.to.clone();
+            let owners = self.engine.owners_read(&BTreeSet::from([channel.clone()]));
+            let another = |to: &ReplyTo| (&to.channel, &to.peer) != (&channel, &peer);
+            if let Some(to) = owners.into_iter().find(another) {
+                self.store.tell_again(lost, to, now).await.map_err(storage)?;
+                self.engine.outbox().notify_waiters();
+            }
         }
         Ok(())
     }
@@ -278,7 +290,7 @@ pub(crate) fn host_zone() -> String {
 
 /// What an owner is told of messages that did not arrive.
 fn undelivered(lost: &Undelivered) -> String {
-    let Undelivered { count, id, to: (channel, peer), state, error } = lost;
+    let Undelivered { channels: _, count, id, to: (channel, peer), state, error } = lost;
     let [peer, error] = [(peer, 64), (error, 200)].map(|(text, most)| -> String {
         text.chars().filter(|c| !c.is_control()).take(most).collect()
     });

@@ -15,6 +15,7 @@ mod hold;
 mod jobs;
 mod jobs_port;
 mod live;
+mod owners;
 mod port;
 mod processes;
 mod queue;
@@ -25,7 +26,7 @@ mod turns;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use openclaw_agents::exec::HelperRegistry;
@@ -53,6 +54,7 @@ use self::drive::Begin;
 use self::hold::{Held, Joined};
 use self::live::{Live, Stop};
 use self::turns::Enlisted;
+use crate::channels::Hub;
 use crate::clock;
 use crate::roster::{Roster, Worker};
 use crate::task::Tasks;
@@ -73,6 +75,8 @@ struct Inner {
     /// Told whenever an approval was answered.
     decided: Notify,
     drain: CancellationToken,
+    /// How the channels are doing, once they are open.
+    hub: OnceLock<Weak<Hub>>,
     /// Told whenever a run has ended.
     ends: Notify,
     /// Told whenever something about jobs has changed.
@@ -103,6 +107,7 @@ impl Engine {
             concurrency: limits.concurrency,
             decided: Notify::new(),
             drain,
+            hub: OnceLock::new(),
             ends: Notify::new(),
             jobs: Notify::new(),
             outbox: Notify::new(),

@@ -87,8 +87,8 @@ pub use note::{ConflictError, Note, NoteOnce, Noted, Peek};
 pub use open::{OpenError, Options};
 pub use outbox::{
     BODY, Carrier, ClaimedDelivery, Delivery, DeliveryCursor, DeliveryError, DeliveryFence,
-    DeliveryFilter, DeliveryPage, DeliveryState, DiscardDelivery, GetDelivery, Lost, NewDelivery,
-    Progress, ReplyTo, RetryDelivery, SendMessage, Undelivered, WEBHOOK,
+    DeliveryFilter, DeliveryPage, DeliveryState, DiscardDelivery, GetDelivery, Lost, LostNotice,
+    NewDelivery, Progress, ReplyTo, RetryDelivery, SendMessage, Undelivered, WEBHOOK,
 };
 pub use people::{
     ApprovePerson, FilePerson, FiledPerson, ListPeople, People, Person, PersonError, PersonRequest,

@@ -11,7 +11,7 @@ use openclaw_scopes::{GrantHolder, SessionKey, Timestamp};
 use crate::act::Failure;
 
 pub use list::{DeliveryCursor, DeliveryFilter, DeliveryPage, GetDelivery};
-pub use notice::Undelivered;
+pub use notice::{LostNotice, Undelivered};
 pub(crate) use put::answer;
 pub use put::{BODY, DiscardDelivery, NewDelivery, RetryDelivery, SendMessage, WEBHOOK};
 pub(crate) use put::{put, put_as_gateway};

@@ -34,7 +34,7 @@ async fn listed(client: &Client, channel: &str) -> v1::ChannelStatus {
     listed.into_inner().channels.into_iter().find(|it| it.channel == channel).unwrap()
 }
 
-async fn until_state(client: &Client, channel: &str, state: &str) -> v1::ChannelStatus {
+pub(super) async fn until_state(client: &Client, channel: &str, state: &str) -> v1::ChannelStatus {
     soon(async {
         loop {
             let status = listed(client, channel).await;

@@ -297,3 +297,69 @@ async fn owners_are_told_of_what_did_not_arrive() {
     assert!(sent[0].text.contains("2 messages did not arrive"), "{sent:?}");
     assert!(sent[0].text.contains("bot was blocked"), "{sent:?}");
 }
+
+/// A gateway with an owner on Telegram and another on Discord.
+async fn of_two_owners(discord: &Discord, telegram: &Telegram) -> TestGateway {
+    let owners = "commands.ownerAllowFrom = [\"telegram:42\", \"discord:7\"]";
+    on_telegram(on_discord(discord), telegram).config(owners).start().await
+}
+
+/// Loses a message, and has whoever looks at what is due tell of it.
+async fn lose(owner: &Client, message: v1::SendMessageRequest) {
+    let lost = send(owner, message).await.unwrap();
+    assert_eq!(delivered(owner, &lost.id).await.state(), State::Dead);
+    look(owner, "look").await;
+}
+
+async fn look(owner: &Client, name: &str) {
+    let job = add(owner, turn(name, "Hello.")).await.unwrap();
+    settled(owner, &job.id).await;
+}
+
+#[tokio::test]
+async fn an_owner_is_told_where_it_can_arrive() {
+    let (discord, telegram) = (Discord::start().await, Telegram::start().await);
+    let refused = || Answer::Refused { status: 401, text: "Unauthorized".into() };
+    // The token was revoked.
+    telegram.script("getMe", [refused()]);
+    telegram.script("sendMessage", [refused()]);
+    let gateway = of_two_owners(&discord, &telegram).await;
+    let owner = gateway.owner().await;
+    super::channels::until_state(&owner, "telegram", "failed").await;
+    lose(&owner, message("a", "telegram", "1", "One.")).await;
+    discord.wait_for(1).await;
+    let told = discord.sent().remove(0);
+    assert_eq!(told.channel, "97", "the direct chat");
+    assert!(told.text.contains("to telegram 1, is dead"), "{told:?}");
+    assert_eq!(telegram.sent(), []);
+}
+
+#[tokio::test]
+async fn a_notice_that_does_not_arrive_reaches_the_next_owner_once() {
+    let (discord, telegram) = (Discord::start().await, Telegram::start().await);
+    let gateway = of_two_owners(&discord, &telegram).await;
+    let owner = gateway.owner().await;
+    let blocked = Answer::Refused { status: 403, text: "Forbidden: bot was blocked".into() };
+    telegram.script("sendMessage", [blocked]);
+    discord.script("create_message", [Answer::Status(404)]);
+    lose(&owner, message("a", "discord", "channel:1", "One.")).await;
+    let notice = soon(async {
+        loop {
+            let request = v1::ListDeliveriesRequest::default();
+            let all = owner.messages().list(request).await.unwrap().into_inner().deliveries;
+            if let Some(notice) = all.into_iter().find(|it| it.source.starts_with("notice:")) {
+                return notice;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(notice.to.as_ref().unwrap().channel, "telegram", "what was lost was not lost there");
+    assert_eq!(delivered(&owner, &notice.id).await.state(), State::Dead);
+    for name in ["again", "and-again"] {
+        look(&owner, name).await;
+        discord.wait_for(1).await;
+    }
+    let told: Vec<_> = discord.sent().into_iter().map(|it| (it.channel, it.text)).collect();
+    assert_eq!(told, [("97".to_owned(), notice.text)], "once");
+}

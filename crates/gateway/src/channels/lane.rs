@@ -181,6 +181,11 @@ impl Lane {
         !matches!(self.carrier, Carrier::None)
     }
 
+    /// Whether what is written for it now is likely to leave: it has neither failed nor been stopped.
+    pub(crate) fn can_send(&self) -> bool {
+        self.is_usable() && self.is_on() && self.state().word != "failed"
+    }
+
     /// Has it work, if it does not, and waits until it has begun: what has failed begins anew.
     pub(crate) async fn start(&self) {
         let anew = if self.state().word == "failed" { Anew::Yes } else { Anew::No };

@@ -7,10 +7,11 @@ use openclaw_scheduler::{CatchUp, Rules, Schedule};
 use openclaw_scopes::{Caller, Cause, Component, GrantHolder, SessionKey, Timestamp};
 use openclaw_store::{
     ActError, AfterRun, HeartbeatOf, JobContext, JobDelivery, JobError, JobPlace, JobSpec,
-    JobTools, KeepHeartbeats, Payload, ReplyTo,
+    JobTools, KeepHeartbeats, Payload,
 };
 
 use super::Engine;
+use super::owners::owners;
 use crate::channels::destination;
 use crate::{clock, digest};
 
@@ -52,18 +53,6 @@ impl Engine {
         self.0.jobs.notify_waiters();
         Ok(())
     }
-
-    /// Returns where the gateway's owner reads, if that is known: what concerns nobody else goes there.
-    pub(crate) fn owner_reads(&self) -> Option<ReplyTo> {
-        owner(self.roster().config.channels())
-    }
-}
-
-fn owner(channels: &ChannelSettings) -> Option<ReplyTo> {
-    channels.owners().find_map(|(channel, id)| {
-        let to = if channel == "discord" { format!("user:{id}") } else { id.to_owned() };
-        destination(channels, channel, &to, "", "").ok()
-    })
 }
 
 /// Makes the job of an agent's heartbeat. It is the same each time it is made of the same configuration.
@@ -88,7 +77,7 @@ fn job<'a>(
             Some(fixed.map_err(|error| error.to_string())?)
         }
         HeartbeatTarget::None => None,
-        HeartbeatTarget::Owner => owner(channels),
+        HeartbeatTarget::Owner => owners(channels).next(),
     };
     let is_allowed = |tool: &&str| heartbeat.tools.iter().any(|pattern| pattern.matches(tool));
     Ok(JobSpec {
