@@ -121,6 +121,29 @@ pub(crate) fn message(origin: &v1::MessageOrigin, routes: &Routes) -> Result<Rou
     route(&Event::Message(origin), routes).map_err(|error| refused(&error))
 }
 
+/// Returns the main conversation in which goes on what somebody writes to the gateway directly; `None` when it goes
+/// on in another. Everybody, `*`, is anybody.
+pub(crate) fn main_of_person(
+    channel: &str,
+    account: &str,
+    id: &str,
+    routes: &Routes,
+) -> Option<SessionKey> {
+    let id = if id == "*" { "0" } else { id };
+    let origin = Origin {
+        account: Some(account),
+        channel,
+        guild: None,
+        parent: None,
+        peer: Some(Peer { id, kind: ChatType::Direct }),
+        roles: &[],
+        team: None,
+        thread: None,
+    };
+    let routed = route(&Event::Message(origin), routes).ok()?;
+    (routed.session == routed.main).then_some(routed.main)
+}
+
 /// Decides where work goes of which the caller names the conversation.
 pub(crate) fn named(
     key: &str,

@@ -91,8 +91,8 @@ pub use outbox::{
     NewDelivery, Progress, ReplyTo, RetryDelivery, SendMessage, Undelivered, WEBHOOK,
 };
 pub use people::{
-    ApprovePerson, FilePerson, FiledPerson, ListPeople, People, Person, PersonError, PersonRequest,
-    RemovePerson, RemovedPerson,
+    ApprovePerson, FilePerson, FiledPerson, ListPeople, MainOf, People, Person, PersonError,
+    PersonRequest, RemovePerson, RemovedPerson, Sharing,
 };
 pub use processes::{NewProcess, ProcessEnd};
 pub use runs::{

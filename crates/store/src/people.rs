@@ -1,5 +1,7 @@
 //! People in chats: who asked to be let in, who was, and by whom.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use openclaw_scopes::method::{
@@ -7,7 +9,9 @@ use openclaw_scopes::method::{
     RemovePerson as RemoveMethod,
 };
 use openclaw_scopes::target::{Authority, PersonTarget, Whole};
-use openclaw_scopes::{Authorized, ChatPerson, GrantHolder, Scope, ScopeSet, Standing, Timestamp};
+use openclaw_scopes::{
+    Authorized, ChatPerson, GrantHolder, Scope, ScopeSet, SessionKey, Standing, Timestamp,
+};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::act::{ActError, Applied, Ask, Failure, Query, Transaction};
@@ -88,6 +92,13 @@ fn read_person(row: &Row<'_>) -> rusqlite::Result<Person> {
         approved_by: row.get::<_, String>(4)?.parse().map_err(|error| damaged(4, error))?,
         approved_at: Timestamp::from_millis(row.get(5)?),
     })
+}
+
+fn approved(connection: &Connection, channel: Option<&str>) -> rusqlite::Result<Vec<ChatPerson>> {
+    let sql = format!("{PERSON} WHERE (?1 IS NULL OR channel = ?1) AND via = 'approval'");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let people = statement.query_map([channel], read_person)?;
+    people.map(|person| Ok(person?.who)).collect()
 }
 
 /// Ends requests that nobody decided in time.
@@ -218,6 +229,24 @@ impl Ask for FilePerson {
     }
 }
 
+/// Returns the main conversation in which what somebody writes goes on; `None` when it goes on in one of their own.
+pub type MainOf = Arc<dyn Fn(&ChatPerson) -> Option<SessionKey> + Send + Sync>;
+
+/// With whom somebody who is let in would share a conversation.
+#[derive(Clone)]
+pub struct Sharing {
+    /// Who may write already by the configuration, and in which main conversation that goes on.
+    pub listed: Vec<(String, SessionKey)>,
+    /// The same of those who were let in.
+    pub main_of: MainOf,
+}
+
+impl fmt::Debug for Sharing {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Sharing").field("listed", &self.listed).finish_non_exhaustive()
+    }
+}
+
 /// Lets somebody in who asked: their turns rest on a grant of their own, which is never more than that of whoever
 /// lets them in.
 #[derive(Clone, Debug)]
@@ -226,8 +255,8 @@ pub struct ApprovePerson {
     pub channel: String,
     /// Their code; as an owner also the id of somebody who was let in before.
     pub code: String,
-    /// Who may write already by the configuration, if that matters; `None` when nobody shares anything, or may.
-    pub listed: Option<Vec<String>>,
+    /// With whom they would share a main conversation, if that matters; `None` when they may.
+    pub sharing: Option<Sharing>,
     /// As what: who is an owner, the configuration says, and whoever asks this writes it there.
     pub standing: Standing,
 }
@@ -262,16 +291,18 @@ impl Ask for ApprovePerson {
             return Ok(Applied::Unchanged(person));
         }
         let found = found.ok_or_else(|| unknown(&self.channel, &self.code))?;
-        if let Some(listed) = &self.listed {
+        if let Some(sharing) = &self.sharing
+            && let Some(main) = (sharing.main_of)(&found.who)
+        {
+            let approved = approved(tx, None)?.into_iter();
+            let approved = approved.map(|who| ((sharing.main_of)(&who), who.to_string()));
+            let listed = sharing.listed.iter().cloned().map(|(who, main)| (Some(main), who));
             let who = found.who.to_string();
-            let sql = "SELECT channel || ':' || account || ':' || sender FROM chat_people
-                       WHERE via = 'approval'";
-            let mut statement = tx.prepare_cached(sql)?;
-            let approved = statement.query_map([], |row| row.get::<_, String>(0))?;
-            let approved = approved.collect::<rusqlite::Result<Vec<_>>>()?;
-            let other = listed.iter().chain(&approved).find(|other| **other != who);
-            if let Some(other) = other {
-                return Err(Fault::Domain(PersonError::SharesMain(other.clone())));
+            let other = listed
+                .chain(approved)
+                .find(|(theirs, other)| theirs.as_ref() == Some(&main) && *other != who);
+            if let Some((_, other)) = other {
+                return Err(Fault::Domain(PersonError::SharesMain(other)));
             }
         }
         let by = caller.on_behalf_of();
@@ -450,12 +481,7 @@ impl Store {
     /// # Errors
     /// When the storage fails.
     pub fn approved_people(&self, channel: Option<&str>) -> Result<Vec<ChatPerson>, StoreError> {
-        self.snapshot(|connection| {
-            let sql = format!("{PERSON} WHERE (?1 IS NULL OR channel = ?1) AND via = 'approval'");
-            let mut statement = connection.prepare_cached(&sql)?;
-            let people = statement.query_map([channel], read_person)?;
-            Ok(people.map(|person| Ok(person?.who)).collect::<rusqlite::Result<_>>()?)
-        })
+        self.snapshot(|connection| Ok(approved(connection, channel)?))
     }
 
     /// Gives somebody a grant whom the configuration lets in: it rests on the owner's.

@@ -120,6 +120,61 @@ async fn a_stranger_is_given_a_code_once_and_let_in_by_it() {
     assert!(telegram.sent()[3].text.contains("I do not know you yet"));
 }
 
+/// It is the binding that says with whom a conversation is shared, and each agent has a main one of its own.
+#[tokio::test]
+async fn who_shares_a_conversation_is_told_by_what_routes_messages() {
+    let bound = |session: &str| {
+        format!("[[bindings]]\nagentId = \"main\"\nmatch = {{ channel = \"telegram\" }}\n{session}")
+    };
+    let own = "session = { dmScope = \"per-peer\" }";
+    let shared = "session = { dmScope = \"main\" }";
+    let other = "[agents.entries.main]\n[agents.entries.work]\n[[bindings]]\n\
+                 agentId = \"work\"\nmatch = { channel = \"telegram\", peer = { kind = \"direct\", id = \"7\" } }\n";
+    for (name, config, is_shared) in [
+        ("apart for this binding", bound(own), false),
+        (
+            "shared for this binding",
+            format!("session.dmScope = \"per-peer\"\n{}", bound(shared)),
+            true,
+        ),
+        ("another agent", format!("{other}{}", bound("")), false),
+    ] {
+        let telegram = Telegram::start().await;
+        let gateway = telegram_gateway(
+            &telegram,
+            &format!("channels.telegram.allowFrom = [\"42\"]\n{config}"),
+        )
+        .await;
+        let owner = gateway.owner().await;
+        telegram.say(&Tell::direct(7, "Hello?"));
+        said(&telegram, 1).await;
+        let list = v1::ListPeopleRequest::default();
+        let asked = owner.channels().list_people(list).await.unwrap().into_inner().people;
+        let request = v1::ApprovePersonRequest {
+            channel: "telegram".into(),
+            code: asked[0].code.clone(),
+            share_main: false,
+            owner: false,
+        };
+        let approved = owner.channels().approve_person(request).await;
+        assert_eq!(approved.is_err(), is_shared, "{name}: {approved:?}");
+        let audit = owner.security().audit(v1::SecurityAuditRequest::default()).await.unwrap();
+        let is_found = |it: &v1::SecurityFinding| it.id == "channels.dm.scope_main_multiuser";
+        assert!(!audit.into_inner().findings.iter().any(is_found), "{name}");
+        if is_shared {
+            let request = v1::ApprovePersonRequest {
+                channel: "telegram".into(),
+                code: asked[0].code.clone(),
+                share_main: true,
+                owner: false,
+            };
+            owner.channels().approve_person(request).await.unwrap();
+            let audit = owner.security().audit(v1::SecurityAuditRequest::default()).await.unwrap();
+            assert!(audit.into_inner().findings.iter().any(is_found), "{name}");
+        }
+    }
+}
+
 /// The storage failed, or the gateway, between the request and the words that tell its code.
 #[tokio::test]
 //= docs/threat-model.md#T29

@@ -1,12 +1,12 @@
 //! Doing what jobs are for: each is an operation of the store, performed by the scheduler on behalf of whoever
 //! added the job. Nothing here dials anything.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use openclaw_agents::tools::ExecPorts;
-use openclaw_config::{DmScope, ModelName, ToolPattern};
+use openclaw_config::{ModelName, ToolPattern};
 use openclaw_scheduler::Mode;
 use openclaw_scopes::{
     AgentId, Caller, Cause, Component, Denial, Grant, HookName, JobId, RunId, SessionKey,
@@ -394,29 +394,38 @@ impl Engine {
         Ok(people)
     }
 
-    /// Returns who writes in an agent's main conversation, if nothing keeps people apart. All owners are one.
+    /// Returns who writes in the main conversation of an agent: of the one in which most do. All owners are one.
     pub(crate) fn people_in_main(&self) -> BTreeSet<String> {
         let roster = self.roster();
         let channels = roster.config.channels();
-        if roster.config.session().dm_scope != DmScope::Main {
-            return BTreeSet::new();
+        let mut mains: BTreeMap<SessionKey, BTreeSet<String>> = BTreeMap::new();
+        let mut writes = |channel: &str, account: &str, id: &str| {
+            let Some(main) = route::main_of_person(channel, account, id, &roster.routes) else {
+                return;
+            };
+            let person = match id {
+                "*" => "*".to_owned(),
+                id if channels.is_owner(channel, id) => "owner".to_owned(),
+                id => format!("{channel}:{id}"),
+            };
+            mains.entry(main).or_default().insert(person);
+        };
+        for (name, chat) in channels.chats.iter().filter(|(_, chat)| chat.enabled) {
+            chat.allow_from.iter().for_each(|id| writes(name, DEFAULT_ACCOUNT, id));
         }
-        let mut people: BTreeSet<String> = channels
-            .chats
-            .iter()
-            .filter(|(_, chat)| chat.enabled)
-            .flat_map(|(name, chat)| chat.allow_from.iter().map(move |id| (name, id)))
-            .map(|(name, id)| if id == "*" { id.clone() } else { format!("{name}:{id}") })
-            .collect();
+        for (name, id) in channels.owners() {
+            writes(name, DEFAULT_ACCOUNT, id);
+        }
         match self.0.store.approved_people(None) {
             Ok(approved) => {
-                people.extend(approved.iter().map(|who| format!("{}:{}", who.channel(), who.id())));
+                for who in &approved {
+                    writes(who.channel(), who.account(), who.id().as_str());
+                }
             }
             Err(error) => tracing::error!(%error, "who is let in is unknown"),
         }
-        people.retain(|person| !channels.owners.contains(person));
-        people.extend((!channels.owners.is_empty()).then(|| "owner".to_owned()));
-        people
+        let weight = |people: &BTreeSet<String>| (people.contains("*"), people.len());
+        mains.into_values().max_by_key(weight).unwrap_or_default()
     }
 
     /// Returns where answers of a conversation go whose key leads to a channel on which the gateway speaks

@@ -1,19 +1,21 @@
 //! People in chats: who is let in, and who of them becomes an owner.
 
-use openclaw_config::{DmScope, add_owner};
+use std::sync::Arc;
+
+use openclaw_config::add_owner;
 use openclaw_proto::{to_timestamp, v1};
 use openclaw_scopes::method::{self, Method as _};
 use openclaw_scopes::target::{Authority, PersonTarget};
 use openclaw_scopes::{Caller, ChatPerson, Standing};
 use openclaw_sessions::DEFAULT_ACCOUNT;
 use openclaw_store::{
-    ApprovePerson, ListPeople, People, Person, PersonRequest, RemovePerson, RemovedPerson,
+    ApprovePerson, ListPeople, People, Person, PersonRequest, RemovePerson, RemovedPerson, Sharing,
 };
 
 use super::edit::edit_error;
-use crate::clock;
 use crate::core::Core;
 use crate::respond::{self, Reply};
+use crate::{clock, route};
 
 impl Core {
     pub(super) async fn people(
@@ -44,15 +46,27 @@ impl Core {
             return Err(Reply::draining());
         }
         let roster = self.engine.roster();
-        let shares = roster.config.session().dm_scope == DmScope::Main && !message.share_main;
-        let listed = || {
+        let sharing = || {
             let channels = roster.config.channels();
             // Owners write in it whether or not they are listed.
             let people = channels.listed().chain(channels.owners());
-            people.map(|(name, id)| format!("{name}:{DEFAULT_ACCOUNT}:{id}")).collect()
+            let listed = people.filter_map(|(name, id)| {
+                let main = route::main_of_person(name, DEFAULT_ACCOUNT, id, &roster.routes)?;
+                Some((format!("{name}:{DEFAULT_ACCOUNT}:{id}"), main))
+            });
+            let (listed, roster) = (listed.collect(), Arc::clone(&roster));
+            let main_of = move |who: &ChatPerson| {
+                route::main_of_person(
+                    who.channel(),
+                    who.account(),
+                    who.id().as_str(),
+                    &roster.routes,
+                )
+            };
+            Sharing { listed, main_of: Arc::new(main_of) }
         };
-        let listed = shares.then(listed);
-        let ask = ApprovePerson { channel: message.channel, code: message.code, listed, standing };
+        let sharing = (!message.share_main).then(sharing);
+        let ask = ApprovePerson { channel: message.channel, code: message.code, sharing, standing };
         let person = self.perform(caller, ask, clock::now(), respond::person).await?;
         match standing {
             Standing::Guest => {}
