@@ -62,7 +62,7 @@ pub use reference::{EXAMPLES, Example, reference, render_reference};
 pub use secret::{ParseSecretRefError, Secret, SecretRef};
 pub use session::{
     Binding, BindingMatch, BoundPeer, DmScope, GroupScope, Maintenance, PeerKind, ResetPolicy,
-    SessionSettings,
+    SendAction, SendRule, SendSettings, SessionSettings,
 };
 pub use show::to_toml_redacted;
 pub use template::{Template, TemplateError};

@@ -82,7 +82,7 @@ fn split(path: &'static str) -> (&'static str, &'static str) {
 }
 
 /// The tables that the reference shows.
-const HEADERS: [&str; 20] = [
+const HEADERS: [&str; 21] = [
     "gateway",
     "listen",
     "audit",
@@ -91,6 +91,7 @@ const HEADERS: [&str; 20] = [
     "models.prices.<id>",
     "agents.defaults",
     "agents.entries.<id>",
+    "session.sendPolicy",
     "session",
     "bindings[]",
     "messages.inbound",

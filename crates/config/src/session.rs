@@ -18,6 +18,54 @@ pub struct SessionSettings {
     pub maintenance: Maintenance,
     /// When conversations begin anew by themselves.
     pub reset: ResetPolicy,
+    /// What leaves of what is said in conversations.
+    pub send_policy: SendSettings,
+}
+
+/// What leaves of what is said in conversations that have no policy of their own. Without any, all does.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct SendSettings {
+    /// What holds where no rule matches.
+    pub default: SendAction,
+    /// The rules. One that denies goes before all that allow.
+    pub rules: Vec<SendRule>,
+}
+
+/// What becomes of something that would leave.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum SendAction {
+    /// It leaves.
+    #[default]
+    Allow,
+    /// It stays in its conversation.
+    Deny,
+}
+
+impl SendAction {
+    pub(crate) const ALL: [Self; 2] = [Self::Allow, Self::Deny];
+
+    /// Returns the value of `session.sendPolicy.default`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+        }
+    }
+}
+
+/// What is decided about what has all of what a rule says.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SendRule {
+    /// What is decided.
+    pub action: SendAction,
+    /// The channel.
+    pub channel: Option<String>,
+    /// With how many the conversation there is.
+    pub chat_type: Option<PeerKind>,
+    /// How the conversation's key begins, with or without its agent.
+    pub key_prefix: Option<String>,
+    /// How its whole key begins.
+    pub raw_key_prefix: Option<String>,
 }
 
 /// When conversations of people begin anew by themselves: with the next message, never before.

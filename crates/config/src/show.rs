@@ -286,6 +286,8 @@ mod tests {
             reset = { mode = "none" }
             maintenance.pruneAfter = "30d"
             maintenance.maxDiskBytes = 10737418240
+            sendPolicy.default = "allow"
+            sendPolicy.rules = []
 
             [messages.inbound]
             debounceMs = 300
@@ -425,6 +427,8 @@ mod tests {
             reset = { mode = "none" }
             maintenance.pruneAfter = "30d"
             maintenance.maxDiskBytes = 10737418240
+            sendPolicy.default = "allow"
+            sendPolicy.rules = []
 
             [[bindings]]
             agentId = "librarian"

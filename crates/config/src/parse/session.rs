@@ -36,6 +36,7 @@ pub(super) fn session(root: &Section<'_>, faults: &mut Faults<'_>) -> SessionSet
         identity_links: identity_links(&section.section("identityLinks", faults), faults),
         maintenance: maintenance(&section.section("maintenance", faults), faults),
         reset: reset(&section.section("reset", faults), faults),
+        send_policy: send::settings(&section.section("sendPolicy", faults), faults),
     }
 }
 
@@ -310,6 +311,8 @@ fn is_id(text: &str, colons: Colons) -> bool {
         && !text.contains(char::is_control)
         && (matches!(colons, Colons::Allow) || !text.contains(':'))
 }
+
+mod send;
 
 #[cfg(test)]
 mod tests;

@@ -5,8 +5,8 @@ use std::fmt;
 use toml_edit::Key;
 
 use crate::{
-    Binding, BindingMatch, BoundPeer, InboundSettings, Maintenance, QueueSettings, ResetPolicy,
-    SessionSettings, format_duration,
+    Binding, BindingMatch, BoundPeer, InboundSettings, Maintenance, PeerKind, QueueSettings,
+    ResetPolicy, SendRule, SendSettings, SessionSettings, format_duration,
 };
 
 use super::{list, quoted};
@@ -36,7 +36,24 @@ pub(super) fn write_session(
     let Maintenance { prune_after, max_disk_bytes } = session.maintenance;
     let after = prune_after.map_or_else(|| "never".to_owned(), format_duration);
     writeln!(out, "maintenance.pruneAfter = {}", quoted(&after))?;
-    writeln!(out, "maintenance.maxDiskBytes = {}", max_disk_bytes.unwrap_or(0))
+    writeln!(out, "maintenance.maxDiskBytes = {}", max_disk_bytes.unwrap_or(0))?;
+    let SendSettings { default, rules } = &session.send_policy;
+    writeln!(out, "sendPolicy.default = {}", quoted(default.name()))?;
+    let rules: Vec<_> = rules.iter().map(send_rule).collect();
+    writeln!(out, "sendPolicy.rules = [{}]", rules.join(", "))
+}
+
+fn send_rule(rule: &SendRule) -> String {
+    let SendRule { action, channel, chat_type, key_prefix, raw_key_prefix } = rule;
+    let texts = [
+        ("channel", channel.as_deref()),
+        ("chatType", chat_type.map(PeerKind::name)),
+        ("keyPrefix", key_prefix.as_deref()),
+        ("rawKeyPrefix", raw_key_prefix.as_deref()),
+    ];
+    let of = texts.into_iter().filter_map(|(key, text)| Some(format!("{key} = {}", quoted(text?))));
+    let action = format!("action = {}", quoted(action.name()));
+    table([action, format!("match = {}", table(of))])
 }
 
 pub(super) fn write_inbound(

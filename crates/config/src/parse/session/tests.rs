@@ -47,6 +47,8 @@ peer = { kind = 'channel', id = 'C:1' }
         reset = { mode = "none" }
         maintenance.pruneAfter = "30d"
         maintenance.maxDiskBytes = 10737418240
+        sendPolicy.default = "allow"
+        sendPolicy.rules = []
 
         [[bindings]]
         agentId = "ops"
@@ -180,4 +182,52 @@ match = { channel = 'telegram' }
         "line 3, column 11: `bindings[0].agentId` names the agent `ops`, which is not configured"
     ]
     .assert_eq(&errors.to_string());
+}
+
+#[test]
+fn what_leaves() {
+    let shown = |text: &str| match parse(text) {
+        Ok(config) => {
+            let shown = crate::to_toml_redacted(&config);
+            assert_eq!(crate::to_toml_redacted(&parse(&shown).unwrap()), shown);
+            let lines = shown.lines().filter(|line| line.starts_with("sendPolicy"));
+            lines.collect::<Vec<_>>().join("\n")
+        }
+        Err(error) => error.to_string(),
+    };
+    expect![[r#"
+        sendPolicy.default = "allow"
+        sendPolicy.rules = []"#]]
+    .assert_eq(&shown(""));
+    let text = "\
+[session.sendPolicy]
+default = 'deny'
+
+[[session.sendPolicy.rules]]
+action = 'allow'
+match = { channel = 'telegram', chatType = 'dm' }
+
+[[session.sendPolicy.rules]]
+action = 'deny'
+match = { keyPrefix = 'cron:', rawKeyPrefix = 'agent:main:' }
+
+[[session.sendPolicy.rules]]
+action = 'allow'
+";
+    expect![[r#"
+        sendPolicy.default = "deny"
+        sendPolicy.rules = [{ action = "allow", match = { channel = "telegram", chatType = "direct" } }, { action = "deny", match = { keyPrefix = "cron:", rawKeyPrefix = "agent:main:" } }, { action = "allow", match = {} }]"#]].assert_eq(&shown(text));
+    let text = "\
+[session.sendPolicy]
+default = 'block'
+rules = [{ match = { channel = 'Telegram', chatType = 'crowd', keyPrefix = '', peer = '1' } }, 1]
+";
+    expect![[r#"
+        line 2, column 11: `session.sendPolicy.default` must be one of `allow`, `deny`
+        line 3, column 10: `session.sendPolicy.rules[0]` needs `action`, for example `action = "deny"`
+        line 3, column 32: `session.sendPolicy.rules[0].match.channel` must be the name of a channel: 1 to 64 of the characters a-z, 0-9, `-` and `_`
+        line 3, column 55: `session.sendPolicy.rules[0].match.chatType` must be one of `direct`, `dm`, `group`, `channel`
+        line 3, column 76: `session.sendPolicy.rules[0].match.keyPrefix` must be how a key begins: 1 to 128 characters on one line, without spaces around
+        line 3, column 80: unknown key `peer` in `session.sendPolicy.rules[0].match`; did you mean `bindings[].match.peer.kind`?
+        line 3, column 96: `session.sendPolicy.rules[1]` must be a table, not a number"#]].assert_eq(&shown(text));
 }
