@@ -9,6 +9,7 @@
 //! | `record` | what a run leaves in the journal of its session |
 //! | `project`, `message`, `window` | what a model is shown of a journal |
 //! | `attachment` | how a message names what came with it |
+//! | `send` | whether what is said in a session may leave |
 //! | `compact` | when a summary stands for the older part of it, and for which |
 //!
 //! **Invariant:** no I/O, no clock, no randomness, no async: time is an argument.
@@ -41,6 +42,7 @@ mod queue;
 mod record;
 mod route;
 mod run;
+mod send;
 mod window;
 
 pub use attachment::{
@@ -73,4 +75,5 @@ pub use route::{
 pub use run::{
     ParseStatusError, Queued, Run, RunEvent, RunStatus, Running, Terminal, TransitionError,
 };
+pub use send::{SendPlace, SendPolicy, SendRule, SendRules};
 pub use window::{MAX_BYTES, MAX_MESSAGES, WindowLimits, estimate_tokens, window};

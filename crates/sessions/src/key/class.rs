@@ -69,6 +69,16 @@ impl ChatType {
             Self::Group => "group",
         }
     }
+
+    /// Returns the kind of this word; `dm` is another for `direct`.
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "channel" => Some(Self::Channel),
+            "direct" | "dm" => Some(Self::Direct),
+            "group" => Some(Self::Group),
+            _ => None,
+        }
+    }
 }
 
 /// The conversation to which a key leads.
