@@ -39,6 +39,7 @@ mod seed_59555;
 mod seed_71581;
 mod seed_77807;
 mod sessions;
+mod silence;
 mod sockets;
 mod stage;
 mod storage;

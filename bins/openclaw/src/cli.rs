@@ -9,6 +9,7 @@ mod group;
 mod head;
 mod heartbeat;
 mod message;
+mod session;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -30,13 +31,14 @@ pub(crate) use device::{ApproveArgs, DevicesVerb, RoleName, Scopes};
 pub(crate) use events::WatchArgs;
 pub(crate) use group::{
     AgentsVerb, AuditVerb, CleanupName, ConfigVerb, ContextVerb, GatewayVerb, ListRows, ModelsVerb,
-    Removal, RunStatusName, RunsVerb, SessionArg, SessionsVerb, SubagentsVerb,
+    Removal, RunStatusName, RunsVerb, SessionsVerb, SubagentsVerb,
 };
 pub(crate) use head::Head;
 pub(crate) use heartbeat::HeartbeatVerb;
 pub(crate) use message::{
     DeliveryStateName, DeliveryVerb, EventArgs, MessageVerb, SendArgs, SystemVerb,
 };
+pub(crate) use session::SessionArg;
 
 /// Talks to an OpenClaw gateway: runs agents, and looks after what they do.
 #[derive(Debug, Parser)]

@@ -60,6 +60,9 @@ mod tests {
         ] {
             assert_eq!(of(methods).to_string(), expected, "{methods:?}");
         }
+        let patch = |part| when("sessions.patch", part).to_string();
+        assert_eq!(patch("organization and model"), "operator.write");
+        assert_eq!(patch("runtime policy"), "operator.admin");
         assert_eq!(when("audit.list", "own rows").to_string(), "operator.read");
         for method in ["cron.add", "cron.cancel", "cron.remove", "cron.run", "cron.update"] {
             assert_eq!(when(method, "own job").to_string(), "operator.write", "{method}");

@@ -6,7 +6,9 @@ use openclaw_scopes::{
     AgentId, DeviceRole, IdempotencyKey, RunId, Scope, ScopeSet, SessionKey, Timestamp,
     UnknownScope,
 };
-use openclaw_sessions::{Notice, Record, RunStatus, ToolOutcome, Usage, agent_of, resolve_key};
+use openclaw_sessions::{
+    Notice, Record, RunStatus, SendPolicy, ToolOutcome, Usage, agent_of, resolve_key,
+};
 use openclaw_store::{
     AuditHead, AuditRecord, Child, Decision, HandOver, JournalEntry, ResetNote, RunView, Session,
 };
@@ -156,6 +158,7 @@ pub(crate) fn session(session: Session) -> v1::Session {
         model: session.model,
         depth: session.depth,
         last_reset: None,
+        send_policy: session.send_policy.map(SendPolicy::name).unwrap_or_default().to_owned(),
     }
 }
 
@@ -220,6 +223,7 @@ pub(crate) fn run(run: RunView) -> v1::Run {
         on_behalf_of: run.on_behalf_of.to_string(),
         reply_to: route::told(&run.reply_to),
         merged_into: run.merged_into.map(|run| run.to_string()).unwrap_or_default(),
+        withheld: run.withheld,
     }
 }
 

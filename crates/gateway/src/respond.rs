@@ -10,7 +10,7 @@ use openclaw_scopes::{Denial, ScopeSet};
 use openclaw_sessions::EnqueueError;
 use openclaw_store::{
     ActError, ApprovalError, ChildError, DeliveryError, EventError, JobError, PersonError,
-    RunError, SessionError, StoreError, WatchError,
+    RunError, SendDenied, SessionError, StoreError, WatchError,
 };
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetail, ErrorInfo, Help, RetryInfo, StatusExt as _};
@@ -280,6 +280,15 @@ pub(crate) fn delivery(error: &DeliveryError) -> Reply {
     let said = || error.to_string();
     match error {
         DeliveryError::IdempotencyConflict => conflict(),
+        DeliveryError::SendPolicy { by, .. } => {
+            let reply = Reply::new(Code::FailedPrecondition, "", said());
+            match by {
+                SendDenied::Rules => reply.next("openclaw config show"),
+                SendDenied::Session(key) => {
+                    reply.next(format!("openclaw sessions send-policy {key} allow"))
+                }
+            }
+        }
         DeliveryError::Settled { id, .. } => Reply::new(Code::FailedPrecondition, "", said())
             .next(format!("openclaw delivery show {id}")),
         DeliveryError::TooMany { .. } => {

@@ -20,7 +20,7 @@ use openclaw_config::{
     expand_home,
 };
 use openclaw_scopes::{AgentId, Capability, CapabilitySet, RunId, Timestamp};
-use openclaw_sessions::{KeyError, Routes, resolve_key};
+use openclaw_sessions::{KeyError, Routes, SendRules, resolve_key};
 
 use crate::route;
 use crate::settings::Environment;
@@ -82,6 +82,8 @@ pub(crate) struct Roster {
     providers: Providers,
     /// Where messages and other work go.
     pub(crate) routes: Routes,
+    /// What leaves of what is said in conversations.
+    pub(crate) send_rules: SendRules,
 }
 
 impl Roster {
@@ -98,8 +100,9 @@ impl Roster {
             let worker = Worker::new(agent.clone(), &config, &providers, around)?;
             agents.insert(agent.id.clone(), Arc::new(worker));
         }
-        let routes = route::routes(&config);
-        Ok(Self { agents, config, health: Arc::clone(&around.health), providers, routes })
+        let (routes, send_rules) = (route::routes(&config), route::send_rules(&config));
+        let health = Arc::clone(&around.health);
+        Ok(Self { agents, config, health, providers, routes, send_rules })
     }
 
     /// Returns a model whose provider is configured.

@@ -5,8 +5,10 @@ use openclaw_proto::v1;
 use openclaw_scopes::{AgentId, SessionKey};
 use openclaw_sessions::{
     AccountPattern, Binding, ChatType, DEFAULT_ACCOUNT, DmScope, Event, GroupScope, Match, Origin,
-    Owners, Peer, PeerPattern, QueueMode, ReplyTarget, RouteError, Routed, Routes, route,
+    Owners, Peer, PeerPattern, QueueMode, ReplyTarget, RouteError, Routed, Routes, SendPolicy,
+    SendRule, SendRules, route,
 };
+use openclaw_store::ReplyTo;
 use serde_json::{Value, json};
 
 use crate::convert;
@@ -142,6 +144,41 @@ pub(crate) fn main_of_person(
     };
     let routed = route(&Event::Message(origin), routes).ok()?;
     (routed.session == routed.main).then_some(routed.main)
+}
+
+/// Returns what a configuration says about what leaves.
+pub(crate) fn send_rules(config: &config::Config) -> SendRules {
+    const fn policy(action: config::SendAction) -> SendPolicy {
+        match action {
+            config::SendAction::Allow => SendPolicy::Allow,
+            config::SendAction::Deny => SendPolicy::Deny,
+        }
+    }
+    let config::SendSettings { default, rules } = &config.session().send_policy;
+    let rules = rules.iter().map(|rule| SendRule {
+        action: policy(rule.action),
+        channel: rule.channel.clone(),
+        chat_type: rule.chat_type.map(chat_type),
+        key_prefix: rule.key_prefix.clone(),
+        raw_key_prefix: rule.raw_key_prefix.clone(),
+    });
+    SendRules { default: policy(*default), rules: rules.collect() }
+}
+
+/// Returns the conversation in which is answered what comes from a place on a chat platform, as far as the place
+/// alone decides it.
+pub(crate) fn answers_at(to: &ReplyTo, routes: &Routes) -> Option<SessionKey> {
+    let origin = Origin {
+        account: None,
+        channel: &to.channel,
+        guild: None,
+        parent: None,
+        peer: Some(Peer { id: &to.peer, kind: ChatType::parse(&to.kind)? }),
+        roles: &[],
+        team: None,
+        thread: (!to.thread.is_empty()).then_some(&to.thread),
+    };
+    route(&Event::Message(origin), routes).ok().map(|routed| routed.session)
 }
 
 /// Decides where work goes of which the caller names the conversation.

@@ -34,6 +34,33 @@ impl SessionTarget {
     }
 }
 
+/// A change of a conversation, and which part of it changes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PatchTarget {
+    /// The canonical key of the conversation.
+    pub key: SessionKey,
+    /// What of it changes; of several, what needs the most.
+    pub part: SessionPart,
+}
+
+/// What can be changed of a conversation. Who owns it and what it came from cannot.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum SessionPart {
+    /// What it is called, where it is kept, and which model answers in it.
+    Organization,
+    /// What the gateway lets its runs do.
+    RuntimePolicy,
+}
+
+impl fmt::Display for PatchTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.part {
+            SessionPart::Organization => write!(f, "session {}", self.key),
+            SessionPart::RuntimePolicy => write!(f, "runtime policy of session {}", self.key),
+        }
+    }
+}
+
 /// Whether a conversation is somebody's to keep.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Keeping {

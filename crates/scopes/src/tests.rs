@@ -13,7 +13,8 @@ use crate::method::{
     WatchEvents, find,
 };
 use crate::target::{
-    AgentTarget, AuditRange, Authority, EventTarget, Keeping, SessionTarget, SpawnTarget, Whole,
+    AgentTarget, AuditRange, Authority, EventTarget, Keeping, PatchTarget, SessionPart,
+    SessionTarget, SpawnTarget, Whole,
 };
 use crate::{
     Caller, Capability, CapabilitySet, Cause, Component, Denial, DeviceId, DeviceRole, Epoch,
@@ -205,8 +206,26 @@ fn ownership_is_a_permission_of_its_own() {
     check::<ResetSession> (&a(Write),                                target(Some("a"), kept),    Ok(()));
     check::<ResetSession> (&a(Write),                                target(Some("b"), kept),    lacks(Admin));
     check::<ResetSession> (&reaper(),                                target(Some("b"), passing), Err(Denial::Internal));
-    check::<PatchSession> (&a(Write),                                target(Some("b"), kept),    Ok(()));
-    check::<PatchSession> (&a(Read),                                 target(Some("a"), kept),    lacks(Write));
+}
+
+/// How a conversation is kept is anybody's who may write; what its runs may do is not even its owner's.
+#[test]
+#[rustfmt::skip]
+//= docs/threat-model.md#T31
+fn patching() {
+    use Scope::{Admin, Read, Write};
+    use SessionPart::{Organization, RuntimePolicy};
+    let target = |part| PatchTarget { key: SessionKey::parse("agent:main:x").unwrap(), part };
+    let a = |scope| device("a", &[scope]);
+    let lacks = |scope: Scope| Err(Denial::MissingScope(scope.into()));
+    let all = || run(Admin.into(), CapabilitySet::of(Capability::ALL));
+    check::<PatchSession>(&a(Write), target(Organization),  Ok(()));
+    check::<PatchSession>(&a(Read),  target(Organization),  lacks(Write));
+    check::<PatchSession>(&a(Write), target(RuntimePolicy), lacks(Admin));
+    check::<PatchSession>(&a(Admin), target(RuntimePolicy), Ok(()));
+    check::<PatchSession>(&person(), target(RuntimePolicy), Ok(()));
+    check::<PatchSession>(&all(),    target(Organization),  Err(Denial::Internal));
+    check::<PatchSession>(&all(),    target(RuntimePolicy), Err(Denial::Internal));
 }
 
 /// A run delegates by capability and grant, a person by scope alone, and nobody by less.

@@ -581,7 +581,7 @@ CREATE TABLE runs (
     accepted_at    INTEGER NOT NULL,
     started_at     INTEGER,
     ended_at       INTEGER, reply_to TEXT NOT NULL DEFAULT '', resumed INTEGER NOT NULL DEFAULT 0 CHECK (resumed >= 0), queue_mode TEXT NOT NULL DEFAULT 'followup'
-    CHECK (queue_mode IN ('collect', 'followup', 'interrupt', 'steer')), merged_into TEXT NOT NULL DEFAULT '', dropped TEXT NOT NULL DEFAULT '', occurrence INTEGER,
+    CHECK (queue_mode IN ('collect', 'followup', 'interrupt', 'steer')), merged_into TEXT NOT NULL DEFAULT '', dropped TEXT NOT NULL DEFAULT '', occurrence INTEGER, withheld TEXT NOT NULL DEFAULT '',
     CHECK ((status = 'running') = (lease_until IS NOT NULL)),
     CHECK ((status IN ('queued', 'running')) = (ended_at IS NULL))
 ) STRICT;
@@ -592,9 +592,10 @@ CREATE INDEX runs_live ON runs (status, session, id) WHERE status IN ('queued', 
 
 CREATE INDEX runs_merged ON runs (merged_into) WHERE merged_into <> '';
 
-CREATE TRIGGER session_changed AFTER UPDATE OF label, category, pinned_at, archived_at, model ON sessions
-WHEN (OLD.label, OLD.category, OLD.pinned_at, OLD.archived_at, OLD.model)
-    IS NOT (NEW.label, NEW.category, NEW.pinned_at, NEW.archived_at, NEW.model)
+CREATE TRIGGER session_changed AFTER UPDATE OF label, category, pinned_at, archived_at, model, send_policy
+    ON sessions
+WHEN (OLD.label, OLD.category, OLD.pinned_at, OLD.archived_at, OLD.model, OLD.send_policy)
+    IS NOT (NEW.label, NEW.category, NEW.pinned_at, NEW.archived_at, NEW.model, NEW.send_policy)
 BEGIN
     INSERT INTO event_log (at, kind, subject, session, agent, state, owner)
     VALUES (coalesce(NEW.changed_at, NEW.updated_at), 'session.changed', NEW.key, NEW.key, NEW.agent,
@@ -644,9 +645,12 @@ CREATE TABLE sessions (
     output_tokens INTEGER NOT NULL DEFAULT 0,
     cached_tokens INTEGER NOT NULL DEFAULT 0
 , category TEXT NOT NULL DEFAULT '', pinned_at INTEGER, archived_at INTEGER, model TEXT NOT NULL DEFAULT '', context_from INTEGER NOT NULL DEFAULT 1 CHECK (context_from > 0), depth INTEGER NOT NULL DEFAULT 0 CHECK (depth >= 0), deleted_at INTEGER, former_key TEXT NOT NULL DEFAULT '', archive TEXT NOT NULL DEFAULT ''
-    CHECK (archive IN ('', 'wanted', 'done')), summary_entry INTEGER, first_kept INTEGER, changed_at INTEGER) STRICT;
+    CHECK (archive IN ('', 'wanted', 'done')), summary_entry INTEGER, first_kept INTEGER, changed_at INTEGER, send_policy TEXT NOT NULL DEFAULT ''
+    CHECK (send_policy IN ('', 'allow', 'deny'))) STRICT;
 
 CREATE INDEX sessions_deleted ON sessions (id) WHERE deleted_at IS NOT NULL;
+
+CREATE INDEX sessions_denied ON sessions (id) WHERE send_policy = 'deny';
 
 CREATE INDEX sessions_recent ON sessions (updated_at, id);
 

@@ -352,6 +352,8 @@ pub struct Occurrence {
     pub text: String,
     /// What was to leave the gateway of it, and what has become of that.
     pub delivery: Option<(String, DeliveryState)>,
+    /// Why what it said did not leave; empty when it did, or was not to.
+    pub withheld: String,
 }
 
 /// Whether somebody asked for a due instant.

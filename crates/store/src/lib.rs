@@ -88,7 +88,7 @@ pub use open::{OpenError, Options};
 pub use outbox::{
     BODY, Carrier, ClaimedDelivery, Delivery, DeliveryCursor, DeliveryError, DeliveryFence,
     DeliveryFilter, DeliveryPage, DeliveryState, DiscardDelivery, GetDelivery, Lost, LostNotice,
-    NewDelivery, Progress, ReplyTo, RetryDelivery, SendMessage, Undelivered, WEBHOOK,
+    NewDelivery, Progress, ReplyTo, RetryDelivery, SendGuard, SendMessage, Undelivered, WEBHOOK,
 };
 pub use people::{
     ApprovePerson, FilePerson, FiledPerson, ListPeople, MainOf, People, Person, PersonError,
@@ -102,8 +102,8 @@ pub use runs::{
 };
 pub use sessions::{
     Activity, Archive, Archived, CompactSession, CreateSession, DeleteSession, Deleted, GetSession,
-    Patch, PatchSession, Purged, Reset, ResetNote, ResetSession, Session, SessionCursor,
-    SessionError, SessionFilter, SessionPage, Tombstone, UndoReset,
+    NewSendPolicy, Patch, PatchSession, Purged, Reset, ResetNote, ResetSession, SendDenied,
+    Session, SessionCursor, SessionError, SessionFilter, SessionPage, Tombstone, UndoReset,
 };
 pub use status::{GetStatus, StoreStatus};
 pub use tokens::{

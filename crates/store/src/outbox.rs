@@ -9,11 +9,12 @@ mod work;
 use openclaw_scopes::{GrantHolder, SessionKey, Timestamp};
 
 use crate::act::Failure;
+use crate::sessions::{SendDenied, WITHHELD};
 
 pub use list::{DeliveryCursor, DeliveryFilter, DeliveryPage, GetDelivery};
 pub use notice::{LostNotice, Undelivered};
-pub(crate) use put::answer;
-pub use put::{BODY, DiscardDelivery, NewDelivery, RetryDelivery, SendMessage, WEBHOOK};
+pub(crate) use put::{Answer, answer};
+pub use put::{BODY, DiscardDelivery, NewDelivery, RetryDelivery, SendGuard, SendMessage, WEBHOOK};
 pub(crate) use put::{put, put_as_gateway};
 pub use target::{Carrier, ReplyTo};
 pub use work::{ClaimedDelivery, DeliveryFence, Lost, Progress};
@@ -109,6 +110,14 @@ pub enum DeliveryError {
     /// The idempotency key was used for another request.
     #[error("the idempotency key was used for another request")]
     IdempotencyConflict,
+    /// Nothing leaves from where it was said, or is to be sent.
+    #[error("{}", silent(.by, .channel))]
+    SendPolicy {
+        /// What says so.
+        by: SendDenied,
+        /// The channel that it was to go to.
+        channel: String,
+    },
     /// It is on its way, or has arrived.
     #[error("delivery `{id}` is {}: there is nothing to do about it", .state.name())]
     Settled {
@@ -130,10 +139,22 @@ pub enum DeliveryError {
     Unknown(String),
 }
 
+fn silent(by: &SendDenied, channel: &str) -> String {
+    match by {
+        SendDenied::Rules => {
+            format!("nothing leaves there to channel `{channel}`: `session.sendPolicy` denies it")
+        }
+        SendDenied::Session(key) => {
+            format!("nothing leaves from conversation `{key}`: its send policy is `deny`")
+        }
+    }
+}
+
 impl Failure for DeliveryError {
     fn reason(&self) -> &'static str {
         match self {
             Self::IdempotencyConflict => "idempotency-conflict",
+            Self::SendPolicy { .. } => WITHHELD,
             Self::Settled { .. } => "delivery-settled",
             Self::TooMany { .. } => "too-many-deliveries",
             Self::Unknown(_) => "unknown-delivery",

@@ -5,13 +5,14 @@ mod compact;
 mod delete;
 mod idle;
 mod list;
+mod send;
 
 use openclaw_scopes::method::{CreateSession as CreateMethod, ReadSession};
 use openclaw_scopes::target::{Keeping, SessionTarget};
 use openclaw_scopes::{
     AgentId, Authorized, GrantHolder, IdempotencyKey, RunId, SessionKey, Timestamp,
 };
-use openclaw_sessions::{LaneClass, Usage};
+use openclaw_sessions::{LaneClass, SendPolicy, Usage};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::act::{Applied, Ask, Failure, Query, Transaction};
@@ -19,10 +20,12 @@ use crate::error::{Fault, damaged};
 use crate::idempotency::{self, Recorded};
 
 pub(crate) use change::begin_anew_if_stale;
-pub use change::{Patch, PatchSession, Reset, ResetNote, ResetSession, UndoReset};
+pub use change::{NewSendPolicy, Patch, PatchSession, Reset, ResetNote, ResetSession, UndoReset};
 pub use compact::CompactSession;
 pub use delete::{Archive, DeleteSession, Deleted, Purged, Tombstone};
 pub use list::{Activity, Archived, SessionCursor, SessionFilter, SessionPage};
+pub use send::SendDenied;
+pub(crate) use send::{WITHHELD, denied, denied_at};
 
 /// A conversation.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -57,6 +60,8 @@ pub struct Session {
     pub model: String,
     /// How many delegations lie above it.
     pub depth: u32,
+    /// Whether what is said in it may leave, where that is said of it alone.
+    pub send_policy: Option<SendPolicy>,
 }
 
 // The index of live runs is only used where the query says that it wants those.
@@ -67,7 +72,7 @@ pub(crate) const SELECT: &str =
         WHERE r.status IN ('queued', 'running') AND r.status = 'queued' AND r.merged_into = ''
             AND r.session = s.id),
     s.total_runs, s.input_tokens, s.output_tokens, s.cached_tokens,
-    s.category, s.pinned_at, s.archived_at, s.model, s.depth FROM sessions s";
+    s.category, s.pinned_at, s.archived_at, s.model, s.depth, s.send_policy FROM sessions s";
 
 impl Session {
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
@@ -99,6 +104,7 @@ impl Session {
             archived_at: time(15)?,
             model: text(16)?,
             depth: row.get(17)?,
+            send_policy: send::parse(18, &text(18)?)?,
         })
     }
 }

@@ -10,6 +10,7 @@ mod fresh;
 mod full;
 mod groups;
 mod joined;
+mod leaving;
 mod paging;
 mod random;
 mod runs;
@@ -25,7 +26,9 @@ use openclaw_scopes::{
     Caller, CapabilitySet, Cause, Component, Epoch, Grant, IdempotencyKey, RunId, SessionKey,
     Timestamp,
 };
-use openclaw_sessions::{AssistantMessage, Dropped, QueueMode, Queued, RunStatus, Usage};
+use openclaw_sessions::{
+    AssistantMessage, Dropped, QueueMode, Queued, RunStatus, SendRules, Usage,
+};
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
@@ -215,7 +218,13 @@ pub(crate) fn accept(run: &str, session: &str, precedence: Precedence) -> Accept
 pub(crate) fn answered(started: &Started, text: &str) -> Ending {
     let usage = Usage { input_tokens: 3, output_tokens: 2, cached_tokens: 1 };
     let answer = AssistantMessage { text: text.into(), usage, ..AssistantMessage::default() };
-    Ending { terminal: started.running.finish(), answer: Some(answer), error: String::new(), usage }
+    Ending {
+        terminal: started.running.finish(),
+        answer: Some(answer),
+        error: String::new(),
+        usage,
+        send_rules: SendRules::default(),
+    }
 }
 
 pub(crate) fn interrupted() -> Ending {
@@ -224,6 +233,7 @@ pub(crate) fn interrupted() -> Ending {
         answer: None,
         error: "stopped".into(),
         usage: Usage::default(),
+        send_rules: SendRules::default(),
     }
 }
 

@@ -9,7 +9,7 @@ use openclaw_client::v1::runs_client::RunsClient;
 use openclaw_client::v1::subagents_client::SubagentsClient;
 use openclaw_client::{Client, Transport, v1};
 use openclaw_scopes::{Caller, Cause, Epoch, RunId, SessionKey};
-use openclaw_sessions::{AssistantMessage, Record, Usage};
+use openclaw_sessions::{AssistantMessage, Record, SendRules, Usage};
 use openclaw_store::{
     AcceptRun, Accepted, Archive, DeleteSession, Ending, Options, Precedence, SessionFilter, Store,
 };
@@ -119,6 +119,7 @@ async fn fill(store: &Store, number: u64) -> anyhow::Result<()> {
         answer: Some(AssistantMessage::default()),
         error: String::new(),
         usage: Usage::default(),
+        send_rules: SendRules::default(),
     };
     store.end_run(&started.fence, ending, now()).await.map_err(wrong).map(drop)
 }

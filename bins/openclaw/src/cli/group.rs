@@ -9,6 +9,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use openclaw_scopes::{AgentId, IdempotencyKey};
 
 use super::head::Head;
+use super::session::{SendPolicyName, SessionArg};
 use crate::length;
 
 /// How much of a list to print.
@@ -161,6 +162,22 @@ pub(crate) enum SessionsVerb {
         /// The model, as provider/model.
         model: String,
     },
+    /// Say whether what a conversation says leaves to channels.
+    #[command(after_help = "\
+Whatever is said is kept in the conversation. While nothing leaves, runs tell it as `withheld`. It holds for what
+the conversation has begun, too: its sub-agents, its jobs, its heartbeat. `inherit` leaves it to
+session.sendPolicy in the configuration. Needs operator.admin.
+
+Examples:
+  openclaw sessions send-policy telegram:group:-100 deny
+  openclaw sessions send-policy main inherit")]
+    SendPolicy {
+        #[command(flatten)]
+        session: SessionArg,
+        /// Whether it leaves.
+        #[arg(value_enum)]
+        policy: SendPolicyName,
+    },
     /// Let a conversation stand before others.
     Pin {
         #[command(flatten)]
@@ -224,17 +241,6 @@ What it delegated is ended. `openclaw sessions undo-reset` takes the last reset 
         #[command(flatten)]
         removal: Removal,
     },
-}
-
-/// Which conversation is meant.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct SessionArg {
-    /// Its full or short key.
-    #[arg(value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) key: String,
-    /// The agent that a short key belongs to.
-    #[arg(long, value_name = "ID")]
-    pub(crate) agent: Option<AgentId>,
 }
 
 /// What becomes of a sub-agent's conversation.

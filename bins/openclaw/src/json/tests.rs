@@ -105,7 +105,8 @@ fn a_list_has_its_plural_and_a_token() {
                   "archived": false,
                   "model": "",
                   "depth": 0,
-                  "lastReset": null
+                  "lastReset": null,
+                  "sendPolicy": ""
                 }
               ],
               "nextPageToken": ""
@@ -179,7 +180,7 @@ fn of_a_choice_only_what_is_set() {
         serde_json::to_string(&described).unwrap()
     };
     expect![[r#"{"text":{"text":"Hi\n"}}"#]].assert_eq(&line(Some(text)));
-    expect![[r#"{"final":{"runId":"r","sessionKey":"","agentId":"","status":"ok","text":"","error":"","usage":null,"acceptedAt":null,"startedAt":null,"endedAt":null,"onBehalfOf":"","replyTo":null,"mergedInto":""}}"#]]
+    expect![[r#"{"final":{"runId":"r","sessionKey":"","agentId":"","status":"ok","text":"","error":"","usage":null,"acceptedAt":null,"startedAt":null,"endedAt":null,"onBehalfOf":"","replyTo":null,"mergedInto":"","withheld":""}}"#]]
         .assert_eq(&line(Some(Event::Final(run))));
     expect!["{}"].assert_eq(&line(None));
 }

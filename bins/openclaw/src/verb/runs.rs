@@ -118,12 +118,13 @@ fn show_rows(runs: &[Run]) -> String {
     let now = jiff::Timestamp::now();
     let rows = runs.iter().map(|run| {
         let said = if run.error.is_empty() { &run.text } else { &run.error };
+        let kept = if run.withheld.is_empty() { "" } else { "(withheld) " };
         vec![
             run.run_id.clone(),
             status_word(run.status()),
             run.session_key.clone(),
             table::ago(run.accepted_at.as_ref(), now),
-            screen::shortened(said, 50),
+            screen::shortened(&format!("{kept}{said}"), 50),
         ]
     });
     table::columns(&["ID", "STATUS", "SESSION", "ACCEPTED", "ANSWER"], rows)

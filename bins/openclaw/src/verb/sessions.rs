@@ -37,6 +37,7 @@ pub(super) async fn run(
         | SessionsVerb::Pin { .. }
         | SessionsVerb::Rename { .. }
         | SessionsVerb::Reset { .. }
+        | SessionsVerb::SendPolicy { .. }
         | SessionsVerb::Unarchive { .. }
         | SessionsVerb::UndoReset { .. }
         | SessionsVerb::Unpin { .. } => return change::run(verb, place, output).await,
@@ -108,6 +109,7 @@ pub(super) async fn run(
         | SessionsVerb::Pin { .. }
         | SessionsVerb::Rename { .. }
         | SessionsVerb::Reset { .. }
+        | SessionsVerb::SendPolicy { .. }
         | SessionsVerb::Unarchive { .. }
         | SessionsVerb::UndoReset { .. }
         | SessionsVerb::Unpin { .. } => {}
@@ -165,6 +167,7 @@ fn facts(session: &Session) -> String {
         ("tokens", tokens),
         ("category", session.category.clone()),
         ("model", session.model.clone()),
+        ("send policy", session.send_policy.clone()),
         ("kept", kept(session)),
         ("begun anew", begun_anew(session, now)),
         ("depth", if session.depth == 0 { String::new() } else { session.depth.to_string() }),

@@ -8,7 +8,7 @@ use openclaw_channels::{ButtonPress, Channel, Inbound, Ingress, IngressError};
 use openclaw_config::{ChatChannel, DmPolicy, GroupPolicy, Mention};
 use openclaw_scopes::{
     Caller, Cause, ChatPerson, Component, Epoch, GrantHolder, IdempotencyKey, RunId, Scope,
-    ScopeSet, Standing,
+    ScopeSet, SessionKey, Standing,
 };
 use openclaw_sessions::{ChatType, DEFAULT_ACCOUNT, Dropped, Event, Origin, Peer, Routed, route};
 use openclaw_store::{ActError, FilePerson, FiledPerson, NewDelivery, ReplyTo, SendMessage, Store};
@@ -315,7 +315,7 @@ impl Door {
         if let Some(command) = command {
             return self.command(&known, &routed, &message, to, command).await;
         }
-        let (agent, session) = (routed.agent, routed.session);
+        let (agent, session) = (routed.agent, routed.session.clone());
         let id = [&message.channel, &message.peer, &message.message_id].map(|part| {
             let well = |c: char| if c.is_ascii_graphic() { c } else { '-' };
             part.chars().map(well).take(40).collect::<String>()
@@ -355,7 +355,7 @@ impl Door {
             Ok(watch) => {
                 // Whoever follows what it has become one with follows it, too.
                 if watch.novelty == Novelty::New && watch.accepted.merged_into.is_none() {
-                    self.follow(to, watch);
+                    self.follow(routed.session, to, watch);
                 }
                 Ok(())
             }
@@ -422,7 +422,11 @@ impl Door {
             session: String::new(),
             buttons: Vec::new(),
         };
-        match self.store.act(caller, SendMessage { idempotency_key, new }, clock::now()).await {
+        match self
+            .store
+            .act(caller, SendMessage { idempotency_key, new, guard: None }, clock::now())
+            .await
+        {
             Ok(_delivery) => {
                 self.engine.outbox().notify_waiters();
                 Ok(())
@@ -435,9 +439,13 @@ impl Door {
         }
     }
 
-    /// Shows that an answer is being written until it is.
-    fn follow(&self, to: ReplyTo, mut watch: Watch) {
+    /// Shows that an answer is being written until it is, if it is to leave.
+    fn follow(&self, session: SessionKey, to: ReplyTo, mut watch: Watch) {
         let (chat, lane) = (Arc::clone(&self.chat), Arc::clone(&self.lane));
+        let (engine, store) = (self.engine.clone(), self.store.clone());
+        let is_silent = move |to: &ReplyTo| {
+            store.is_silent(&session, to, &engine.roster().send_rules).unwrap_or(true)
+        };
         self.tasks.spawn(async move {
             let Some(place) = to_platform(&to) else { return };
             let mut due = Instant::now();
@@ -448,7 +456,7 @@ impl Door {
                         Some(RunEvent::Ended(_) | RunEvent::Left) | None => return,
                     },
                     () = tokio::time::sleep_until(due) => {
-                        if lane.is_on() {
+                        if lane.is_on() && !is_silent(&to) {
                             chat.typing(&place).await;
                         }
                         due = Instant::now().checked_add(TYPING).unwrap_or(due);

@@ -394,6 +394,7 @@ impl Engine {
             answer: ended.answer,
             error: ended.error,
             usage: ended.usage,
+            send_rules: self.roster().send_rules.clone(),
         };
         let is_interrupted = ending.terminal.status() == RunStatus::Interrupted;
         let mut wait = Duration::from_millis(100);
@@ -429,7 +430,7 @@ impl Engine {
                         };
                         self.0.cache.keep(started.view.session.clone(), place, projection);
                     }
-                    return Some(started.view.ended(&ending, at));
+                    return Some(self.as_told(live, started.view.ended(&ending, at)));
                 }
                 Err(ActError::Store(StoreError::Closed)) => return None,
                 Err(ActError::Failed(_) | ActError::Denied(_)) => {

@@ -2,8 +2,10 @@
 
 use openclaw_agents::TurnOutcome;
 use openclaw_sessions::{AssistantMessage, RunStatus, Running, Terminal, Usage};
+use openclaw_store::RunView;
 
-use super::live::Stop;
+use super::Engine;
+use super::live::{Live, Stop};
 
 /// How a run came to its end.
 pub(super) struct Ended {
@@ -61,5 +63,20 @@ impl Ended {
             RunStatus::Timeout => running.time_out(),
             RunStatus::Error | RunStatus::Queued | RunStatus::Running => running.fail(),
         }
+    }
+}
+
+impl Engine {
+    /// Returns a run that has ended with what was decided in that step about its answer, if it is to leave.
+    pub(super) fn as_told(&self, live: &Live, view: RunView) -> RunView {
+        if view.reply_to.is_empty() {
+            return view;
+        }
+        let view = self.stored(live).unwrap_or(view);
+        if !view.withheld.is_empty() {
+            let RunView { run, session, withheld, .. } = &view;
+            tracing::info!(run.id = %run, %session, reason = withheld, "an answer did not leave");
+        }
+        view
     }
 }

@@ -6,14 +6,14 @@ use openclaw_scopes::method::{self, Method as _};
 use openclaw_scopes::target::{DestinationTarget, Reach};
 use openclaw_store::{
     Delivery, DeliveryCursor, DeliveryFilter, DeliveryState, DiscardDelivery, GetDelivery,
-    NewDelivery, ReplyTo, RetryDelivery, SendMessage, WEBHOOK,
+    NewDelivery, ReplyTo, RetryDelivery, SendGuard, SendMessage, WEBHOOK,
 };
 use tonic::{Request, Response, Status};
 
 use crate::channels::destination;
 use crate::core::Core;
 use crate::respond::{self, Reply};
-use crate::{clock, convert, digest, gate};
+use crate::{clock, convert, digest, gate, route};
 
 /// Bytes of a message at most: it is split into parts, each of which is a message on the platform.
 const MAX_TEXT: usize = 64 * 1024;
@@ -73,7 +73,12 @@ impl Messages for Core {
             session: String::new(),
             buttons: Vec::new(),
         };
-        let ask = SendMessage { idempotency_key, new };
+        let session = match new.to.channel.as_str() {
+            WEBHOOK => None,
+            _ => route::answers_at(&new.to, &roster.routes),
+        };
+        let guard = Some(SendGuard { rules: roster.send_rules.clone(), session });
+        let ask = SendMessage { idempotency_key, new, guard };
         let delivery = self.perform(&caller, ask, clock::now(), respond::delivery).await?;
         self.engine.outbox().notify_waiters();
         Ok(Response::new(shown(delivery)))
@@ -118,7 +123,8 @@ impl Messages for Core {
         request: Request<v1::RetryDeliveryRequest>,
     ) -> Result<Response<v1::Delivery>, Status> {
         let (caller, message) = gate::admit(request)?;
-        let ask = RetryDelivery(message.id);
+        let rules = self.engine.roster().send_rules.clone();
+        let ask = RetryDelivery { id: message.id, rules };
         let delivery = self.perform(&caller, ask, clock::now(), respond::delivery).await?;
         self.engine.outbox().notify_waiters();
         Ok(Response::new(shown(delivery)))

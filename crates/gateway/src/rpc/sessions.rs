@@ -8,11 +8,13 @@ use openclaw_scopes::method::{
     DeleteSession as DeleteMethod, ListSessions, Method as _, PatchSession as PatchMethod,
     ReadHistory, ReadSession,
 };
-use openclaw_scopes::target::{SessionTarget, Whole};
+use openclaw_scopes::target::{PatchTarget, SessionTarget, Whole};
 use openclaw_scopes::{AgentId, Timestamp};
+use openclaw_sessions::SendPolicy;
 use openclaw_store::{
-    Activity, Archive, Archived, CreateSession as Create, DeleteSession, GetSession, History, Note,
-    Patch, PatchSession, Reset, ResetSession, SessionCursor, SessionFilter, UndoReset,
+    Activity, Archive, Archived, CreateSession as Create, DeleteSession, GetSession, History,
+    NewSendPolicy, Note, Patch, PatchSession, Reset, ResetSession, SessionCursor, SessionFilter,
+    UndoReset,
 };
 use tonic::{Code, Request, Response, Status};
 
@@ -111,7 +113,7 @@ impl Sessions for Core {
         if let Some(model) = ask.patch.model.as_deref().filter(|model| !model.is_empty()) {
             let known = ModelName::parse(model).ok();
             if known.and_then(|name| self.engine.roster().model(&name)).is_none() {
-                let target = SessionTarget::unowned(ask.key);
+                let target = PatchTarget { key: ask.key, part: ask.patch.part() };
                 drop(self.peek::<PatchMethod>(&caller, target).await?);
                 let text = format!("no model `{}` is configured", model.escape_debug());
                 return Err(Reply::invalid(text).next("openclaw models list").into());
@@ -277,8 +279,16 @@ fn reset_response(reset: Reset) -> v1::ResetSessionResponse {
 }
 
 fn parse_patch(message: v1::PatchSessionRequest) -> Result<Patch, Reply> {
-    let v1::PatchSessionRequest { key: _, agent_id: _, label, category, pinned, archived, model } =
-        message;
+    let v1::PatchSessionRequest {
+        key: _,
+        agent_id: _,
+        label,
+        category,
+        pinned,
+        archived,
+        model,
+        send_policy,
+    } = message;
     for (name, text, max) in [("label", &label, MAX_LABEL), ("category", &category, MAX_CATEGORY)] {
         let text = text.as_deref().unwrap_or_default();
         if text.len() > max || text.chars().any(char::is_control) {
@@ -291,10 +301,22 @@ fn parse_patch(message: v1::PatchSessionRequest) -> Result<Patch, Reply> {
         && pinned.is_none()
         && archived.is_none()
         && model.is_none()
+        && send_policy.is_none()
     {
         return Err(Reply::invalid("nothing is to change").next("openclaw sessions --help"));
     }
-    Ok(Patch { label, category, pinned, archived, model })
+    let send_policy = send_policy.as_deref().map(parse_send_policy).transpose()?;
+    Ok(Patch { label, category, pinned, archived, model, send_policy })
+}
+
+fn parse_send_policy(text: &str) -> Result<NewSendPolicy, Reply> {
+    if text.is_empty() {
+        return Ok(NewSendPolicy::Inherit);
+    }
+    SendPolicy::parse(text).map(NewSendPolicy::Own).ok_or_else(|| {
+        let text = "a send policy is `allow` or `deny`, or empty for what the configuration says";
+        Reply::invalid(text).next("openclaw sessions send-policy --help")
+    })
 }
 
 fn parse_create(message: v1::CreateSessionRequest) -> Result<(Create, AgentId), Reply> {

@@ -28,8 +28,8 @@ use super::{ADMIN, OPEN, READ, SESSIONS_READ, WRITE};
 use super::{ActorRule, Case, Method, Requirement, Row, Surface, Tokens, sealed};
 use crate::target::{
     AgentTarget, ApprovalTarget, AuditRange, Authority, ChannelTarget, DeliveryTarget,
-    DestinationTarget, EventTarget, JobTarget, Keeping, Listed, OperationTarget, PersonTarget,
-    RunTarget, SessionTarget, SpawnTarget, Subject, ToolTarget, Whole,
+    DestinationTarget, EventTarget, JobTarget, Keeping, Listed, OperationTarget, PatchTarget,
+    PersonTarget, RunTarget, SessionPart, SessionTarget, SpawnTarget, Subject, ToolTarget, Whole,
 };
 use crate::{Capability, GrantHolder, Scope, ScopeSet};
 
@@ -180,8 +180,8 @@ methods! {
     ReadSession(SessionTarget) = "sessions.get", "/openclaw.v1.Sessions/Get": [SESSIONS_READ] by sessions_read;
     /// Returns what was said in a conversation.
     ReadHistory(SessionTarget) = "sessions.history", "/openclaw.v1.Sessions/History": [SESSIONS_READ] by sessions_read;
-    /// Changes what a conversation is called, where it is kept, and which model answers in it.
-    PatchSession(SessionTarget) = "sessions.patch", "/openclaw.v1.Sessions/Patch": [WRITE] by write;
+    /// Changes what a conversation is called, where it is kept, which model answers in it, and what its runs may do.
+    PatchSession(PatchTarget) = "sessions.patch", "/openclaw.v1.Sessions/Patch": [ORGANIZE, RUNTIME_POLICY] by patch_session;
     /// Begins a conversation anew; what was said stays, and is not shown to the model any more.
     ResetSession(SessionTarget) = "sessions.reset", "/openclaw.v1.Sessions/Reset": [OWN_SESSION, OTHERS_SESSION] by own_session;
     /// Takes the last reset back.
@@ -350,6 +350,17 @@ const OTHERS_SESSION: Case = ADMIN.when("session of others");
 /// What was made for one piece of work is removed by the gateway itself, and nothing else is.
 const REAP: Case =
     Case::internal(Capability::SessionsReap, Requirement::Nothing).when("passing session");
+
+const ORGANIZE: Case = WRITE.when("organization and model");
+/// Owning a conversation is no right to say what its runs may do.
+const RUNTIME_POLICY: Case = ADMIN.when("runtime policy");
+
+const fn patch_session(target: &PatchTarget, _: &GrantHolder) -> &'static Case {
+    match target.part {
+        SessionPart::Organization => &ORGANIZE,
+        SessionPart::RuntimePolicy => &RUNTIME_POLICY,
+    }
+}
 
 fn own_session(target: &SessionTarget, holder: &GrantHolder) -> &'static Case {
     if target.owner.as_ref() == Some(holder) { &OWN_SESSION } else { &OTHERS_SESSION }

@@ -3,7 +3,7 @@
 use openclaw_scopes::method::CancelChild as CancelMethod;
 use openclaw_scopes::target::RunTarget;
 use openclaw_scopes::{Authorized, RunId, SessionKey, Timestamp};
-use openclaw_sessions::{Fence, Queued, Record, RunStatus};
+use openclaw_sessions::{Fence, Queued, Record, RunStatus, SendRules};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{ChildError, KEPT, MAX_RESULT, cut};
@@ -265,6 +265,7 @@ pub(crate) fn end_live(
         answer: None,
         error: reason.to_owned(),
         usage: openclaw_sessions::Usage::default(),
+        send_rules: SendRules::default(),
     };
     runs::end_from_outside(connection, &fence, ending, now)
 }

@@ -72,7 +72,7 @@ pub(super) fn find(connection: &Connection, id: &str) -> rusqlite::Result<Option
 
 const OCCURRENCE: &str = "SELECT o.id, j.job, o.scheduled_at, o.until, o.count, o.state, o.reason,
     o.requested, o.attempts, o.started_at, o.ended_at, o.run, o.session, o.text,
-    d.delivery, d.state
+    d.delivery, d.state, coalesce((SELECT withheld FROM runs WHERE run_id = o.run), '')
     FROM cron_occurrences o JOIN cron_jobs j ON j.id = o.job
         LEFT JOIN outbox d ON d.source = CASE WHEN o.run <> '' THEN 'run:' || o.run
             ELSE 'cron:' || j.job || ':' || o.scheduled_at END";
@@ -107,6 +107,7 @@ fn read_occurrence(row: &Row<'_>) -> rusqlite::Result<Occurrence> {
             }
             _ => None,
         },
+        withheld: text(16)?,
     })
 }
 

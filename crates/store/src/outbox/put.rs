@@ -6,17 +6,18 @@ use openclaw_scopes::method::{
     DiscardDelivery as DiscardMethod, RetryDelivery as RetryMethod, SendMessage as SendMethod,
 };
 use openclaw_scopes::target::{DeliveryTarget, DestinationTarget, Reach};
-use openclaw_scopes::{Authorized, Grant, GrantHolder, IdempotencyKey, Timestamp};
-use openclaw_sessions::{RunStatus, heartbeat_alert, is_silent};
+use openclaw_scopes::{Authorized, Grant, GrantHolder, IdempotencyKey, SessionKey, Timestamp};
+use openclaw_sessions::{RunStatus, SendRules, heartbeat_alert, is_silent};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::list::find;
-use super::{Delivery, DeliveryError, DeliveryState, ReplyTo};
+use super::{Carrier, Delivery, DeliveryError, DeliveryState, ReplyTo};
 use crate::act::{ActError, Applied, Ask, Transaction, live_epoch};
 use crate::cron::HEARTBEAT;
 use crate::error::{Fault, damaged};
 use crate::grants::stored;
 use crate::handle::Store;
+use crate::sessions::{WITHHELD, denied, denied_at};
 
 /// The channel of webhooks.
 pub const WEBHOOK: &str = "webhook";
@@ -112,32 +113,47 @@ fn put_asking(
     put(connection, &new, (&GrantHolder::Gateway.to_string(), epoch.0, ""), now)
 }
 
+/// What a run answered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answer<'a> {
+    /// The row of the run.
+    pub(crate) run: i64,
+    /// How it ended.
+    pub(crate) status: RunStatus,
+    /// What it said, or what went wrong.
+    pub(crate) text: &'a str,
+    /// What the configuration says about what leaves.
+    pub(crate) rules: &'a SendRules,
+}
+
 /// Writes what a run answered, if the gateway delivers it: in the same step in which the run ends. What is to
-/// be silent is not sent.
+/// be silent is not sent, and neither is what may not leave: then the run has why, for a bridge that would tell
+/// it, too.
 pub(crate) fn answer(
     connection: &Connection,
-    run: i64,
-    status: RunStatus,
-    text: &str,
+    answer: Answer<'_>,
     now: Timestamp,
 ) -> rusqlite::Result<()> {
+    let Answer { run: row, status, text, rules } = answer;
     let sql = "SELECT r.reply_to, r.run_id, s.key, r.on_behalf_of, r.grant_epoch, r.grant_scopes
                FROM runs r JOIN sessions s ON s.id = r.session WHERE r.id = ?1 AND r.reply_to <> ''";
     type Found = (String, String, String, String, u64, String);
     let found: Option<Found> = connection
         .prepare_cached(sql)?
-        .query_row([run], |row| {
+        .query_row([row], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
         })
         .optional()?;
     let Some((reply_to, run, session, holder, epoch, scopes)) = found else { return Ok(()) };
-    let Some(to) = ReplyTo::delivered(&reply_to) else { return Ok(()) };
+    let Some(to) = ReplyTo::read(&reply_to) else { return Ok(()) };
     let text = match status {
         RunStatus::Ok if is_heartbeat(&run) => heartbeat_alert(text).to_owned(),
         RunStatus::Ok => text.to_owned(),
         // Whoever wrote is told that there is no answer (`runtime.md` §7.4 of the reference); what exactly went
         // wrong stands in the conversation, and is nobody else's to read.
-        RunStatus::Error | RunStatus::Timeout if !to.answers.is_empty() => {
+        RunStatus::Error | RunStatus::Timeout
+            if !to.answers.is_empty() || to.by == Carrier::Caller =>
+        {
             "Something went wrong, and there is no answer. The gateway's owner sees why in `openclaw runs list`."
                 .to_owned()
         }
@@ -149,6 +165,14 @@ pub(crate) fn answer(
         | RunStatus::Timeout => return Ok(()),
     };
     if is_silent(&text) || (is_heartbeat(&run) && was_said(connection, &to, &text, now)?) {
+        return Ok(());
+    }
+    let key: SessionKey = session.parse().map_err(|error| damaged(2, error))?;
+    if denied(connection, Some(&key), &to, rules)?.is_some() {
+        let sql = "UPDATE runs SET withheld = ?2 WHERE id = ?1";
+        return connection.prepare_cached(sql)?.execute(params![row, WITHHELD]).map(|_| ());
+    }
+    if to.by == Carrier::Caller {
         return Ok(());
     }
     let new = NewDelivery {
@@ -192,6 +216,17 @@ pub struct SendMessage {
     pub idempotency_key: IdempotencyKey,
     /// What is to leave; its source is made of the request's name.
     pub new: NewDelivery,
+    /// What is looked at before it leaves; absent for what the gateway itself answers in a chat.
+    pub guard: Option<SendGuard>,
+}
+
+/// What decides whether somebody's message may leave.
+#[derive(Clone, Debug)]
+pub struct SendGuard {
+    /// What the configuration says about it.
+    pub rules: SendRules,
+    /// The conversation in which what comes from there is answered; absent when there is none.
+    pub session: Option<SessionKey>,
 }
 
 impl Ask for SendMessage {
@@ -227,6 +262,12 @@ impl Ask for SendMessage {
             return Ok(Applied::Unchanged(found));
         }
         let channel = &self.new.to.channel;
+        if let Some(SendGuard { rules, session }) = &self.guard
+            && let Some(by) = denied_at(tx, session.as_ref(), &self.new.to, rules)?
+        {
+            let channel = channel.clone();
+            return Err(Fault::Domain(DeliveryError::SendPolicy { by, channel }));
+        }
         let sql = "SELECT count(*) FROM (SELECT 1 FROM outbox
                        WHERE channel = ?1 AND account = ?2 AND state = 'waiting' LIMIT ?3)";
         let waiting: u32 = tx
@@ -249,7 +290,12 @@ impl Ask for SendMessage {
 
 /// Sends again what did not arrive, or of which that cannot be told; parts that arrived are not sent again.
 #[derive(Clone, Debug)]
-pub struct RetryDelivery(pub String);
+pub struct RetryDelivery {
+    /// Its id.
+    pub id: String,
+    /// What the configuration says about what leaves.
+    pub rules: SendRules,
+}
 
 /// Gives up what did not arrive, or has not left yet.
 #[derive(Clone, Debug)]
@@ -283,7 +329,7 @@ impl Ask for RetryDelivery {
     type Error = DeliveryError;
 
     fn target(&self, tx: &Transaction<'_>) -> Result<DeliveryTarget, Fault<DeliveryError>> {
-        Ok(target(tx, &self.0)?)
+        Ok(target(tx, &self.id)?)
     }
 
     fn apply(
@@ -293,10 +339,17 @@ impl Ask for RetryDelivery {
         now: Timestamp,
     ) -> Result<Applied<Delivery>, Fault<DeliveryError>> {
         drop(authorized.into_parts());
+        // What a conversation said before it was silenced stays there.
+        if let Some(Delivery { session: session @ Some(_), to, .. }) = find(tx, &self.id)?
+            && let Some(by) = denied(tx, session.as_ref(), &to, &self.rules)?
+        {
+            let channel = to.channel;
+            return Err(Fault::Domain(DeliveryError::SendPolicy { by, channel }));
+        }
         let sql =
             "UPDATE outbox SET state = 'waiting', attempts = 0, next_at = ?2, settled_at = NULL
                    WHERE delivery = ?1 AND state IN ('dead', 'partial', 'unknown')";
-        decide(tx, &self.0, sql, now)
+        decide(tx, &self.id, sql, now)
     }
 }
 

@@ -1,6 +1,9 @@
 //! Where an answer goes, as it stands beside a run from its acceptance on.
 
+use openclaw_sessions::ChatType;
 use serde::{Deserialize, Serialize};
+
+use super::BODY;
 
 /// Where something goes, fixed when it was asked for.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -8,7 +11,8 @@ use serde::{Deserialize, Serialize};
 pub struct ReplyTo {
     /// The channel.
     pub channel: String,
-    /// The account of the gateway there.
+    /// The account of the gateway there; a bridge's default one has no name.
+    #[serde(deserialize_with = "text", default)]
     pub account: String,
     /// With how many the conversation is: `direct`, `group` or `channel`; of a webhook `direct`, or `body` where
     /// what is said is all that is posted.
@@ -45,7 +49,7 @@ impl Carrier {
     }
 }
 
-/// Absent threads were written as `null` before.
+/// What is absent was written as `null` before, and is by a bridge.
 fn text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     Option::<String>::deserialize(deserializer).map(Option::unwrap_or_default)
 }
@@ -53,8 +57,17 @@ fn text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::
 impl ReplyTo {
     /// Reads where an answer goes that the gateway delivers; `None` when it delivers none.
     pub fn delivered(stored: &str) -> Option<Self> {
-        let target: Self = serde_json::from_str(stored).ok()?;
-        (target.by == Carrier::Gateway).then_some(target)
+        Self::read(stored).filter(|target| target.by == Carrier::Gateway)
+    }
+
+    /// Reads where an answer goes, whoever delivers it; `None` when nobody does.
+    pub(crate) fn read(stored: &str) -> Option<Self> {
+        serde_json::from_str(stored).ok()
+    }
+
+    /// Returns with how many the conversation there is; `None` when that cannot be told.
+    pub(crate) fn chat_type(&self) -> Option<ChatType> {
+        if self.kind == BODY { Some(ChatType::Direct) } else { ChatType::parse(&self.kind) }
     }
 
     /// The same as it is stored, for the gateway to deliver.

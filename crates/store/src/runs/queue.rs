@@ -150,8 +150,8 @@ pub(super) fn join(connection: &Connection, run: i64, opener: &RunId) -> rusqlit
 
 /// Ends those that a run took in, as it ends.
 pub(super) fn end_merged(connection: &Connection, run: i64) -> rusqlite::Result<()> {
-    let sql = "UPDATE runs SET (status, ended_at, error, answer_entry) =
-                   (SELECT status, ended_at, error, answer_entry FROM runs WHERE id = ?1)
+    let sql = "UPDATE runs SET (status, ended_at, error, answer_entry, withheld) =
+                   (SELECT status, ended_at, error, answer_entry, withheld FROM runs WHERE id = ?1)
                WHERE merged_into <> '' AND status = 'queued'
                    AND merged_into = (SELECT run_id FROM runs WHERE id = ?1)";
     connection.prepare_cached(sql)?.execute([run]).map(|_| ())

@@ -5,7 +5,7 @@ use std::time::Duration;
 use openclaw_scopes::method::{AbortRun as AbortMethod, RecoverRuns as RecoverMethod};
 use openclaw_scopes::target::{RunTarget, Whole};
 use openclaw_scopes::{Authorized, RunId, SessionKey, Timestamp};
-use openclaw_sessions::{Fence, Queued, Record, RunStatus, Terminal, Usage};
+use openclaw_sessions::{Fence, Queued, Record, RunStatus, SendRules, Terminal, Usage};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::write::{Closing, Ending, FenceError, end, suspend};
@@ -187,7 +187,8 @@ fn interrupt(
 }
 
 fn interrupted(error: String, usage: Usage) -> Ending {
-    Ending { terminal: Queued.interrupt(), answer: None, error, usage }
+    let send_rules = SendRules::default();
+    Ending { terminal: Queued.interrupt(), answer: None, error, usage, send_rules }
 }
 
 impl Store {

@@ -54,6 +54,7 @@ impl Place<'_> {
             on_behalf_of: self.grant.holder().clone(),
             reply_to: self.reply_to.to_owned(),
             merged_into: None,
+            withheld: String::new(),
         }
     }
 }

@@ -39,12 +39,14 @@ pub struct RunView {
     pub reply_to: String,
     /// The run that took its message in, and with which it ends.
     pub merged_into: Option<RunId>,
+    /// Why its answer did not leave; empty when it did, or was not to.
+    pub withheld: String,
 }
 
 const SELECT: &str = "SELECT r.id, r.run_id,
     CASE WHEN s.deleted_at IS NULL THEN s.key ELSE s.former_key END, r.status, j.record, r.error, r.input_tokens,
     r.output_tokens, r.cached_tokens, r.accepted_at, r.started_at, r.ended_at, r.on_behalf_of,
-    r.reply_to, r.merged_into FROM runs r JOIN sessions s ON s.id = r.session
+    r.reply_to, r.merged_into, r.withheld FROM runs r JOIN sessions s ON s.id = r.session
     LEFT JOIN journal j ON j.session = r.session AND j.entry = r.answer_entry";
 
 impl RunView {
@@ -91,6 +93,7 @@ impl RunView {
                 "" => None,
                 run => Some(run.parse().map_err(|error| damaged(14, error))?),
             },
+            withheld: text(15)?,
         })
     }
 }

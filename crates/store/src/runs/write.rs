@@ -1,7 +1,7 @@
 //! What a run writes while it holds its session's fence.
 
 use openclaw_scopes::Timestamp;
-use openclaw_sessions::{AssistantMessage, RESUMED, Record, RunStatus, Terminal, Usage};
+use openclaw_sessions::{AssistantMessage, RESUMED, Record, RunStatus, SendRules, Terminal, Usage};
 use rusqlite::{Connection, params};
 
 use super::start::written;
@@ -31,6 +31,8 @@ pub struct Ending {
     pub error: String,
     /// Tokens of all its answers.
     pub usage: Usage,
+    /// What the configuration says about what leaves.
+    pub send_rules: SendRules,
 }
 
 impl Store {
@@ -168,6 +170,7 @@ pub(super) struct Closing {
     answer: Option<Written>,
     error: String,
     last: String,
+    send_rules: SendRules,
     status: RunStatus,
     /// What whoever delegated the run is told.
     told: String,
@@ -176,7 +179,7 @@ pub(super) struct Closing {
 
 impl Closing {
     pub(super) fn of(ending: Ending) -> rusqlite::Result<Self> {
-        let Ending { terminal, answer, error, usage } = ending;
+        let Ending { terminal, answer, error, usage, send_rules } = ending;
         let status = terminal.status();
         let shown = (!error.is_empty()).then(|| error.clone());
         let told = match (&answer, status) {
@@ -190,6 +193,7 @@ impl Closing {
                 .transpose()?,
             error,
             last: as_text(&Record::Final { status, error: shown })?,
+            send_rules,
             status,
             usage: usage::capped(usage),
         })
@@ -288,10 +292,16 @@ pub(super) fn end(
         usage.cached_tokens,
         MAX_TOKENS,
     ])?;
+    let answer = outbox::Answer {
+        run: fence.run,
+        status: closing.status,
+        text: &closing.told,
+        rules: &closing.send_rules,
+    };
+    outbox::answer(connection, answer, now)?;
     queue::end_merged(connection, fence.run)?;
     approvals::withdraw_of(connection, fence.run)?;
     children::child_ended(connection, fence.session, closing.status, &closing.told, now)?;
-    outbox::answer(connection, fence.run, closing.status, &closing.told, now)?;
     cron::run_ended(connection, fence.run, closing.status, &closing.told, now)?;
     Ok(last)
 }

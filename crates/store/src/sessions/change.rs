@@ -3,8 +3,9 @@
 use openclaw_scopes::method::{
     PatchSession as PatchMethod, ResetSession as ResetMethod, UndoReset as UndoMethod,
 };
-use openclaw_scopes::target::SessionTarget;
+use openclaw_scopes::target::{PatchTarget, SessionPart, SessionTarget};
 use openclaw_scopes::{Authorized, SessionKey, Timestamp};
+use openclaw_sessions::SendPolicy;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{Session, SessionError, find, row_of, target};
@@ -27,6 +28,36 @@ pub struct Patch {
     pub archived: Option<bool>,
     /// The model that answers in it, as `provider/model`; empty for its agent's.
     pub model: Option<String>,
+    /// Whether what is said in it may leave.
+    pub send_policy: Option<NewSendPolicy>,
+}
+
+/// What a conversation's send policy becomes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum NewSendPolicy {
+    /// None of its own: what the configuration says.
+    Inherit,
+    /// This one.
+    Own(SendPolicy),
+}
+
+impl NewSendPolicy {
+    const fn own(self) -> Option<SendPolicy> {
+        match self {
+            Self::Inherit => None,
+            Self::Own(policy) => Some(policy),
+        }
+    }
+}
+
+impl Patch {
+    /// Returns which part of a conversation it changes: of several, what needs the most.
+    pub const fn part(&self) -> SessionPart {
+        match self.send_policy {
+            Some(_) => SessionPart::RuntimePolicy,
+            None => SessionPart::Organization,
+        }
+    }
 }
 
 /// Changes a conversation.
@@ -43,8 +74,8 @@ impl Ask for PatchSession {
     type Output = Session;
     type Error = SessionError;
 
-    fn target(&self, tx: &Transaction<'_>) -> Result<SessionTarget, Fault<SessionError>> {
-        Ok(target(tx, &self.key)?)
+    fn target(&self, _: &Transaction<'_>) -> Result<PatchTarget, Fault<SessionError>> {
+        Ok(PatchTarget { key: self.key.clone(), part: self.patch.part() })
     }
 
     fn apply(
@@ -56,7 +87,7 @@ impl Ask for PatchSession {
         let (_, target) = authorized.into_parts();
         let unknown = || Fault::Domain(SessionError::Unknown(target.key.clone()));
         let before = find(tx, &target.key)?.ok_or_else(unknown)?;
-        let Patch { label, category, pinned, archived, model } = &self.patch;
+        let Patch { label, category, pinned, archived, model, send_policy } = &self.patch;
         if *archived == Some(true) && before.archived_at.is_none() {
             if openclaw_sessions::is_main(&target.key) {
                 return Err(Fault::Domain(SessionError::Main(target.key)));
@@ -71,7 +102,7 @@ impl Ask for PatchSession {
             (Some(false), _) => None,
         };
         let sql = "UPDATE sessions SET label = ?2, category = ?3, pinned_at = ?4,
-                       archived_at = ?5, model = ?6, changed_at = ?7 WHERE key = ?1";
+                       archived_at = ?5, model = ?6, changed_at = ?7, send_policy = ?8 WHERE key = ?1";
         tx.prepare_cached(sql)?.execute(params![
             target.key.as_str(),
             label.as_ref().unwrap_or(&before.label),
@@ -80,6 +111,7 @@ impl Ask for PatchSession {
             since(*archived, before.archived_at).map(Timestamp::as_millis),
             model.as_ref().unwrap_or(&before.model),
             now.as_millis(),
+            send_policy.map_or(before.send_policy, NewSendPolicy::own).map_or("", SendPolicy::name),
         ])?;
         let after = find(tx, &target.key)?.ok_or_else(unknown)?;
         let is_same = after == before;

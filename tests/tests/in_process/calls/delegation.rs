@@ -23,9 +23,10 @@ pub(super) async fn call(
         _ => about.child.clone(),
     };
     match (name, when) {
-        ("sessions.patch", "") => {
+        ("sessions.patch", "organization and model" | "runtime policy") => {
             let label = Some(format!("label {tag}"));
-            let request = v1::PatchSessionRequest { key, label, ..Default::default() };
+            let send_policy = (when == "runtime policy").then(|| "allow".to_owned());
+            let request = v1::PatchSessionRequest { key, label, send_policy, ..Default::default() };
             sessions.patch(request).await.map(drop)
         }
         ("sessions.reset", "own session" | "session of others") => {

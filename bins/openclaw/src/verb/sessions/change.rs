@@ -57,6 +57,10 @@ pub(super) async fn run(
         SessionsVerb::Model { session, model } => {
             (session, PatchSessionRequest { model: Some(model), ..blank() })
         }
+        SessionsVerb::SendPolicy { session, policy } => {
+            let send_policy = Some(policy.wire().to_owned());
+            (session, PatchSessionRequest { send_policy, ..blank() })
+        }
         // The caller shows these.
         SessionsVerb::History { .. }
         | SessionsVerb::List { .. }
@@ -65,7 +69,11 @@ pub(super) async fn run(
     };
     let SessionArg { key, agent } = session;
     let request = PatchSessionRequest { key, agent_id: text(agent), ..patch };
-    let client = place.connect_for(&["sessions.patch"]).await?;
+    let when = match request.send_policy {
+        Some(_) => "runtime policy",
+        None => "organization and model",
+    };
+    let client = place.connect(wish::when("sessions.patch", when)).await?;
     show(&client.sessions().patch(request).await?.into_inner(), output)?;
     Ok(Exit::Ok)
 }

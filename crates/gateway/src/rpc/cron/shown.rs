@@ -187,7 +187,7 @@ pub(super) fn occurrence(occurrence: Occurrence) -> v1::Occurrence {
         delivery_state: occurrence
             .delivery
             .map(|(_, state)| state.name())
-            .unwrap_or_default()
+            .unwrap_or(if occurrence.withheld.is_empty() { "" } else { "withheld" })
             .into(),
     }
 }

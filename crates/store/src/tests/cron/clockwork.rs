@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use openclaw_scheduler::{Mode, Spread, TickLimits, tick};
 use openclaw_scopes::{Caller, Cause, Component, RunId, SessionKey, Timestamp};
-use openclaw_sessions::{AssistantMessage, RunStatus, Terminal, Usage};
+use openclaw_sessions::{AssistantMessage, RunStatus, SendRules, Terminal, Usage};
 use rusqlite::Connection;
 
 use super::START;
@@ -259,10 +259,12 @@ impl Clockwork {
         let terminal = Terminal::of(status).unwrap();
         let usage = Usage::default();
         let answer = AssistantMessage { text: text.into(), usage, ..AssistantMessage::default() };
-        let ending = match status {
-            RunStatus::Ok => Ending { terminal, answer: Some(answer), error: String::new(), usage },
-            _ => Ending { terminal, answer: None, error: text.into(), usage },
+        let send_rules = SendRules::default();
+        let (answer, error) = match status {
+            RunStatus::Ok => (Some(answer), String::new()),
+            _ => (None, text.into()),
         };
+        let ending = Ending { terminal, answer, error, usage, send_rules };
         self.store().end_run(&started.fence, ending, self.now).await.unwrap();
     }
 

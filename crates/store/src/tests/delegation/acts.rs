@@ -1,7 +1,7 @@
 //! What goes on: runs are asked for, begin, delegate, are told and end.
 
 use openclaw_scopes::{Caller, Capability, CapabilitySet, SessionKey};
-use openclaw_sessions::{AssistantMessage, Record, Usage};
+use openclaw_sessions::{AssistantMessage, Record, SendRules, Usage};
 
 use super::super::{accept, owner};
 use super::world::World;
@@ -119,7 +119,8 @@ impl World {
             1 => (started.running.time_out(), Some(answer), format!("no time for {run}")),
             _ => (started.running.finish(), Some(answer), String::new()),
         };
-        let ending = Ending { terminal, answer, error, usage };
+        let send_rules = SendRules::default();
+        let ending = Ending { terminal, answer, error, usage, send_rules };
         self.note(format!("end {run}: {:?}", ending.terminal.status()));
         self.store().end_run(&started.fence, ending, self.bed.now()).await.unwrap();
         self.stale.push(started);

@@ -1,14 +1,15 @@
 //! What holds delegation up: a conversation that is put away, a limit, a grant that has ended.
 
 use openclaw_scopes::{Caller, Capability, CapabilitySet, Scope, ScopeSet};
+use openclaw_sessions::{SendPolicy, SendRules};
 
 use super::super::access::{OPERATOR, caller, named};
 use super::super::{accept, key, owner, run_id};
 use super::family::{Family, of};
 use super::order;
 use crate::{
-    AcceptRun, Accepted, ActError, ChildError, ChildFilter, HandOver, Patch, PatchSession,
-    Precedence, RetryChild, RotateDevice, SendToChild,
+    AcceptRun, Accepted, ActError, ChildError, ChildFilter, HandOver, NewSendPolicy, Patch,
+    PatchSession, Precedence, ReplyTo, RetryChild, RotateDevice, SendToChild,
 };
 
 impl Family {
@@ -148,4 +149,20 @@ async fn each_grant_is_told_by_itself() {
     let due = store.due(&key("main")).unwrap().unwrap();
     assert_eq!((due.run.as_ref().unwrap().as_str(), due.grant), ("old", None));
     bed.verify(store);
+}
+
+/// What a conversation has delegated, and that in turn, leaves by no other way than its own answers would.
+#[tokio::test]
+async fn what_a_silent_conversation_delegated_is_silent() {
+    let family = Family::new().await;
+    let first = family.child("c", &key("main")).await;
+    family.child_of(&first, "d").await;
+    let deny =
+        Patch { send_policy: Some(NewSendPolicy::Own(SendPolicy::Deny)), ..Patch::default() };
+    let ask = PatchSession { key: key("main"), patch: deny };
+    family.store.act(&owner(), ask, family.bed.now()).await.unwrap();
+    let (to, rules) = (ReplyTo::default(), SendRules::default());
+    for name in ["c", "d"] {
+        assert!(family.store.is_silent(&of(name), &to, &rules).unwrap(), "{name}");
+    }
 }
