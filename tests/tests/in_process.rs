@@ -11,6 +11,7 @@ mod channels;
 mod chats;
 mod commands;
 mod compaction;
+mod crash_states;
 mod cron;
 mod day;
 mod delegation;
