@@ -1,10 +1,12 @@
 //! What work may cost: a model is not asked any more when there is not enough left, and whoever asked is told
 //! which budget that was.
 
+use openclaw_platforms::Telegram;
 use openclaw_proto::v1;
 use openclaw_proto::v1::RunStatus;
 use openclaw_tests::{Behavior, Client, Provider, Setup, TestGateway, ask, request, start};
 
+use super::delivery::on_telegram;
 use super::runs::wait;
 
 fn long(mark: &str) -> String {
@@ -69,6 +71,41 @@ async fn a_day_is_one_for_all_runs_and_survives_a_start() {
     };
     assert!(error.contains("the budget of agent `main` for today is 5000 tokens"), "{error}");
     assert_eq!(provider.received().len(), answered, "who has nothing left asks nobody");
+}
+
+/// Whoever pays is told, once a day.
+#[tokio::test]
+async fn an_owner_is_told_once_that_a_budget_is_used_up() {
+    let telegram = Telegram::start().await;
+    let provider = Provider::openai([]).await;
+    let config =
+        "commands.ownerAllowFrom = [\"telegram:42\"]\nagents.defaults.budget.day.tokens = 1";
+    let setup = on_telegram(Setup::new(), &telegram).provider(&provider).config(config);
+    let gateway = setup.start().await;
+    let owner = gateway.owner().await;
+    for number in 0..3 {
+        let key = format!("r{number}");
+        let asked = ask(&owner, request(&key, &format!("explicit:{key}"), "Hello.")).await.unwrap();
+        assert_eq!(asked.status(), RunStatus::Error);
+    }
+    telegram.wait_for(1).await;
+    let gateway = gateway.restart().await;
+    let owner = gateway.owner().await;
+    ask(&owner, request("again", "explicit:again", "Hello.")).await.unwrap();
+    // What is asked for after it arrives after it.
+    let last = v1::SendMessageRequest {
+        idempotency_key: "last".into(),
+        channel: "telegram".into(),
+        to: "42".into(),
+        text: "That is all.".into(),
+        ..Default::default()
+    };
+    owner.messages().send(last).await.unwrap();
+    telegram.wait_for(2).await;
+    let told: Vec<_> = telegram.sent().into_iter().map(|message| message.text).collect();
+    assert!(told[0].contains("for today is 1 tokens"), "{told:?}");
+    assert_eq!(told[1..], ["That is all."]);
+    assert_eq!(provider.received().len(), 0);
 }
 
 /// Many at once have no more together than one after the other.

@@ -167,6 +167,12 @@ impl Purse {
                 books.told.retain(|(day, _)| *day == today);
                 if books.told.insert((today, format!("{agent} {part}"))) {
                     tracing::warn!(%agent, part, "a budget is used up: {whose} is {what}");
+                    let text = format!(
+                        "A budget is used up: {whose} is {what}. Runs of agent `{agent}` that need more fail until \
+                         there is some again. See `openclaw usage`."
+                    );
+                    self.engine
+                        .tell_owner_soon(format!("alert:budget:{agent}:{part}:{today}"), text);
                 }
                 return Err(format!("{whose} is {what}"));
             }

@@ -8,6 +8,7 @@ use openclaw_store::ReplyTo;
 
 use super::Engine;
 use crate::channels::{Hub, destination};
+use crate::clock;
 
 impl Engine {
     /// Has it know how the channels are doing.
@@ -28,6 +29,18 @@ impl Engine {
         let mut all: Vec<_> = owners(roster.config.channels()).collect();
         all.sort_by_key(|to| (!self.can_send(&to.channel), lost.contains(&to.channel)));
         all
+    }
+
+    /// Tells the gateway's owner something, once for each `source`, if it is known where they read.
+    pub(super) fn tell_owner_soon(&self, source: String, text: String) {
+        let Some(to) = self.owner_reads() else { return };
+        let engine = self.clone();
+        self.0.tasks.spawn(async move {
+            match engine.0.store.say_as_gateway(source, to, text, clock::now()).await {
+                Ok(()) => engine.outbox().notify_waiters(),
+                Err(error) => tracing::error!(?error, "the owner is not told of something"),
+            }
+        });
     }
 
     fn can_send(&self, channel: &str) -> bool {
