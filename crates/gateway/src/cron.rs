@@ -25,9 +25,9 @@ use crate::task::Tasks;
 /// Jobs of one page: a page is one transaction.
 const PAGE: u32 = 256;
 /// Due instants that are begun at once.
-const AT_ONCE: u32 = 256;
+const AT_ONCE: u32 = 1_024;
 /// Pages of them in one look: what is due meanwhile has its row before more begins.
-const PAGES: u32 = 64;
+const PAGES: u32 = 16;
 /// The longest sleep, and the longest where somebody is to be told what did not arrive.
 const LONGEST: Duration = Duration::from_secs(3_600);
 const LONGEST_WITH_OWNER: Duration = Duration::from_secs(60);

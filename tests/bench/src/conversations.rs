@@ -16,6 +16,7 @@ use openclaw_store::{
 use rusqlite::{Connection, params};
 
 use crate::Effort;
+use crate::costs;
 use crate::load::{Duel, Operation, Sample, run_on};
 use crate::place::Place;
 use crate::process::Server;
@@ -308,6 +309,8 @@ pub(crate) async fn measure(place: &Place, effort: Effort) -> anyhow::Result<Sec
     }
     rows.extend(own);
     rows.extend(pages(place, effort).await.context("pages")?);
+    rows.push(costs::live_runs(place).await.context("live runs")?);
+    rows.push(costs::amplification(place).await.context("a long conversation")?);
     Ok(Section {
         name: "conversations",
         title: "Conversations and sub-agents",
@@ -318,7 +321,10 @@ pub(crate) async fn measure(place: &Place, effort: Effort) -> anyhow::Result<Sec
              limit is one turn of the skeleton (see *Agent turns*) for each. `sessions.delete` is \
              `Store::act` in this process, with its decision record, on conversations of {ENTRIES} entries; \
              the limit is the same rows in raw SQLite, one transaction each (`synchronous=FULL`). Pages are \
-             read with the decision by `Store::view`; the limit selects seven columns of as many rows."
+             read with the decision by `Store::view`; the limit selects seven columns of as many rows. The \
+             answer of a sub-agent is one piece: what one took is from the request to delegate until after its \
+             first token. Bytes written are those that the kernel counts for the process, whole pages of the \
+             log and its move into the database with them; the limit is the skeleton."
         ),
         rows,
     })

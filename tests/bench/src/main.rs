@@ -12,6 +12,7 @@
 mod authority;
 mod bare;
 mod conversations;
+mod costs;
 mod document;
 mod due;
 mod idle;

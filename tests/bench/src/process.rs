@@ -105,6 +105,12 @@ impl Server {
     }
 
     /// What the kernel says about it now.
+    /// Returns how many bytes it has had written to the disk so far.
+    pub(crate) fn written(&self) -> anyhow::Result<u64> {
+        let path = format!("/proc/{}/io", self.child.id());
+        Ok(field(&std::fs::read_to_string(path)?, "write_bytes"))
+    }
+
     pub(crate) fn look(&self) -> anyhow::Result<Look> {
         Look::at(self.child.id())
     }

@@ -24,17 +24,24 @@ pub(crate) struct Turn {
     client: RunsClient<Transport>,
     name: String,
     done: u64,
+    /// After how many a conversation is over.
+    turns_of_session: u64,
 }
 
 impl Turn {
     pub(crate) fn new(client: &Client, name: String) -> Self {
-        Self { client: client.runs(), name, done: 0 }
+        Self { client: client.runs(), name, done: 0, turns_of_session: TURNS_OF_SESSION }
+    }
+
+    /// All of them are in one conversation.
+    pub(crate) fn of_one_conversation(client: &Client, name: String) -> Self {
+        Self { turns_of_session: u64::MAX, ..Self::new(client, name) }
     }
 }
 
 impl Operation for Turn {
     async fn perform(&mut self) -> anyhow::Result<()> {
-        let (name, session) = (&self.name, self.done / TURNS_OF_SESSION);
+        let (name, session) = (&self.name, self.done / self.turns_of_session);
         let request = v1::StartRunRequest {
             idempotency_key: format!("{name}-{}", self.done),
             message: "What is there to do today?".into(),
