@@ -8,6 +8,7 @@
 //! | `lane` | which run is next |
 //! | `record` | what a run leaves in the journal of its session |
 //! | `project`, `message`, `window` | what a model is shown of a journal |
+//! | `poll` | what can be asked on a platform that takes votes |
 //! | `attachment` | how a message names what came with it |
 //! | `send` | whether what is said in a session may leave |
 //! | `compact` | when a summary stands for the older part of it, and for which |
@@ -37,6 +38,7 @@ mod fence;
 mod key;
 mod lane;
 mod message;
+mod poll;
 mod project;
 mod queue;
 mod record;
@@ -62,6 +64,7 @@ pub use lane::{
     MAX_WAITING_PER_SESSION, Removed, Turn, default_concurrency,
 };
 pub use message::{HEARTBEAT_OK, Message, NO_REPLY, heartbeat_alert, is_silent};
+pub use poll::{Ballot, Choice, Poll, PollDraft, PollError, PollLimits};
 pub use project::{Projection, project};
 pub use queue::{Dropped, QueueMode, collected};
 pub use record::{
