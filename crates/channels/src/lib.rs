@@ -9,6 +9,7 @@ mod discord;
 mod fetch;
 mod http;
 mod inbound;
+mod poll;
 mod port;
 mod telegram;
 pub mod text;
@@ -18,6 +19,7 @@ pub use backoff::Backoff;
 pub use discord::{Discord, DiscordOptions};
 pub use fetch::FetchError;
 pub use inbound::{ButtonPress, Inbound, Media, MediaKind};
+pub use poll::poll_limits;
 pub use port::{
     Button, Channel, ConnectError, ConnectionStatus, Destination, Identity, Ingress, IngressError,
     ListenEnd, Part, PermanentKind, SendOutcome, StatusSink,

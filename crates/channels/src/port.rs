@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
-use openclaw_sessions::ChatType;
+use openclaw_sessions::{ChatType, Poll};
 
 use crate::fetch::FetchError;
 use crate::inbound::{ButtonPress, Inbound, Media};
@@ -39,6 +39,8 @@ pub struct Part {
     pub media: Option<String>,
     /// The text without markup, for a platform that refuses the markup.
     pub plain: String,
+    /// What is asked for votes, instead of all that is said: one that fits the platform.
+    pub poll: Option<Poll>,
     /// The platform's id of the message that this answers.
     pub reply_to: Option<String>,
     /// Whether the platform is asked not to make a noise.

@@ -1,6 +1,7 @@
 //! A Telegram of one bot: its bot interface with long polling.
 
 mod form;
+mod poll;
 mod speech;
 mod tell;
 
@@ -46,7 +47,7 @@ pub struct SentToTelegram {
     /// The method, such as `sendMessage`; the route `file` is that of the
     /// files themselves.
     pub method: String,
-    /// The text or caption.
+    /// The text, caption or question.
     pub text: String,
 }
 
@@ -309,6 +310,18 @@ impl State {
                     text: text.clone(),
                 });
                 Ok(tell::sent(id, &field("chat_id"), &text))
+            }
+            "sendPoll" => {
+                poll::check(fields)?;
+                let (id, chat, question) = (self.message_id(), field("chat_id"), field("question"));
+                lock(&self.world).sent.push(SentToTelegram {
+                    chat: chat.clone(),
+                    fields: fields.clone(),
+                    id: id.to_string(),
+                    method: method.to_owned(),
+                    text: question,
+                });
+                Ok(tell::sent(id, &chat, ""))
             }
             _ => Err("Bad Request: no such method"),
         }

@@ -1,9 +1,12 @@
 //! One part of a message as Discord wants it.
 
 use data_encoding::HEXLOWER;
+use openclaw_sessions::{Choice, Poll};
 use ring::digest;
 use serde_json::{Map, Value, json};
+use twilight_model::poll::PollLayoutType;
 
+use crate::poll::HOUR;
 use crate::port::{Button, Part, PermanentKind, SendOutcome};
 use crate::text::{Dialect, units};
 
@@ -38,13 +41,17 @@ pub(super) fn message(part: &Part, key: &str) -> Result<Value, SendOutcome> {
             body.insert("embeds".to_owned(), json!([{ "image": { "url": url } }]));
         }
     }
-    if content.is_empty() {
+    if let Some(poll) = &part.poll {
+        body.insert("poll".to_owned(), asked(poll));
+    } else if content.is_empty() {
         return Err(invalid("the message is empty"));
     }
     if units(&content) > Dialect::Discord.limit() {
         return Err(invalid("the text is longer than a message"));
     }
-    body.insert("content".to_owned(), content.into());
+    if !content.is_empty() {
+        body.insert("content".to_owned(), content.into());
+    }
     body.insert("allowed_mentions".to_owned(), json!({ "parse": [], "replied_user": false }));
     body.insert("nonce".to_owned(), nonce(key).into());
     body.insert("enforce_nonce".to_owned(), true.into());
@@ -60,6 +67,22 @@ pub(super) fn message(part: &Part, key: &str) -> Result<Value, SendOutcome> {
         body.insert("components".to_owned(), rows(&part.buttons)?);
     }
     Ok(body.into())
+}
+
+/// A poll, as one that is to be made: with a length instead of an end.
+fn asked(poll: &Poll) -> Value {
+    let answer = |text: &String| json!({ "poll_media": { "text": text } });
+    let mut asked = json!({
+        "question": { "text": poll.question() },
+        "answers": poll.options().iter().map(answer).collect::<Vec<_>>(),
+        "allow_multiselect": poll.choice() == Choice::Any,
+        "layout_type": u8::from(PollLayoutType::Default),
+    });
+    if let (Some(open), Value::Object(fields)) = (poll.open(), &mut asked) {
+        let hours = open.as_secs().checked_div(HOUR.as_secs());
+        fields.insert("duration".to_owned(), hours.into());
+    }
+    asked
 }
 
 fn rows(buttons: &[Button]) -> Result<Value, SendOutcome> {

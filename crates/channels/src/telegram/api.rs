@@ -146,6 +146,7 @@ impl Api {
             Method::Document => "sendDocument",
             Method::Message => "sendMessage",
             Method::Photo => "sendPhoto",
+            Method::Poll => "sendPoll",
         };
         let created: Created = self.ask(name, body).await?;
         Ok(created.message_id.to_string())

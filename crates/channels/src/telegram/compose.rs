@@ -1,5 +1,6 @@
 //! One part of a message as Telegram wants it.
 
+use openclaw_sessions::{Ballot, Choice, Poll};
 use serde_json::{Value, json};
 
 use crate::port::{Button, Destination, Part, PermanentKind, SendOutcome};
@@ -80,14 +81,15 @@ pub(super) enum Method {
     Document,
     Message,
     Photo,
+    Poll,
 }
 
 /// Composes a message.
 pub(super) fn message(chat: &Chat, part: &Part, form: Form) -> Result<(Method, Body), SendOutcome> {
-    let mut body = Body::new();
-    body.insert("chat_id".to_owned(), chat.id.clone());
-    if let Some(topic) = chat.topic.filter(|topic| *topic != GENERAL) {
-        body.insert("message_thread_id".to_owned(), topic.into());
+    let mut body = addressed(chat, part)?;
+    if let Some(poll) = &part.poll {
+        ask(&mut body, poll);
+        return Ok((Method::Poll, body));
     }
     let mut text = if form == Form::Plain { part.plain.clone() } else { part.text.clone() };
     let media = part.media.as_deref();
@@ -118,6 +120,19 @@ pub(super) fn message(chat: &Chat, part: &Part, form: Form) -> Result<(Method, B
             body.insert("parse_mode".to_owned(), "HTML".into());
         }
     }
+    if !part.buttons.is_empty() {
+        body.insert("reply_markup".to_owned(), keyboard(&part.buttons)?);
+    }
+    Ok((method, body))
+}
+
+/// Composes what a message has whatever it says: where it goes, what it answers, and whether it is heard.
+fn addressed(chat: &Chat, part: &Part) -> Result<Body, SendOutcome> {
+    let mut body = Body::new();
+    body.insert("chat_id".to_owned(), chat.id.clone());
+    if let Some(topic) = chat.topic.filter(|topic| *topic != GENERAL) {
+        body.insert("message_thread_id".to_owned(), topic.into());
+    }
     if let Some(id) = &part.reply_to {
         let id = id.parse::<i64>().map_err(|_bad| invalid("the message answers no message"))?;
         // What is answered may be gone by now; the answer is wanted all the same.
@@ -127,10 +142,19 @@ pub(super) fn message(chat: &Chat, part: &Part, form: Form) -> Result<(Method, B
     if part.silent {
         body.insert("disable_notification".to_owned(), true.into());
     }
-    if !part.buttons.is_empty() {
-        body.insert("reply_markup".to_owned(), keyboard(&part.buttons)?);
+    Ok(body)
+}
+
+/// Puts a poll into a message.
+fn ask(body: &mut Body, poll: &Poll) {
+    let options = poll.options().iter().map(|text| json!({ "text": text }));
+    body.insert("question".to_owned(), poll.question().into());
+    body.insert("options".to_owned(), options.collect());
+    body.insert("is_anonymous".to_owned(), (poll.ballot() == Ballot::Anonymous).into());
+    body.insert("allows_multiple_answers".to_owned(), (poll.choice() == Choice::Any).into());
+    if let Some(open) = poll.open() {
+        body.insert("open_period".to_owned(), open.as_secs().into());
     }
-    Ok((method, body))
 }
 
 /// Composes the sign that something is being written.

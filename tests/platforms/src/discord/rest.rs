@@ -142,11 +142,33 @@ impl State {
                 let person = body["recipient_id"].as_str().unwrap_or_default();
                 (200, json!({ "id": format!("9{person}"), "type": 1, "recipients": [] }))
             }
+            "create_message" if is_wrong(body) => refusal(400),
             "create_message" => (200, create(&mut world, id, body)),
             "typing" | "callback" => (204, Value::Null),
             _ => refusal(404),
         }
     }
+}
+
+/// Whether a message says nothing, or asks what Discord does not take.
+fn is_wrong(body: &Value) -> bool {
+    let poll = match &body["poll"] {
+        Value::Null => return ["content", "embeds"].iter().all(|name| body[name].is_null()),
+        poll => poll,
+    };
+    let is_fit = |text: &Value, most: usize| {
+        let text = text["text"].as_str().unwrap_or_default().trim();
+        (1..=most).contains(&text.chars().count())
+    };
+    let answers = poll["answers"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let is_open = match &poll["duration"] {
+        Value::Null => true,
+        hours => hours.as_u64().is_some_and(|hours| (1..=768).contains(&hours)),
+    };
+    !is_open
+        || !is_fit(&poll["question"], 300)
+        || !(1..=10).contains(&answers.len())
+        || !answers.iter().all(|answer| is_fit(&answer["poll_media"], 55))
 }
 
 /// Creates a message, unless one with that nonce is there and the nonce is to be enforced.

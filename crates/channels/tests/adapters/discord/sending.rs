@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use openclaw_channels::{Button, Channel as _, Identity, PermanentKind, SendOutcome};
+use openclaw_channels::{
+    Button, Channel as _, Identity, Part, PermanentKind, SendOutcome, poll_limits,
+};
 use openclaw_platforms::{Answer, Discord, soon};
-use openclaw_sessions::ChatType;
-use serde_json::json;
+use openclaw_sessions::{ChatType, Poll, PollDraft};
+use serde_json::{Value, json};
 
 use super::{PATIENT, adapter, adapter_with, hasty, part, to};
 
@@ -26,6 +28,29 @@ async fn a_message_arrives_with_a_receipt() {
     assert_eq!(sent.body["enforce_nonce"], true);
     assert_eq!(sent.body["flags"], 4096);
     assert_eq!(sent.body["components"][0]["components"][0]["custom_id"], "yes:1");
+}
+
+#[tokio::test]
+//= docs/threat-model.md#T18
+async fn a_poll_is_sent_once_under_its_key() {
+    let platform = Discord::start().await;
+    let adapter = adapter(&platform);
+    let draft = PollDraft {
+        question: "Lunch?".to_owned(),
+        options: vec!["Pizza".to_owned(), "Soup".to_owned()],
+        ..PollDraft::default()
+    };
+    let poll = Poll::parse(&draft, poll_limits(openclaw_config::Platform::Discord)).unwrap();
+    let part = Part { poll: Some(poll), ..Part::default() };
+    platform.script("create_message", [Answer::AcceptThenClose]);
+    let to = to("5", ChatType::Channel);
+    let first = adapter.send(&to, &part, "key-1").await;
+    assert!(matches!(first, SendOutcome::Unknown { .. }), "{first:?}");
+    let again = adapter.send(&to, &part, "key-1").await;
+    let [sent] = platform.sent().try_into().unwrap();
+    assert_eq!(again, SendOutcome::Sent { receipt: sent.id });
+    assert_eq!(sent.body["poll"]["question"], json!({ "text": "Lunch?" }));
+    assert_eq!(sent.body["poll"]["duration"], Value::Null, "Discord has its own");
 }
 
 #[tokio::test]

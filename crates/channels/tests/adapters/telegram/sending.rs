@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use openclaw_channels::{
     Button, Channel as _, Identity, Part, PermanentKind, SendOutcome, Telegram, TelegramOptions,
+    poll_limits,
 };
 use openclaw_config::Secret;
 use openclaw_platforms::{Answer, Telegram as Platform, soon};
+use openclaw_sessions::{Poll, PollDraft};
 use serde_json::{Value, json};
 
 use super::{PATIENT, adapter, adapter_with, hasty, part, to};
@@ -182,4 +184,40 @@ async fn the_token_is_checked_and_never_shown() {
     assert!(!format!("{outcome:?} {broken:?} {adapter:?}").contains("very-secret"));
     let bad = TelegramOptions::new("main", Secret::new("1:a/../b".to_owned()));
     assert!(Telegram::new(bad).is_err());
+}
+
+#[tokio::test]
+async fn a_poll_is_refused_for_good_or_for_now_as_a_message_is() {
+    let platform = Platform::start().await;
+    let draft = PollDraft {
+        question: "Lunch?".to_owned(),
+        options: vec!["Pizza".to_owned(), "Soup".to_owned()],
+        ..PollDraft::default()
+    };
+    let poll = Poll::parse(&draft, poll_limits(openclaw_config::Platform::Telegram)).unwrap();
+    let part = Part { poll: Some(poll), ..Part::default() };
+    platform.script(
+        "sendPoll",
+        [
+            refused("Bad Request: not enough rights to send polls to the chat"),
+            refused("Bad Request: poll can't be sent"),
+            Answer::RateLimited { after: Duration::from_secs(3) },
+            Answer::Status(500),
+        ],
+    );
+    let adapter = adapter(&platform);
+    let mut outcomes = Vec::new();
+    for _ in 0..5 {
+        outcomes.push(adapter.send(&to("1"), &part, "k").await);
+    }
+    let [forbidden, invalid, limited, unknown, sent] = outcomes.try_into().unwrap();
+    for (outcome, kind) in
+        [(forbidden, PermanentKind::Forbidden), (invalid, PermanentKind::Invalid)]
+    {
+        let SendOutcome::Permanent { kind: told, .. } = outcome else { panic!("{outcome:?}") };
+        assert_eq!(told, kind);
+    }
+    assert!(matches!(limited, SendOutcome::Retry { after: Some(_), .. }), "{limited:?}");
+    assert!(matches!(unknown, SendOutcome::Unknown { .. }), "{unknown:?}");
+    assert_eq!(sent, SendOutcome::Sent { receipt: platform.sent()[0].id.clone() });
 }
