@@ -30,6 +30,7 @@ mod media;
 mod owners;
 mod pictures;
 mod policy;
+mod polls;
 mod programs;
 mod providers;
 mod queue;

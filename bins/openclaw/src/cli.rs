@@ -36,7 +36,8 @@ pub(crate) use group::{
 pub(crate) use head::Head;
 pub(crate) use heartbeat::HeartbeatVerb;
 pub(crate) use message::{
-    DeliveryStateName, DeliveryVerb, EventArgs, MessageVerb, SendArgs, SystemVerb,
+    DeliveryStateName, DeliveryVerb, EventArgs, MessageVerb, PollArgs, SendArgs, SendingArgs,
+    SystemVerb, ToArgs,
 };
 pub(crate) use session::SessionArg;
 

@@ -25,7 +25,7 @@ use openclaw_store::WEBHOOK;
 use self::lane::Carrier;
 use crate::settings::Environment;
 
-pub(crate) use destination::{destination, reply_of};
+pub(crate) use destination::{DestinationError, destination, reply_of};
 pub(crate) use keep::Ground;
 pub(crate) use lane::{Lane, LaneLine};
 pub(crate) use question::{AskedAt, Asker, asked_at, buttons, elsewhere, question};

@@ -416,7 +416,7 @@ CREATE TABLE outbox (
     lease_until  INTEGER,
     error        TEXT    NOT NULL DEFAULT '',
     created_at   INTEGER NOT NULL,
-    settled_at   INTEGER,
+    settled_at   INTEGER, poll TEXT NOT NULL DEFAULT '',
     CHECK ((state = 'sending') = (lease_until IS NOT NULL)),
     CHECK ((state IN ('sending', 'waiting')) = (settled_at IS NULL))
 ) STRICT;

@@ -88,7 +88,8 @@ pub use open::{OpenError, Options};
 pub use outbox::{
     BODY, Carrier, ClaimedDelivery, Delivery, DeliveryCursor, DeliveryError, DeliveryFence,
     DeliveryFilter, DeliveryPage, DeliveryState, DiscardDelivery, GetDelivery, Lost, LostNotice,
-    NewDelivery, Progress, ReplyTo, RetryDelivery, SendGuard, SendMessage, Undelivered, WEBHOOK,
+    NewDelivery, Progress, ReplyTo, RetryDelivery, SendGuard, SendMessage, SendPoll, Undelivered,
+    WEBHOOK,
 };
 pub use people::{
     ApprovePerson, FilePerson, FiledPerson, ListPeople, MainOf, People, Person, PersonError,

@@ -2,17 +2,20 @@
 
 mod list;
 mod notice;
+mod poll;
 mod put;
 mod target;
 mod work;
 
 use openclaw_scopes::{GrantHolder, SessionKey, Timestamp};
+use openclaw_sessions::Poll;
 
 use crate::act::Failure;
 use crate::sessions::{SendDenied, WITHHELD};
 
 pub use list::{DeliveryCursor, DeliveryFilter, DeliveryPage, GetDelivery};
 pub use notice::{LostNotice, Undelivered};
+pub use poll::SendPoll;
 pub(crate) use put::{Answer, answer};
 pub use put::{BODY, DiscardDelivery, NewDelivery, RetryDelivery, SendGuard, SendMessage, WEBHOOK};
 pub(crate) use put::{put, put_as_gateway};
@@ -82,6 +85,8 @@ pub struct Delivery {
     pub text: String,
     /// What is sent along: a URL; empty for nothing.
     pub media: String,
+    /// What is asked; `None` for what is no poll.
+    pub poll: Option<Poll>,
     /// The conversation that it belongs to.
     pub session: Option<SessionKey>,
     /// On whose behalf.

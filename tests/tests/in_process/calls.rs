@@ -152,7 +152,7 @@ pub(super) async fn call(
             cron::call(client, name, when, tag, about).await
         }
         (name, when)
-            if ["send", "wake"].contains(&name)
+            if ["poll", "send", "wake"].contains(&name)
                 || ["channels.", "delivery.", "system."].iter().any(|of| name.starts_with(of)) =>
         {
             messages::call(client, name, when, tag, about).await

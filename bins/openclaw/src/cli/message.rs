@@ -21,6 +21,15 @@ Examples:
 
 The text is Markdown. Sent again with the same idempotency key, it is the same message.")]
     Send(Box<SendArgs>),
+    /// Send a poll, on Telegram or Discord: it is accepted when this returns, and has arrived when it is `sent`.
+    #[command(after_help = "\
+Examples:
+  openclaw message poll --channel telegram --target -1001234567890 --question 'Lunch?' --option Pizza --option Soup
+  openclaw message poll --channel discord --target channel:1469556013123502103 --question 'Which days?' \\
+    --option Monday --option Tuesday --option Friday --multi --duration 2d
+
+Sent again with the same idempotency key, it is the same poll. Votes are seen on the platform, and not read.")]
+    Poll(Box<PollArgs>),
 }
 
 /// What to send, and where.
@@ -28,7 +37,84 @@ The text is Markdown. Sent again with the same idempotency key, it is the same m
 #[group(skip)]
 #[command(group(ArgGroup::new("what").args(["message", "media"]).required(true).multiple(true)))]
 pub(crate) struct SendArgs {
-    /// The channel: discord, telegram or webhook. Else the only chat platform.
+    #[command(flatten)]
+    pub(crate) to: ToArgs,
+    /// What to say; `-` reads it from standard input.
+    #[arg(long, short, value_name = "TEXT", allow_hyphen_values = true)]
+    pub(crate) message: Option<String>,
+    /// What to send along: an https URL.
+    #[arg(long, value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) media: Option<String>,
+    #[command(flatten)]
+    pub(crate) sending: SendingArgs,
+}
+
+/// What to ask, and where.
+#[derive(Args, Clone, Debug)]
+#[group(skip)]
+pub(crate) struct PollArgs {
+    #[command(flatten)]
+    pub(crate) to: ToArgs,
+    /// What to ask: one line of 300 characters at most.
+    #[arg(long, alias = "poll-question", value_name = "TEXT", allow_hyphen_values = true)]
+    pub(crate) question: String,
+    /// What can be chosen; say it once for each. Telegram: 2 to 12 of 100 characters at most; Discord: 2 to 10
+    /// of 55.
+    #[arg(
+        long = "option",
+        alias = "poll-option",
+        value_name = "TEXT",
+        required = true,
+        allow_hyphen_values = true
+    )]
+    pub(crate) options: Vec<String>,
+    /// One person may choose any number of options.
+    #[arg(long, alias = "poll-multi", conflicts_with = "max_selections")]
+    pub(crate) multi: bool,
+    /// How many options one person may choose at most: 1, or as many as there are. Else 1.
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) max_selections: Option<u32>,
+    /// For how long it is open. Telegram: 5s to 7d, else without an end; Discord: 1h to 32d in whole hours, else
+    /// a day.
+    #[arg(long, value_name = "TIME", value_parser = length::parse)]
+    pub(crate) duration: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) ballot: BallotArgs,
+    /// Make no noise.
+    #[arg(long)]
+    pub(crate) silent: bool,
+    #[command(flatten)]
+    pub(crate) sending: SendingArgs,
+}
+
+/// Whether it is seen who voted for what.
+#[derive(Args, Clone, Copy, Debug)]
+#[group(skip)]
+pub(crate) struct BallotArgs {
+    /// Nobody sees who voted for what. On Telegram it is so unless --public is said; Discord has no such polls.
+    #[arg(long, alias = "poll-anonymous", conflicts_with = "public")]
+    anonymous: bool,
+    /// Everybody sees who voted for what.
+    #[arg(long, alias = "poll-public")]
+    public: bool,
+}
+
+impl BallotArgs {
+    /// Returns whether nobody is to see it; `None` for what the platform does.
+    pub(crate) const fn is_anonymous(self) -> Option<bool> {
+        match (self.anonymous, self.public) {
+            (true, _) => Some(true),
+            (false, true) => Some(false),
+            (false, false) => None,
+        }
+    }
+}
+
+/// Where something goes.
+#[derive(Args, Clone, Debug)]
+#[group(skip)]
+pub(crate) struct ToArgs {
+    /// The channel: discord or telegram, or webhook, which has no polls. Else the only chat platform.
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) channel: Option<String>,
     /// To whom or where. Discord: channel:ID or user:ID; Telegram: the id of a chat, with :topic:ID
@@ -47,12 +133,12 @@ pub(crate) struct SendArgs {
     /// The account of the gateway there. Else its only one.
     #[arg(long, value_name = "ID", allow_hyphen_values = true)]
     pub(crate) account: Option<String>,
-    /// What to say; `-` reads it from standard input.
-    #[arg(long, short, value_name = "TEXT", allow_hyphen_values = true)]
-    pub(crate) message: Option<String>,
-    /// What to send along: an https URL.
-    #[arg(long, value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) media: Option<String>,
+}
+
+/// How something is sent.
+#[derive(Args, Clone, Debug)]
+#[group(skip)]
+pub(crate) struct SendingArgs {
     /// The message on the platform that this one answers.
     #[arg(long, value_name = "ID", allow_hyphen_values = true)]
     pub(crate) reply_to: Option<String>,

@@ -182,6 +182,7 @@ async fn each_verb_connects_with_the_least_it_needs() {
         ("tokens revoke ci --yes",                    &["operator.pairing", "operator.pairing operator.write"]),
         ("message send --to 1 -m hi --wait 1s",       &["operator.write"]),
         ("message send --channel webhook --to https://x -m hi", &["operator.admin"]),
+        ("message poll --to 1 --question hi --option a --option b", &["operator.write"]),
         ("delivery list",                             &["operator.read"]),
         ("delivery retry dl-1",                       &["operator.read", "operator.admin"]),
         ("delivery discard dl-1 --yes",               &["operator.read", "operator.admin"]),

@@ -88,6 +88,65 @@ async fn a_message_as_it_was_said() {
 
 #[tokio::test]
 #[rustfmt::skip]
+async fn a_poll_as_it_was_asked() {
+    let line = "message poll --json --channel telegram --to -100123 --thread 7 --account default --question Lunch? --option Pizza \
+                --option Soup --reply-to 5 --idempotency-key k";
+    let shown = "id:            dl-poll\n\
+                 state:         sent\n\
+                 channel:       telegram\n\
+                 account:       default\n\
+                 to:            -100123:topic:7\n\
+                 text:          Lunch\\u{1b}[2J? (Pizza / Soup)\n\
+                 poll:          any number of options, anonymous, open for 1h30m, silent\n\
+                 of:            send:owner:k\n\
+                 on behalf of:  owner\n\
+                 parts:         2 of 2 arrived\n\
+                 receipts:      1 2\n\
+                 tried:         3\n";
+    beside(async |state, _| {
+        for (more, pointer, expected) in [
+            ("",                    "/state", "\"waiting\""),
+            ("",                    "/source", "\"send:owner:k:5\""),
+            ("",                    "/to", r#"{"accountId":"default","channel":"telegram","peerId":"-100123","peerKind":"","threadId":"7"}"#),
+            ("",                    "/poll/question", "\"Lunch?\""),
+            ("",                    "/poll/options", r#"["Pizza","Soup"]"#),
+            ("",                    "/poll/maxSelections", "null"),
+            ("",                    "/poll/duration", "null"),
+            ("",                    "/poll/isAnonymous", "null"),
+            ("",                    "/poll/silent", "false"),
+            ("--multi",             "/poll/maxSelections", "2"),
+            ("--max-selections 1",  "/poll/maxSelections", "1"),
+            ("--duration 2d",       "/poll/duration", "\"172800s\""),
+            ("--anonymous",         "/poll/isAnonymous", "true"),
+            ("--public",            "/poll/isAnonymous", "false"),
+            ("--silent",            "/poll/silent", "true"),
+        ] {
+            let (code, out, err) = run(&state, &format!("{line} {more}")).await;
+            assert_eq!((code, err.as_str(), out.lines().count()), (0, "", 1), "{more}");
+            assert_eq!(json(&out).pointer(pointer).unwrap_or(&Value::Null).to_string(), expected, "{more}");
+        }
+        let ask = |rest: &str| format!("message poll --to 1 --question {rest}");
+        for (line, code, out) in [
+            (ask("ok --option a --option b"),                        0,  "dl-ok is waiting\n"),
+            (ask("ok --option a --option b --wait 10s"),             0,  "dl-ok is sent\n"),
+            (ask("ok --poll-option a --poll-option b --poll-multi"), 0,  "dl-ok is waiting\n"),
+            (ask("dead --option a --option b --wait 10s"),           1,  ""),
+            (ask("slow --option a --option b --wait 1ms"),           75, ""),
+            (ask("deny --option a --option b"),                      77, ""),
+            (ask("ok"),                                              2,  ""),
+            (ask("ok --option a --multi --max-selections 1"),        2,  ""),
+            (ask("ok --option a --anonymous --public"),              2,  ""),
+            (ask("ok --option a --duration soon"),                   2,  ""),
+            ("delivery show dl-poll".to_owned(),                     0,  shown),
+        ] {
+            let (told, stdout, stderr) = run(&state, &line).await;
+            assert_eq!((told, stdout.as_str()), (code, out), "{line}: {stderr}");
+        }
+    }).await;
+}
+
+#[tokio::test]
+#[rustfmt::skip]
 async fn deliveries() {
     let list = "ID          CHANNEL   TO               STATE    TRIED  WRITTEN  ERROR         TEXT\n\
                 dl-ok       telegram  -100123:topic:7  sent     3      -        -             It is \\u{1b}[2Jbuilt.\n\

@@ -160,7 +160,13 @@ async fn send_chat(
         note(store, delivery, dead, lane).await;
         return;
     };
-    let mut all = parts(&delivery.text, chat.dialect());
+    let mut all = match &delivery.poll {
+        Some(poll) => {
+            let (silent, poll) = (poll.is_silent(), Some(poll.clone()));
+            vec![Part { poll, silent, ..Part::default() }]
+        }
+        None => parts(&delivery.text, chat.dialect()),
+    };
     if !delivery.media.is_empty() {
         match all.last_mut() {
             Some(last) => last.media = Some(delivery.media.clone()),

@@ -421,6 +421,7 @@ impl Door {
             media: String::new(),
             session: String::new(),
             buttons: Vec::new(),
+            poll: None,
         };
         match self
             .store

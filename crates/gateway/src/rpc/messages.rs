@@ -1,18 +1,22 @@
 //! What leaves the gateway, over the wire.
 
+mod poll;
+
 use openclaw_proto::v1::messages_server::Messages;
 use openclaw_proto::{to_timestamp, v1};
 use openclaw_scopes::method::{self, Method as _};
 use openclaw_scopes::target::{DestinationTarget, Reach};
+use openclaw_sessions::Poll;
 use openclaw_store::{
     Delivery, DeliveryCursor, DeliveryFilter, DeliveryState, DiscardDelivery, GetDelivery,
-    NewDelivery, ReplyTo, RetryDelivery, SendGuard, SendMessage, WEBHOOK,
+    NewDelivery, ReplyTo, RetryDelivery, SendGuard, SendMessage, SendPoll, WEBHOOK,
 };
 use tonic::{Request, Response, Status};
 
-use crate::channels::destination;
+use crate::channels::{DestinationError, destination};
 use crate::core::Core;
 use crate::respond::{self, Reply};
+use crate::roster::Roster;
 use crate::{clock, convert, digest, gate, route};
 
 /// Bytes of a message at most: it is split into parts, each of which is a message on the platform.
@@ -30,7 +34,7 @@ impl Messages for Core {
         let idempotency_key = convert::idempotency_key(&message.idempotency_key)?;
         let v1::SendMessageRequest { channel, to, account_id, thread_id, text, media_url, .. } =
             message;
-        let answers = message.reply_to_id;
+        let answers = answered(message.reply_to_id)?;
         if text.trim().is_empty() && media_url.is_empty() {
             return Err(Reply::invalid("the message is empty")
                 .next("say something with --message")
@@ -43,9 +47,6 @@ impl Messages for Core {
         if !media_url.is_empty() && !is_media(&media_url) {
             return Err(Reply::invalid("media_url is an https URL").into());
         }
-        if answers.len() > 64 || answers.chars().any(char::is_control) {
-            return Err(Reply::invalid("reply_to_id is the id of a message").into());
-        }
         let roster = self.engine.roster();
         let fixed = destination(roster.config.channels(), &channel, &to, &account_id, &thread_id);
         let fixed = match fixed {
@@ -56,9 +57,7 @@ impl Messages for Core {
                 let target =
                     DestinationTarget { channel: channel.into(), peer: "nobody".into(), reach };
                 drop(self.peek::<method::SendMessage>(&caller, target).await?);
-                return Err(Reply::invalid(error.to_string())
-                    .next("openclaw channels status lists the channels")
-                    .into());
+                return Err(nowhere(&error).into());
             }
         };
         let told =
@@ -72,13 +71,33 @@ impl Messages for Core {
             media: media_url,
             session: String::new(),
             buttons: Vec::new(),
+            poll: None,
         };
-        let session = match new.to.channel.as_str() {
-            WEBHOOK => None,
-            _ => route::answers_at(&new.to, &roster.routes),
-        };
-        let guard = Some(SendGuard { rules: roster.send_rules.clone(), session });
+        let guard = Some(guard(&new.to, &roster));
         let ask = SendMessage { idempotency_key, new, guard };
+        let delivery = self.perform(&caller, ask, clock::now(), respond::delivery).await?;
+        self.engine.outbox().notify_waiters();
+        Ok(Response::new(shown(delivery)))
+    }
+
+    async fn poll(
+        &self,
+        request: Request<v1::PollRequest>,
+    ) -> Result<Response<v1::Delivery>, Status> {
+        let (caller, message) = gate::admit(request)?;
+        let channel: Box<str> = message.channel.as_str().into();
+        let roster = self.engine.roster();
+        let ask = match poll::ask(message, roster.config.channels()) {
+            Ok(ask) => ask,
+            Err(reply) => {
+                // Whoever may not ask is told that, and only that.
+                let reach = Reach::Agents;
+                let target = DestinationTarget { channel, peer: "nobody".into(), reach };
+                drop(self.peek::<method::SendPoll>(&caller, target).await?);
+                return Err(reply.into());
+            }
+        };
+        let ask = SendPoll { guard: Some(guard(&ask.to, &roster)), ..ask };
         let delivery = self.perform(&caller, ask, clock::now(), respond::delivery).await?;
         self.engine.outbox().notify_waiters();
         Ok(Response::new(shown(delivery)))
@@ -143,6 +162,27 @@ impl Messages for Core {
     }
 }
 
+/// Returns what may hold back what is sent to a place: the policy of the conversation that is answered there.
+fn guard(to: &ReplyTo, roster: &Roster) -> SendGuard {
+    let session = match to.channel.as_str() {
+        WEBHOOK => None,
+        _ => route::answers_at(to, &roster.routes),
+    };
+    SendGuard { rules: roster.send_rules.clone(), session }
+}
+
+/// Reads which message is answered.
+fn answered(id: String) -> Result<String, Reply> {
+    if id.len() > 64 || id.chars().any(char::is_control) {
+        return Err(Reply::invalid("reply_to_id is the id of a message"));
+    }
+    Ok(id)
+}
+
+fn nowhere(error: &DestinationError) -> Reply {
+    Reply::invalid(error.to_string()).next("openclaw channels status lists the channels")
+}
+
 fn is_media(url: &str) -> bool {
     url.len() <= MAX_URL
         && url.strip_prefix("https://").is_some_and(|rest| !rest.is_empty())
@@ -186,7 +226,7 @@ fn shown(delivery: Delivery) -> v1::Delivery {
             peer_id: peer,
             thread_id: thread,
         }),
-        text: delivery.text,
+        text: delivery.poll.as_ref().map_or(delivery.text, Poll::words),
         media_url: delivery.media,
         session_key: delivery.session.map(|key| key.to_string()).unwrap_or_default(),
         on_behalf_of: delivery.on_behalf_of.to_string(),
@@ -198,5 +238,6 @@ fn shown(delivery: Delivery) -> v1::Delivery {
         error: delivery.error,
         created_at: Some(to_timestamp(delivery.created_at)),
         settled_at: delivery.settled_at.map(to_timestamp),
+        poll: delivery.poll.as_ref().map(poll::shown),
     }
 }

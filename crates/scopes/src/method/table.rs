@@ -270,6 +270,8 @@ methods! {
     FireJob(JobTarget) = "cron.fire", internal: [FIRE, FIRE_FAR] by fire_case;
     /// Sends a message to a chat platform or a webhook.
     SendMessage(DestinationTarget) = "send", "/openclaw.v1.Messages/Send": [SEND, SEND_FAR] by send_message;
+    /// Sends a poll to a chat platform.
+    SendPoll(DestinationTarget) = "poll", "/openclaw.v1.Messages/Poll": [WRITE] by write;
     /// Lists what was to leave the gateway, and what has become of it.
     ListDeliveries(Whole) = "delivery.list", "/openclaw.v1.Messages/List": [READ] by read;
     /// Shows one delivery.

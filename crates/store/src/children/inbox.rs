@@ -102,8 +102,9 @@ static HEARD: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// Of what waits for a conversation, what a run at work there is told: the ends of what was begun, and events that
-/// rest on the same authority and lead to an answer in the same place. Input of others is never merged into a run.
+/// Of what waits for a conversation, what a run at work there is told: the ends of what was begun on behalf of the
+/// same holder, and events that rest on the same authority and lead to an answer in the same place. Input of others
+/// is never merged into a run.
 fn told_in(
     connection: &Connection,
     session: i64,

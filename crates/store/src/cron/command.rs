@@ -77,6 +77,7 @@ impl CommandFence {
             media: String::new(),
             session: String::new(),
             buttons: Vec::new(),
+            poll: None,
         };
         put(connection, &new, (holder, *epoch, scopes), now)
     }

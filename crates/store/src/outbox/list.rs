@@ -5,7 +5,7 @@ use openclaw_scopes::target::Whole;
 use openclaw_scopes::{Authorized, GrantHolder, IdempotencyKey, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
-use super::{Delivery, DeliveryError, DeliveryState, ReplyTo};
+use super::{Delivery, DeliveryError, DeliveryState, ReplyTo, poll};
 use crate::act::Query;
 use crate::error::{Fault, StoreError, damaged};
 use crate::filter::{Clauses, Rows};
@@ -13,7 +13,8 @@ use crate::handle::Store;
 
 const SELECT: &str =
     "SELECT id, delivery, source, channel, account, kind, peer, thread, answers, text, media,
-    session, on_behalf_of, state, parts, receipts, attempts, next_at, error, created_at, settled_at
+    session, on_behalf_of, state, parts, receipts, attempts, next_at, error, created_at, settled_at,
+    poll
     FROM outbox";
 
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +47,7 @@ fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
         },
         text: if is_code { String::new() } else { text(9)? },
         media: text(10)?,
+        poll: poll::read(row, 21)?,
         session: match session.as_str() {
             "" => None,
             key => Some(key.parse().map_err(|error| damaged(11, error))?),

@@ -6,8 +6,10 @@ use openclaw_scopes::method::{
     DiscardDelivery as DiscardMethod, RetryDelivery as RetryMethod, SendMessage as SendMethod,
 };
 use openclaw_scopes::target::{DeliveryTarget, DestinationTarget, Reach};
-use openclaw_scopes::{Authorized, Grant, GrantHolder, IdempotencyKey, SessionKey, Timestamp};
-use openclaw_sessions::{RunStatus, SendRules, heartbeat_alert, is_silent};
+use openclaw_scopes::{
+    Authorized, Caller, Grant, GrantHolder, IdempotencyKey, SessionKey, Timestamp,
+};
+use openclaw_sessions::{Poll, RunStatus, SendRules, heartbeat_alert, is_silent};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::list::find;
@@ -48,6 +50,8 @@ pub struct NewDelivery {
     pub session: String,
     /// What can be answered with one touch: labels, and what they say.
     pub buttons: Vec<(String, String)>,
+    /// What is asked instead, for votes; `None` for what is no poll.
+    pub poll: Option<Poll>,
 }
 
 /// Writes something that is to leave, on behalf of a grant. What there is of one source leaves once.
@@ -57,13 +61,15 @@ pub(crate) fn put(
     grant: (&str, u64, &str),
     now: Timestamp,
 ) -> rusqlite::Result<()> {
-    let NewDelivery { source, digest, to, text, media, session, buttons } = new;
+    let NewDelivery { source, digest, to, text, media, session, buttons, poll } = new;
     let buttons = serde_json::to_string(buttons).map_err(|error| damaged(0, error))?;
+    let poll = poll.as_ref().map(serde_json::to_string).transpose();
+    let poll = poll.map_err(|error| damaged(0, error))?.unwrap_or_default();
     let sql = "INSERT INTO outbox (delivery, source, digest, channel, account, kind, peer, thread, answers,
                    text, media, session, on_behalf_of, grant_epoch, grant_scopes, state, next_at, created_at,
-                   buttons)
+                   buttons, poll)
                VALUES ('dl-' || lower(hex(randomblob(8))), ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,
-                   ?12, ?13, ?14, 'waiting', ?15, ?15, ?16)
+                   ?12, ?13, ?14, 'waiting', ?15, ?15, ?16, ?17)
                ON CONFLICT (source) DO NOTHING";
     let (holder, epoch, scopes) = grant;
     connection.prepare_cached(sql)?.execute(params![
@@ -83,6 +89,7 @@ pub(crate) fn put(
         scopes,
         now.as_millis(),
         buttons,
+        poll,
     ])?;
     Ok(())
 }
@@ -109,7 +116,8 @@ fn put_asking(
 ) -> rusqlite::Result<()> {
     let Some(epoch) = live_epoch(connection, &GrantHolder::Gateway)? else { return Ok(()) };
     let (media, session) = (String::new(), String::new());
-    let new = NewDelivery { source, digest: [0; 32], to, text, media, session, buttons };
+    let digest = [0; 32];
+    let new = NewDelivery { source, digest, to, text, media, session, buttons, poll: None };
     put(connection, &new, (&GrantHolder::Gateway.to_string(), epoch.0, ""), now)
 }
 
@@ -183,6 +191,7 @@ pub(crate) fn answer(
         media: String::new(),
         session,
         buttons: Vec::new(),
+        poll: None,
     };
     put(connection, &new, (&holder, epoch, &scopes), now)
 }
@@ -248,44 +257,56 @@ impl Ask for SendMessage {
         now: Timestamp,
     ) -> Result<Applied<Delivery>, Fault<DeliveryError>> {
         let (caller, _) = authorized.into_parts();
-        let source = format!("send:{}:{}", caller.on_behalf_of(), self.idempotency_key);
-        let sql = "SELECT delivery, digest FROM outbox WHERE source = ?1";
-        let same: Option<(String, [u8; 32])> = tx
-            .prepare_cached(sql)?
-            .query_row([&source], |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()?;
-        if let Some((id, digest)) = same {
-            if digest != self.new.digest {
-                return Err(Fault::Domain(DeliveryError::IdempotencyConflict));
-            }
-            let found = find(tx, &id)?.ok_or(Fault::Domain(DeliveryError::Unknown(id)))?;
-            return Ok(Applied::Unchanged(found));
-        }
-        let channel = &self.new.to.channel;
-        if let Some(SendGuard { rules, session }) = &self.guard
-            && let Some(by) = denied_at(tx, session.as_ref(), &self.new.to, rules)?
-        {
-            let channel = channel.clone();
-            return Err(Fault::Domain(DeliveryError::SendPolicy { by, channel }));
-        }
-        let sql = "SELECT count(*) FROM (SELECT 1 FROM outbox
-                       WHERE channel = ?1 AND account = ?2 AND state = 'waiting' LIMIT ?3)";
-        let waiting: u32 = tx
-            .prepare_cached(sql)?
-            .query_row(params![channel, self.new.to.account, MAX_WAITING], |row| row.get(0))?;
-        if waiting >= MAX_WAITING {
-            let channel = channel.clone();
-            return Err(Fault::Domain(DeliveryError::TooMany { channel, max: MAX_WAITING }));
-        }
-        let grant: &Grant = caller.grant();
-        let (holder, scopes) = (grant.holder().to_string(), stored(grant.scopes()));
-        let new = NewDelivery { source: source.clone(), ..self.new.clone() };
-        put(tx, &new, (&holder, grant.epoch().0, &scopes), now)?;
-        let sql = "SELECT delivery FROM outbox WHERE source = ?1";
-        let id: String = tx.prepare_cached(sql)?.query_row([&source], |row| row.get(0))?;
-        let found = find(tx, &id)?.ok_or(Fault::Domain(DeliveryError::Unknown(id)))?;
-        Ok(Applied::Changed(found))
+        accept(tx, &caller, &self.idempotency_key, self.new.clone(), self.guard.as_ref(), now)
     }
+}
+
+/// Writes what a caller wants sent under a name; what has that name already is returned as it stands.
+pub(super) fn accept(
+    tx: &Transaction<'_>,
+    caller: &Caller,
+    idempotency_key: &IdempotencyKey,
+    new: NewDelivery,
+    guard: Option<&SendGuard>,
+    now: Timestamp,
+) -> Result<Applied<Delivery>, Fault<DeliveryError>> {
+    let source = format!("send:{}:{}", caller.on_behalf_of(), idempotency_key);
+    let sql = "SELECT delivery, digest FROM outbox WHERE source = ?1";
+    let same: Option<(String, [u8; 32])> = tx
+        .prepare_cached(sql)?
+        .query_row([&source], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    if let Some((id, digest)) = same {
+        if digest != new.digest {
+            return Err(Fault::Domain(DeliveryError::IdempotencyConflict));
+        }
+        let found = find(tx, &id)?.ok_or(Fault::Domain(DeliveryError::Unknown(id)))?;
+        return Ok(Applied::Unchanged(found));
+    }
+    let channel = new.to.channel.as_str();
+    if let Some(SendGuard { rules, session }) = guard
+        && let Some(by) = denied_at(tx, session.as_ref(), &new.to, rules)?
+    {
+        let channel = channel.to_owned();
+        return Err(Fault::Domain(DeliveryError::SendPolicy { by, channel }));
+    }
+    let sql = "SELECT count(*) FROM (SELECT 1 FROM outbox
+                   WHERE channel = ?1 AND account = ?2 AND state = 'waiting' LIMIT ?3)";
+    let waiting: u32 = tx
+        .prepare_cached(sql)?
+        .query_row(params![channel, new.to.account, MAX_WAITING], |row| row.get(0))?;
+    if waiting >= MAX_WAITING {
+        let channel = channel.to_owned();
+        return Err(Fault::Domain(DeliveryError::TooMany { channel, max: MAX_WAITING }));
+    }
+    let grant: &Grant = caller.grant();
+    let (holder, scopes) = (grant.holder().to_string(), stored(grant.scopes()));
+    let new = NewDelivery { source: source.clone(), ..new };
+    put(tx, &new, (&holder, grant.epoch().0, &scopes), now)?;
+    let sql = "SELECT delivery FROM outbox WHERE source = ?1";
+    let id: String = tx.prepare_cached(sql)?.query_row([&source], |row| row.get(0))?;
+    let found = find(tx, &id)?.ok_or(Fault::Domain(DeliveryError::Unknown(id)))?;
+    Ok(Applied::Changed(found))
 }
 
 /// Sends again what did not arrive, or of which that cannot be told; parts that arrived are not sent again.

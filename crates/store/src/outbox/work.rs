@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use openclaw_scopes::Timestamp;
+use openclaw_sessions::Poll;
 use rusqlite::{Connection, Row, params};
 
-use super::{DeliveryError, ReplyTo};
+use super::{DeliveryError, ReplyTo, poll};
 use crate::act::ActError;
 use crate::error::{Fault, StoreError, damaged};
 use crate::handle::Store;
@@ -58,6 +59,8 @@ pub struct ClaimedDelivery {
     pub media: String,
     /// What can be answered with one touch: labels, and what they say.
     pub buttons: Vec<(String, String)>,
+    /// What is asked instead; `None` for what is no poll.
+    pub poll: Option<Poll>,
     /// How many of its parts have gone.
     pub gone: usize,
     /// The conversation that it belongs to; empty for none.
@@ -104,7 +107,7 @@ pub enum Lost {
 
 const CLAIM: &str = "SELECT o.id, o.fence, o.delivery, o.channel, o.account, o.kind, o.peer, o.thread, o.answers,
         o.text, o.media, o.receipts, o.session, o.source, o.created_at, o.on_behalf_of, o.grant_epoch,
-        o.grant_scopes, o.buttons
+        o.grant_scopes, o.buttons, o.poll
     FROM outbox o
     WHERE o.state = 'waiting' AND o.channel = ?1 AND o.account = ?2 AND o.next_at <= ?3
         AND NOT EXISTS (SELECT 1 FROM outbox b
@@ -362,6 +365,7 @@ fn claimed(row: &Row<'_>) -> rusqlite::Result<(ClaimedDelivery, String, u64, Str
         text: text(9)?,
         media: text(10)?,
         buttons: serde_json::from_str(&text(18)?).map_err(|error| damaged(18, error))?,
+        poll: poll::read(row, 19)?,
         gone: receipts.len(),
         session: text(12)?,
         source: text(13)?,

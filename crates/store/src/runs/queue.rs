@@ -35,13 +35,15 @@ static TAKEN: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// Of what waits for a conversation, what a run at work there is told: the ends of what was begun, and events that
-/// rest on the same authority and lead to an answer in the same place.
+/// Of what waits for a conversation, what a run at work there is told: the ends of what was begun on behalf of the
+/// same holder, and events that rest on the same authority and lead to an answer in the same place.
+//= docs/threat-model.md#T36
 pub(crate) fn heard(run: &str, session: &str) -> String {
     let (theirs, mine) = (place("i.reply_to"), place("r.reply_to"));
     format!(
         "FROM inbox i JOIN runs r ON r.id = {run}
          WHERE i.session = {session} AND i.state = 'waiting'
+             AND i.on_behalf_of = r.on_behalf_of
              AND (i.kind = 'end' OR ((i.on_behalf_of, i.grant_epoch, i.grant_scopes) =
                      (r.on_behalf_of, r.grant_epoch, r.grant_scopes)
                  AND (i.reply_to = '' OR {theirs} = {mine})))"

@@ -34,6 +34,21 @@ pub(super) async fn call(
             };
             messages.send(request).await.map(drop)
         }
+        ("poll", "") => {
+            let poll = v1::Poll {
+                question: "Lunch?".into(),
+                options: vec!["Pizza".into(), "Soup".into()],
+                ..v1::Poll::default()
+            };
+            let request = v1::PollRequest {
+                idempotency_key: format!("poll-{tag}"),
+                channel: "telegram".into(),
+                to: "42".into(),
+                poll: Some(poll),
+                ..v1::PollRequest::default()
+            };
+            messages.poll(request).await.map(drop)
+        }
         ("delivery.list", "") => {
             messages.list(v1::ListDeliveriesRequest::default()).await.map(drop)
         }

@@ -1,8 +1,12 @@
 //! Deliveries as people read them.
 
-use openclaw_client::v1::{Delivery, ReplyTarget};
+use openclaw_client::v1::{Delivery, Poll, ReplyTarget};
+use openclaw_proto::from_duration;
 
-use crate::{json, screen, table};
+use crate::{json, length, screen, table};
+
+/// Characters of a poll at most: all of any.
+const MAX_POLL: usize = 2_000;
 
 /// Returns what has become of a delivery, as a word.
 pub(super) fn state(delivery: &Delivery) -> String {
@@ -43,10 +47,22 @@ pub(super) fn rows(deliveries: &[Delivery]) -> String {
     table::columns(&["ID", "CHANNEL", "TO", "STATE", "TRIED", "WRITTEN", "ERROR", "TEXT"], rows)
 }
 
+/// Returns how people vote in a poll.
+fn manner(poll: &Poll) -> String {
+    let choice =
+        if poll.max_selections() == 1 { "one option each" } else { "any number of options" };
+    let votes = if poll.is_anonymous() { "anonymous" } else { "public" };
+    let open = poll.duration.as_ref().and_then(from_duration);
+    let open = open.map(|open| format!(", open for {}", length::show(open))).unwrap_or_default();
+    let noise = if poll.silent { ", silent" } else { "" };
+    format!("{choice}, {votes}{open}{noise}")
+}
+
 /// Returns all about a delivery.
 pub(super) fn facts(delivery: &Delivery) -> String {
     let now = jiff::Timestamp::now();
     let to = delivery.to.clone().unwrap_or_default();
+    let poll = delivery.poll.as_ref();
     let parts = match (delivery.parts, delivery.receipts.len()) {
         (0, _) => String::new(),
         (parts, arrived) => format!("{arrived} of {parts} arrived"),
@@ -58,7 +74,8 @@ pub(super) fn facts(delivery: &Delivery) -> String {
         ("channel", to.channel.clone()),
         ("account", to.account_id.clone()),
         ("to", place(&to)),
-        ("text", screen::shortened(&delivery.text, 200)),
+        ("text", screen::shortened(&delivery.text, if poll.is_some() { MAX_POLL } else { 200 })),
+        ("poll", poll.map(manner).unwrap_or_default()),
         ("media", delivery.media_url.clone()),
         ("of", delivery.source.clone()),
         ("session", delivery.session_key.clone()),

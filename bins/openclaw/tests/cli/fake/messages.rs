@@ -1,14 +1,18 @@
 //! What leaves the gateway of this test, and what its conversations are told: an id says what becomes of it.
 
+use std::time::Duration;
+
 use openclaw_client::Code;
 use openclaw_client::v1::delivery::State;
 use openclaw_client::v1::messages_server::Messages;
 use openclaw_client::v1::system_server::System;
 use openclaw_client::v1::{
     Delivery, DiscardDeliveryRequest, GetDeliveryRequest, GetSystemEventRequest,
-    ListDeliveriesRequest, ListDeliveriesResponse, ReplyTarget, RetryDeliveryRequest,
-    SendMessageRequest, SystemEvent, SystemEventRequest, WakeRequest, WakeResponse,
+    ListDeliveriesRequest, ListDeliveriesResponse, Poll, PollRequest, ReplyTarget,
+    RetryDeliveryRequest, SendMessageRequest, SystemEvent, SystemEventRequest, WakeRequest,
+    WakeResponse,
 };
+use openclaw_proto::to_duration;
 use tonic::{Request, Response, Status};
 
 use super::{Fake, refusal};
@@ -48,6 +52,18 @@ fn found(id: &str) -> Result<Delivery, Status> {
         "absent" => return Err(refusal(Code::NotFound, "", "no delivery `absent`")),
         "dl-dead" => delivery(id, State::Dead),
         "dl-given-up" => delivery(id, State::Discarded),
+        "dl-poll" => Delivery {
+            text: "Lunch\u{1b}[2J? (Pizza / Soup)".into(),
+            poll: Some(Poll {
+                question: "Lunch\u{1b}[2J?".into(),
+                options: vec!["Pizza".into(), "Soup".into()],
+                max_selections: Some(2),
+                duration: Some(to_duration(Duration::from_secs(5_400))),
+                is_anonymous: Some(true),
+                silent: true,
+            }),
+            ..delivery(id, State::Sent)
+        },
         "dl-partial" => delivery(id, State::Partial),
         "dl-slow" => delivery(id, State::Waiting),
         "dl-unknown" => delivery(id, State::Unknown),
@@ -79,6 +95,29 @@ impl Messages for Fake {
             }),
             text: asked.text,
             media_url: asked.media_url,
+            ..delivery(&id, State::Waiting)
+        }))
+    }
+
+    async fn poll(&self, asked: Request<PollRequest>) -> Result<Response<Delivery>, Status> {
+        let PollRequest { idempotency_key, channel, to, account_id, thread_id, reply_to_id, poll } =
+            asked.into_inner();
+        assert!(!idempotency_key.is_empty());
+        let poll = poll.unwrap();
+        if poll.question == "deny" {
+            let message = "missing scope: operator.write";
+            return Err(refusal(Code::PermissionDenied, "MISSING_SCOPE", message));
+        }
+        let id = format!("dl-{}", poll.question);
+        if idempotency_key == "again" {
+            return Ok(Response::new(found(&id)?));
+        }
+        let peer_kind = String::new();
+        Ok(Response::new(Delivery {
+            source: format!("send:owner:{idempotency_key}:{reply_to_id}"),
+            to: Some(ReplyTarget { channel, account_id, peer_kind, peer_id: to, thread_id }),
+            text: format!("{} ({})", poll.question, poll.options.join(" / ")),
+            poll: Some(poll),
             ..delivery(&id, State::Waiting)
         }))
     }

@@ -110,6 +110,10 @@ impl Messages for Fake {
         Err(Status::unimplemented(""))
     }
 
+    async fn poll(&self, _: Request<PollRequest>) -> Result<Response<Delivery>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
     async fn list(
         &self,
         _: Request<ListDeliveriesRequest>,
