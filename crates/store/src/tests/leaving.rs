@@ -176,6 +176,7 @@ async fn send(
         media: String::new(),
         session: String::new(),
         buttons: Vec::new(),
+        poll: None,
     };
     let ask = SendMessage { idempotency_key: IdempotencyKey::parse(name).unwrap(), new, guard };
     store.act(&owner(), ask, bed.now()).await
