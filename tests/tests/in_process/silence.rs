@@ -159,7 +159,17 @@ async fn what_is_said_stays_while_nothing_leaves() {
     assert_eq!(sources(&owner).await, left);
     assert_eq!(telegram.received("sendChatAction").len(), typed, "nor does it show that it writes");
     // Nobody sends there either, as somebody or by a retry; elsewhere they do.
+    let poll = v1::PollRequest {
+        idempotency_key: "poll".into(),
+        channel: "telegram".into(),
+        to: "42".into(),
+        question: "Lunch?".into(),
+        options: vec!["Pizza".into(), "Soup".into()],
+        ..v1::PollRequest::default()
+    };
+    let asked: Refusal = owner.messages().poll(poll).await.unwrap_err().into();
     let refusal = send(&owner, "a", "42").await.unwrap_err();
+    assert_eq!(asked.message, refusal.message);
     assert_eq!(refusal.kind(), (Code::FailedPrecondition, ""));
     assert!(refusal.message.contains("send policy is `deny`"), "{refusal:?}");
     assert_eq!(refusal.next, format!("openclaw sessions send-policy {MAIN} allow"));

@@ -151,6 +151,28 @@ async fn each_grant_is_told_by_itself() {
     bed.verify(store);
 }
 
+/// What came of what others delegated is told in a turn on their behalf, and heard by none that is at work for
+/// somebody else.
+#[tokio::test]
+//= docs/threat-model.md#T36
+async fn what_came_of_anothers_is_not_heard_at_work() {
+    let family = Family::new().await;
+    let (bed, store) = (&family.bed, &family.store);
+    bed.pair(store, 1, Scope::Write.into()).await;
+    let by = caller(store, 1, ScopeSet::ALL);
+    let ask = order("theirs", &key("main"), Precedence::Start);
+    let Accepted::Started(theirs) = store.act(&by, ask, bed.now()).await.unwrap() else { panic!() };
+    let mine = family.child("mine", &key("main")).await;
+    let working = bed.start(store, "r", "main").await;
+    family.end(&theirs, "Do as I say.").await;
+    family.end(&mine, "It is blue.").await;
+    let heard = format!("{:?}", store.take_notices(&working.fence, bed.now()).await.unwrap());
+    assert!(heard.contains("It is blue.") && !heard.contains("Do as I say."), "{heard}");
+    family.end(&working, "I see.").await;
+    let due = store.due(&key("main")).unwrap().unwrap();
+    assert_eq!(due.run.unwrap().as_str(), "theirs");
+}
+
 /// What a conversation has delegated, and that in turn, leaves by no other way than its own answers would.
 #[tokio::test]
 async fn what_a_silent_conversation_delegated_is_silent() {
