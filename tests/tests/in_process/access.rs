@@ -65,6 +65,7 @@ async fn others_are_explained_to_whoever_manages_them() {
     let run = explain(&owner, "tools.invoke", "run:r", "").await.unwrap();
     assert_eq!((run.principal.as_str(), run.on_behalf_of.as_str()), ("run:r", "owner"));
     assert!(run.held_capabilities.contains(&"files:read".to_owned()), "{run:?}");
+    assert_eq!(run.never_delegated, ["cron:own", "exec:unsandboxed"]);
     let writes = run.verdicts.iter().find(|verdict| verdict.when == "files:write").unwrap();
     assert!(writes.allowed, "{writes:?}");
     let run = explain(&owner, "sessions.create", "run:r", "").await.unwrap();

@@ -65,6 +65,7 @@ fn explained(explanation: &ExplainResponse) -> String {
         ("on behalf of", explanation.on_behalf_of.clone()),
         ("scopes", explanation.held_scopes.join(" ")),
         ("capabilities", explanation.held_capabilities.join(" ")),
+        ("never delegated", explanation.never_delegated.join(" ")),
     ]);
     let rows = explanation.verdicts.iter().map(|verdict| {
         let answer = if verdict.allowed { "allowed" } else { "denied" };

@@ -7,8 +7,8 @@ use openclaw_scopes::method::{
 };
 use openclaw_scopes::target::Subject;
 use openclaw_scopes::{
-    Caller, Cause, Component, Denial, DeviceRole, Explanation, Grant, GrantHolder, RunId, ScopeSet,
-    Timestamp, TokenId, explain, method, policy,
+    Caller, CapabilitySet, Cause, Component, Denial, DeviceRole, Explanation, Grant, GrantHolder,
+    RunId, ScopeSet, Timestamp, TokenId, explain, method, policy,
 };
 use openclaw_store::{
     ActError, Device, DeviceError, DeviceRef, Held, Provenance, ShowAccess, Whose,
@@ -318,6 +318,7 @@ fn response(about: &Caller, explanation: &Explanation, standing: &Standing) -> v
         on_behalf_of: about.on_behalf_of().to_string(),
         held_scopes: scope_names(explanation.held),
         held_capabilities: held.iter().map(|capability| capability.name().into()).collect(),
+        never_delegated: CapabilitySet::OWNER_ONLY.iter().map(|it| it.name().into()).collect(),
         verdicts: verdicts.collect(),
     }
 }
