@@ -112,6 +112,8 @@ CREATE INDEX children_by_reap ON children (reap_at) WHERE reap_at IS NOT NULL;
 
 CREATE INDEX children_held ON children (parent) WHERE held = 1;
 
+CREATE INDEX children_open ON children (parent) WHERE reap_at IS NULL;
+
 CREATE INDEX cron_ended ON cron_occurrences (ended_at) WHERE ended_at IS NOT NULL;
 
 CREATE TABLE cron_jobs (

@@ -129,18 +129,6 @@ pub(super) fn working(
     row.ok_or_else(|| Fault::Domain(ChildError::Superseded(run.clone())))
 }
 
-/// Conversations in which, or below which, something goes on or waits to be told. One that has said what came of
-/// it no longer speaks for what is below it.
-// The live runs are few, and the delegations of a long-lived conversation may be many.
-const BUSY: &str = "WITH RECURSIVE busy (session) AS (
-        SELECT session FROM runs WHERE status IN ('queued', 'running')
-        UNION
-        SELECT session FROM inbox WHERE state = 'waiting'
-        UNION
-        SELECT c.parent FROM busy JOIN children c ON c.session = busy.session
-            JOIN runs r ON r.id = c.run
-        WHERE c.parent IS NOT NULL AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.source = r.run_id))";
-
 /// Refuses one more sub-agent at work below a conversation than there may be; `but` is not counted.
 pub(super) fn bounded(
     connection: &Connection,
@@ -149,13 +137,19 @@ pub(super) fn bounded(
     key: SessionKey,
     max: u32,
 ) -> Result<(), Fault<ChildError>> {
-    let sql = format!(
-        "{BUSY} SELECT count(*) FROM children c JOIN busy ON busy.session = c.session
-         WHERE c.parent = ?1 AND c.session IS NOT (SELECT id FROM sessions WHERE key = ?2)"
-    );
+    // Those that have not said what came of them, though they may only wait for what is below them; and those that
+    // are asked more. Of a long-lived conversation's delegations both are few.
+    let sql = "SELECT count(*) FROM (
+            SELECT c.session FROM children c JOIN runs s ON s.id = c.run
+            WHERE c.parent = ?1 AND c.reap_at IS NULL
+                AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.source = s.run_id)
+            UNION
+            SELECT c.session FROM runs r JOIN children c ON c.session = r.session
+            WHERE r.status IN ('queued', 'running') AND c.parent = ?1)
+        WHERE session IS NOT (SELECT id FROM sessions WHERE key = ?2)";
     let but = but.map(SessionKey::as_str);
     let at_work: u32 =
-        connection.prepare_cached(&sql)?.query_row(params![parent, but], |row| row.get(0))?;
+        connection.prepare_cached(sql)?.query_row(params![parent, but], |row| row.get(0))?;
     if at_work >= max {
         Err(Fault::Domain(ChildError::TooMany { max, parent: key }))
     } else {
