@@ -14,13 +14,14 @@ use tokio_util::sync::CancellationToken;
 use super::destination::to_platform;
 use super::lane::{Carrier, Happened, Lane};
 use super::part::send_part;
+use crate::alarm::Alarm;
 use crate::clock;
 use crate::engine::Engine;
 
 /// Deliveries of one channel at once: each to another place.
 const AT_ONCE: usize = 8;
-/// The longest sleep: the clock on the wall may be set meanwhile.
-const LONGEST: Duration = Duration::from_secs(60);
+/// The longest sleep.
+const LONGEST: Duration = Duration::from_secs(3_600);
 /// How long after a failure of the storage is looked again.
 const AGAIN: Duration = Duration::from_secs(1);
 /// How long a stop waits for what is at work: a little less than the drain waits for its tasks.
@@ -36,7 +37,7 @@ async fn run(lane: &Lane, written: &Notify, store: &Store, stop: &CancellationTo
     if let Err(error) = store.lost_deliveries(lane.name.clone(), lane.lost(), clock::now()).await {
         tracing::error!(channel = lane.name, ?error, "what was being sent could not be settled");
     }
-    let mut sending = FuturesUnordered::new();
+    let (alarm, mut sending) = (Alarm::new(), FuturesUnordered::new());
     while !stop.is_cancelled() {
         // Before the look: what is written after it is then noticed.
         let mut change = std::pin::pin!(written.notified());
@@ -54,7 +55,7 @@ async fn run(lane: &Lane, written: &Notify, store: &Store, stop: &CancellationTo
         };
         tokio::select! {
             () = stop.cancelled() => {}
-            () = tokio::time::sleep(wait), if room > 0 => {}
+            () = alarm.until(clock::now().saturating_add(wait)), if room > 0 => {}
             () = change, if room > 0 => {}
             Some(()) = sending.next() => {}
         }
