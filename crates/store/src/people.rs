@@ -1,7 +1,7 @@
 //! People in chats: who asked to be let in, who was, and by whom.
 
-use std::fmt;
-use std::sync::Arc;
+mod sharing;
+
 use std::time::Duration;
 
 use openclaw_scopes::method::{
@@ -9,15 +9,15 @@ use openclaw_scopes::method::{
     RemovePerson as RemoveMethod,
 };
 use openclaw_scopes::target::{Authority, PersonTarget, Whole};
-use openclaw_scopes::{
-    Authorized, ChatPerson, GrantHolder, Scope, ScopeSet, SessionKey, Standing, Timestamp,
-};
+use openclaw_scopes::{Authorized, ChatPerson, GrantHolder, Scope, ScopeSet, Standing, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::act::{ActError, Applied, Ask, Failure, Query, Transaction};
 use crate::error::{Fault, StoreError, damaged};
 use crate::grants::{self, End};
 use crate::handle::Store;
+
+pub use sharing::{MainOf, Sharing};
 
 /// What turns of people in chats rest on: they ask, and reach nothing else.
 pub(crate) const MEANS: ScopeSet = ScopeSet::of(&[Scope::Write]);
@@ -229,24 +229,6 @@ impl Ask for FilePerson {
     }
 }
 
-/// Returns the main conversation in which what somebody writes goes on; `None` when it goes on in one of their own.
-pub type MainOf = Arc<dyn Fn(&ChatPerson) -> Option<SessionKey> + Send + Sync>;
-
-/// With whom somebody who is let in would share a conversation.
-#[derive(Clone)]
-pub struct Sharing {
-    /// Who may write already by the configuration, and in which main conversation that goes on.
-    pub listed: Vec<(String, SessionKey)>,
-    /// The same of those who were let in.
-    pub main_of: MainOf,
-}
-
-impl fmt::Debug for Sharing {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Sharing").field("listed", &self.listed).finish_non_exhaustive()
-    }
-}
-
 /// Lets somebody in who asked: their turns rest on a grant of their own, which is never more than that of whoever
 /// lets them in.
 #[derive(Clone, Debug)]
@@ -291,19 +273,8 @@ impl Ask for ApprovePerson {
             return Ok(Applied::Unchanged(person));
         }
         let found = found.ok_or_else(|| unknown(&self.channel, &self.code))?;
-        if let Some(sharing) = &self.sharing
-            && let Some(main) = (sharing.main_of)(&found.who)
-        {
-            let approved = approved(tx, None)?.into_iter();
-            let approved = approved.map(|who| ((sharing.main_of)(&who), who.to_string()));
-            let listed = sharing.listed.iter().cloned().map(|(who, main)| (Some(main), who));
-            let who = found.who.to_string();
-            let other = listed
-                .chain(approved)
-                .find(|(theirs, other)| theirs.as_ref() == Some(&main) && *other != who);
-            if let Some((_, other)) = other {
-                return Err(Fault::Domain(PersonError::SharesMain(other)));
-            }
+        if let Some(sharing) = &self.sharing {
+            sharing.check(tx, &found.who)?;
         }
         let by = caller.on_behalf_of();
         let_in(tx, &found.who, &found.name, (by, "approval"), now)?;

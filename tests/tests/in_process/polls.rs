@@ -235,7 +235,7 @@ async fn what_no_platform_takes_is_not_written() {
         (d, open(33 * DAY),            "a poll on Discord is open for 1 hour to 32 days, in whole hours"),
         (d, anonymous,                 "polls on Discord show who voted for what"),
         (("webhook", "https://a.example"), lunch(), "channel `webhook` has no polls"),
-        (("webchat", "main"), lunch(), "channel `webchat` is not configured, or switched off"),
+        (("webchat", "main"), lunch(), "`webchat` is nowhere to send to: it is whoever asks over a connection of their own, as `openclaw chat` does, and is answered there"),
         (("telegram", "@news"), lunch(), "`@news` names nobody on telegram: use the id of a chat, with `:topic:ID` for a topic"),
     ] {
         let refusal = ask(&owner, request("a", channel, to, poll)).await.unwrap_err();

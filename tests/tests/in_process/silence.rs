@@ -163,8 +163,11 @@ async fn what_is_said_stays_while_nothing_leaves() {
         idempotency_key: "poll".into(),
         channel: "telegram".into(),
         to: "42".into(),
-        question: "Lunch?".into(),
-        options: vec!["Pizza".into(), "Soup".into()],
+        poll: Some(v1::Poll {
+            question: "Lunch?".into(),
+            options: vec!["Pizza".into(), "Soup".into()],
+            ..v1::Poll::default()
+        }),
         ..v1::PollRequest::default()
     };
     let asked: Refusal = owner.messages().poll(poll).await.unwrap_err().into();
