@@ -146,29 +146,44 @@ async fn a_command_outlives_its_turn_and_is_told_once() {
 #[tokio::test]
 async fn the_end_of_a_command_is_told_where_its_owner_reads() {
     const LITERAL: &str = "agent:main:telegram:default:direct:42";
-    let mut home = home();
-    home.configure(
-        "[channels.telegram]\ntoken.env = \"ABSENT\"\nallowFrom = [\"42\"]\ndmPolicy = \"allowlist\"\n\
-         [models.providers.looks]\napi = \"offline\"\n\
-         [agents.defaults.heartbeat]\nevery = \"24h\"\nmodel = \"looks/any\"\n",
-    );
-    let mut daemon = home.start().await;
-    let client = daemon.connect().await;
-    ask(&client, "a", LITERAL, "leave it").await;
-    go(&home);
-    let told = told(&client).await;
-    assert_eq!(told.session_key, "agent:main:main");
-    let history = SessionHistoryRequest { key: "main".into(), ..SessionHistoryRequest::default() };
-    let said = client.sessions().history(history).await.unwrap().into_inner().entries;
-    let text = &said.first().unwrap().text;
-    let (id, rest) = text.split_once("Exec completed (").unwrap().1.split_once(", ").unwrap();
-    assert_eq!(id.len(), 8, "{text}");
-    assert!(rest.starts_with("code 0) :: begun\n> over"), "{text}");
-    // The model that looks around has answered: the other would have said that it heard.
-    assert!(!told.text.starts_with("Heard:"), "{told:?}");
-    let literal = runs(&client).await.into_iter().filter(|run| run.session_key == LITERAL).count();
-    assert_eq!(literal, 1, "it had no turn there");
-    assert_eq!(daemon.stop(Signal::Terminate).await, 0);
+    const MAIN: &str = "agent:main:main";
+    #[rustfmt::skip]
+    let table = [
+        // dmScope                   who is let in                             told in
+        ("main",                     "allowFrom = [\"42\"]",                   MAIN),
+        ("main",                     "allowFrom = [\"42\", \"43\"]",           LITERAL),
+        ("main",                     "allowFrom = [\"*\"]\ndmPolicy = \"open\"", LITERAL),
+        ("per-peer",                 "allowFrom = [\"42\"]",                   LITERAL),
+        ("per-channel-peer",         "allowFrom = [\"42\"]",                   LITERAL),
+        ("per-account-channel-peer", "allowFrom = [\"42\"]",                   LITERAL),
+    ];
+    for (scope, people, expected) in table {
+        let mut home = home();
+        home.configure(&format!(
+            "[channels.telegram]\ntoken.env = \"ABSENT\"\n{people}\n\
+             [session]\ndmScope = \"{scope}\"\n\
+             [models.providers.looks]\napi = \"offline\"\n\
+             [agents.defaults.heartbeat]\nevery = \"24h\"\nmodel = \"looks/any\"\n"
+        ));
+        let mut daemon = home.start().await;
+        let client = daemon.connect().await;
+        ask(&client, "a", LITERAL, "leave it").await;
+        go(&home);
+        let told = told(&client).await;
+        assert_eq!(told.session_key, expected, "{scope} {people}");
+        let history = SessionHistoryRequest { key: expected.into(), ..Default::default() };
+        let said = client.sessions().history(history).await.unwrap().into_inner().entries;
+        let text = &said.iter().find(|entry| entry.text.contains("Exec completed (")).unwrap().text;
+        let (id, rest) = text.split_once("Exec completed (").unwrap().1.split_once(", ").unwrap();
+        assert_eq!(id.len(), 8, "{text}");
+        assert!(rest.starts_with("code 0) :: begun\n> over"), "{text}");
+        // The model that looks around has answered: the other would have said that it heard.
+        assert!(!told.text.starts_with("Heard:"), "{told:?}");
+        let runs = runs(&client).await;
+        let literal = runs.iter().filter(|run| run.session_key == LITERAL).count();
+        assert_eq!(literal, if expected == MAIN { 1 } else { 2 }, "{scope} {people}: {runs:?}");
+        assert_eq!(daemon.stop(Signal::Terminate).await, 0);
+    }
 }
 
 /// Whoever has looked is not told; neither is anybody of a command that was ended, or had nothing to say.

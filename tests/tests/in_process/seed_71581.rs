@@ -3,7 +3,7 @@
 use openclaw_platforms::{Telegram, Tell};
 use openclaw_proto::v1;
 use openclaw_proto::v1::occurrence::Outcome;
-use openclaw_tests::{Client, Setup, TestGateway, post, soon};
+use openclaw_tests::{Client, Setup, TestGateway, ask, post, request, soon};
 
 use super::chats::said;
 use super::cron::{add, event, settled, turn};
@@ -108,12 +108,12 @@ async fn what_happens_in_a_direct_chat_is_told_where_its_owner_reads() {
         ("main",                       Two,        LITERAL),
         ("main",                       Everybody,  LITERAL),
         ("main",                       Nobody,     LITERAL),
-        ("per-peer",                   Listed,     LITERAL),
-        ("per-channel-peer",           Listed,     LITERAL),
-        ("per-account-channel-peer",   Listed,     LITERAL),
-        ("per-account-channel-peer",   Approved,   LITERAL),
     ];
-    for (scope, people, expected) in table {
+    // What keeps people apart leaves everything where it is, whoever is let in.
+    let apart = ["per-peer", "per-channel-peer", "per-account-channel-peer"];
+    let apart =
+        apart.into_iter().flat_map(|scope| table.map(|(_, people, _)| (scope, people, LITERAL)));
+    for (scope, people, expected) in table.into_iter().chain(apart) {
         let place = format!("{scope} {people:?}");
         let telegram = Telegram::start().await;
         let config = format!("session.dmScope = \"{scope}\"\n{}\n{HOOK}", people.config());
@@ -170,6 +170,97 @@ async fn what_happens_in_a_direct_chat_is_told_where_its_owner_reads() {
         let other = if expected == MAIN { LITERAL } else { MAIN };
         assert!(!keys(&owner).await.contains(&other.to_owned()), "{place}");
         assert!(history(&owner, other).await.is_empty(), "{place}");
+    }
+}
+
+/// A sub-agent that takes its time.
+const SCRIPT: &str = r#"
+[[reply]]
+match = "Begin."
+toolCalls = [{ name = "sessions_spawn", arguments = { task = "Count to three." } }]
+
+[[reply]]
+match = "Count to three."
+text = "One two three."
+chunks = 2
+delayMs = 100
+
+[[reply]]
+match = "One two three."
+text = "It has counted."
+
+[[reply]]
+match = "Look around."
+text = "HEARTBEAT_OK"
+
+[[reply]]
+afterTool = "*"
+text = "Begun."
+"#;
+
+/// The end of a sub-agent is told where everything else is, and answered in the chat, while a heartbeat looks around
+/// beside it. (The end of a command needs a gateway of its own: `binaries/background.rs`.)
+#[tokio::test]
+async fn what_ends_is_told_where_its_owner_reads_beside_a_heartbeat() {
+    use People::{Approved, Everybody, Listed, Owner, Two};
+    #[rustfmt::skip]
+    let table = [
+        ("main",             Listed,    MAIN),
+        ("main",             Approved,  MAIN),
+        ("main",             Owner,     MAIN),
+        ("main",             Two,       LITERAL),
+        ("main",             Everybody, LITERAL),
+        ("per-peer",         Listed,    LITERAL),
+        ("per-channel-peer", Owner,     LITERAL),
+    ];
+    for (scope, people, expected) in table {
+        let place = format!("{scope} {people:?}");
+        let telegram = Telegram::start().await;
+        let config = format!(
+            "session.dmScope = \"{scope}\"\n{}\n\
+             agents.defaults.heartbeat = {{ every = \"24h\", prompt = \"Look around.\" }}",
+            people.config()
+        );
+        let gateway =
+            on_telegram(Setup::new().script(SCRIPT), &telegram).config(&config).start().await;
+        let owner = gateway.owner().await;
+        match people {
+            Approved => approve(&telegram, &owner, 42).await,
+            Two => approve(&telegram, &owner, 43).await,
+            Everybody | Listed | People::Nobody | Owner => {}
+        }
+        // It looks around as fast as it can.
+        let looks = owner.clone();
+        let racing = openclaw_tests::background(async move {
+            for number in 0..20 {
+                let request = v1::RunJobRequest {
+                    job: "heartbeat:main".into(),
+                    idempotency_key: format!("look-{number}"),
+                };
+                // One that asks too fast is told so.
+                drop(looks.cron().run(request).await);
+                tokio::task::yield_now().await;
+            }
+        });
+        let begun = ask(&owner, request("begin", LITERAL, "Begin.")).await.unwrap();
+        assert_eq!(begun.text, "Begun.", "{place}");
+        told(&owner, expected, "One two three.").await;
+        racing.await.unwrap();
+        soon(async {
+            while !telegram.sent().iter().any(|it| it.chat == "42" && it.text == "It has counted.")
+            {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        let runs =
+            owner.runs().list(v1::ListRunsRequest::default()).await.unwrap().into_inner().runs;
+        let in_literal = runs.iter().filter(|run| run.session_key == LITERAL).count();
+        let told = runs.iter().filter(|run| run.run_id.starts_with("told-")).collect::<Vec<_>>();
+        assert!(told.iter().all(|run| run.session_key == expected), "{place}: {told:?}");
+        assert_eq!(told.len(), 1, "{place}: {told:?}");
+        let asked = if expected == LITERAL { 1 + told.len() } else { 1 };
+        assert_eq!(in_literal, asked, "{place}: {runs:?}");
     }
 }
 

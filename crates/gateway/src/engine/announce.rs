@@ -76,6 +76,9 @@ impl Engine {
                     return;
                 }
             };
+            if let Some(told) = self.told_elsewhere(&due) {
+                return self.move_to(told, due).await;
+            }
             match self.tell(&due).await {
                 Told::Done => {}
                 Told::Later => tokio::time::sleep(WAIT).await,
@@ -88,6 +91,26 @@ impl Engine {
                     }
                 }
             }
+        }
+    }
+
+    /// Returns the conversation that is told instead, where nobody reads what a direct conversation is told. What a
+    /// job's turn began stays with it: there it has the tools of the job, and no others.
+    fn told_elsewhere(&self, due: &Due) -> Option<SessionKey> {
+        let is_end = due.run.is_some() && due.grant.is_some();
+        if !is_end || LaneClass::of(&due.session) != LaneClass::Main {
+            return None;
+        }
+        Some(self.told_in(&due.session)).filter(|told| *told != due.session)
+    }
+
+    async fn move_to(&self, told: SessionKey, due: Due) {
+        let Some(grant) = due.grant else { return };
+        let to = (grant.holder().clone(), self.reply_of(&due.session));
+        let moved = self.0.store.move_notices(due.session, told.clone(), to, clock::now()).await;
+        match moved {
+            Ok(()) => self.announce_soon(told),
+            Err(error) => tracing::error!(%told, ?error, "what waits could not be told elsewhere"),
         }
     }
 

@@ -6,7 +6,7 @@ use openclaw_scopes::method::{
     ContinueSession as ContinueMethod, DiscardChild as DiscardMethod, RetryChild as RetryMethod,
 };
 use openclaw_scopes::target::{RunTarget, SessionTarget};
-use openclaw_scopes::{Authorized, Grant, RunId, SessionKey, Timestamp};
+use openclaw_scopes::{Authorized, Grant, GrantHolder, RunId, SessionKey, Timestamp};
 use openclaw_sessions::{Notice as Said, NoticeKind, Record, RunStatus};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
@@ -376,6 +376,33 @@ impl Store {
             let keys = keys.map(|key| key?.parse().map_err(|error| damaged(0, error)));
             Ok(keys.collect::<rusqlite::Result<_>>()?)
         })
+    }
+
+    /// Has what came of what a conversation began be told to another one, which is opened for it if there is none, and
+    /// answered where the first leads.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn move_notices(
+        &self,
+        from: SessionKey,
+        to: SessionKey,
+        (holder, reply_to): (GrantHolder, String),
+        now: Timestamp,
+    ) -> Result<(), ActError<ChildError>> {
+        self.step(move |connection| {
+            let Some(old) = sessions::row_of(connection, &from)? else { return Ok(()) };
+            let new = match sessions::row_of(connection, &to)? {
+                Some(row) => row,
+                None => sessions::insert(connection, &to, &holder, "", now)?,
+            };
+            let sql = "UPDATE inbox SET session = ?2,
+                           reply_to = CASE reply_to WHEN '' THEN ?3 ELSE reply_to END
+                       WHERE session = ?1 AND state = 'waiting' AND kind = 'end'";
+            connection.prepare_cached(sql)?.execute(params![old, new, reply_to])?;
+            Ok(())
+        })
+        .await
     }
 
     /// Notes why what waits on behalf of the grant of a delegated run cannot be handed over. Whoever waits
