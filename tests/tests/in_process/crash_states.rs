@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use openclaw_gateway::{Environment, Gateway};
 use openclaw_platforms::{Telegram, WebSink};
@@ -93,15 +94,17 @@ async fn settled(client: &Client) -> BTreeMap<String, v1::Delivery> {
             let jobs = client.cron().list(v1::ListJobsRequest::default()).await.unwrap();
             let deliveries = deliveries(client).await;
             let is_open = |row: &v1::Occurrence| row.outcome() == v1::occurrence::Outcome::Claimed;
-            if jobs.into_inner().jobs.iter().all(|job| job.next_at.is_none())
-                && runs.into_inner().runs.iter().all(|run| run.ended_at.is_some())
-                && !rows.into_inner().occurrences.iter().any(is_open)
-                && deliveries.values().all(|delivery| delivery.settled_at.is_some())
-            {
-                return deliveries;
+            let is_quiet = runs.into_inner().runs.iter().all(|run| run.ended_at.is_some())
+                && deliveries.values().all(|delivery| delivery.settled_at.is_some());
+            let is_over = jobs.into_inner().jobs.iter().all(|job| job.next_at.is_none())
+                && !rows.into_inner().occurrences.iter().any(is_open);
+            match (is_quiet, is_over) {
+                (true, true) => return deliveries,
+                // What was interrupted is tried again after a while. While something is at work, no time is lost
+                // for it.
+                (true, false) => openclaw_gateway::advance_clock(Duration::from_secs(1)),
+                (false, _) => {}
             }
-            // What was interrupted is tried again after a while.
-            openclaw_gateway::advance_clock(std::time::Duration::from_secs(1));
             tokio::task::yield_now().await;
         }
     })
