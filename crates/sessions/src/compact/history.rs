@@ -61,6 +61,8 @@ impl<'a> History<'a> {
             turns.push(Turn { at, entry, tokens_from: estimate_tokens(bytes) });
         }
         let summary = earlier.map_or(0, summary_bytes);
+        // Where nothing follows it, nothing is between.
+        let summary = summary.saturating_sub(if messages.is_empty() { SEPARATOR } else { 0 });
         Self { earlier, records, tokens: estimate_tokens(bytes.saturating_add(summary)), turns }
     }
 }

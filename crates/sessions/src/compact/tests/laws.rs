@@ -12,7 +12,7 @@ use crate::project::summarized;
 use crate::project::tests::check_both;
 use crate::project::tests::laws::{journal, whole_run};
 use crate::project::tests::summary::summary;
-use crate::{Message, Record, accept_summary, estimate_tokens, plan_compaction, project};
+use crate::{Message, Record, Usage, accept_summary, estimate_tokens, plan_compaction, project};
 
 /// A journal in which a text may be large, and which may hold summaries of its own.
 fn large_journal() -> impl Strategy<Value = Vec<Record>> {
@@ -142,6 +142,30 @@ fn planned(
     let plan = plan_compaction(&known(journal), limits, overhead, why);
     prop_assert_eq!(&plan, &plan_compaction(&numbered(journal), limits, overhead, why));
     Ok(plan)
+}
+
+/// Nothing is counted that stands between a summary and what follows it where nothing does.
+#[test]
+fn a_summary_alone_is_as_long_as_it_is() {
+    for length in 60..70 {
+        let text = "a".repeat(length);
+        let question = Record::UserMessage { text: String::new() };
+        let summary = Record::Summary {
+            text,
+            first_kept: 2,
+            tokens_before: 0,
+            usage: Usage::default(),
+            model: String::new(),
+        };
+        let journal = [question, summary];
+        let limits =
+            CompactLimits { keep_recent: 0, keep_turns: 0, max_transcript: 0, window: 273 };
+        for overhead in 130..160 {
+            let is_due = tokens(&shown(&known(&journal))) + overhead > 273 - limits.reserve();
+            let planned = planned(&journal, &limits, overhead, Threshold).unwrap();
+            assert_eq!(planned == Err(CompactError::NotDue), !is_due, "{length} {overhead}");
+        }
+    }
 }
 
 proptest! {

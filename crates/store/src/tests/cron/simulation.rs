@@ -59,7 +59,9 @@ async fn each_instant_is_in_the_ledger_once_whatever_happens() {
         walk.come_to_rest().await;
         walk.clockwork.check().await;
         let checked = walk.check_dense().await;
-        assert!(ledger == Ledger::Swept || checked > 10, "{checked} were never changed");
+        // In a long walk nothing is left alone for long.
+        let is_left_alone = ledger == Ledger::Kept && steps.is_none();
+        assert!(!is_left_alone || checked > 10, "{checked} were never changed");
         let rows = walk.clockwork.count("SELECT count(*) FROM cron_occurrences");
         let all = walk.clockwork.count("SELECT count(*) FROM runs");
         println!("{step} steps, {rows} rows, {all} runs, {checked} ledgers looked through");
