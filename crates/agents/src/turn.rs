@@ -155,6 +155,9 @@ pub struct TurnLimits {
     pub max_answer_bytes: usize,
     /// The most tokens of one message, if the agent's configuration says so.
     pub max_output_tokens: Option<u32>,
+    /// The most bytes of the history with which the model is asked again after its first message; `None` for as
+    /// many as there are. Reason: what tools return must not fill the model's context unseen.
+    pub max_history_bytes: Option<usize>,
 }
 
 impl Default for TurnLimits {
@@ -162,6 +165,7 @@ impl Default for TurnLimits {
         Self {
             max_answer_bytes: 1024 * 1024,
             max_output_tokens: None,
+            max_history_bytes: None,
             max_result_bytes: 64 * 1024,
             max_steps: 64,
             max_tool_calls: 32,
@@ -196,6 +200,14 @@ pub enum TurnOutcome {
         /// What the turn cost.
         usage: Usage,
     },
+    /// The history has outgrown [`TurnLimits::max_history_bytes`]. What the turn said and did is in the journal, and
+    /// with a shorter history another turn goes on from there.
+    Outgrown {
+        /// How many messages of the model it had.
+        steps: u32,
+        /// What the turn cost.
+        usage: Usage,
+    },
     /// The model still wanted tools after the last step that it may have.
     StepLimit {
         /// The limit.
@@ -213,15 +225,28 @@ pub enum TurnOutcome {
 }
 
 impl TurnOutcome {
-    /// Returns the same of a turn that cost something before.
-    #[must_use]
-    pub fn after(mut self, before: Usage) -> Self {
+    /// Returns what the turn cost.
+    pub const fn usage(&self) -> Usage {
         let (Self::Answer { usage, .. }
         | Self::Cancelled { usage, .. }
         | Self::Failed { usage, .. }
+        | Self::Outgrown { usage, .. }
+        | Self::StepLimit { usage, .. }
+        | Self::Storage { usage, .. }) = self;
+        *usage
+    }
+
+    /// Returns the same of a turn that cost something before.
+    #[must_use]
+    pub fn after(mut self, before: Usage) -> Self {
+        let all = self.usage().plus(before);
+        let (Self::Answer { usage, .. }
+        | Self::Cancelled { usage, .. }
+        | Self::Failed { usage, .. }
+        | Self::Outgrown { usage, .. }
         | Self::StepLimit { usage, .. }
         | Self::Storage { usage, .. }) = &mut self;
-        *usage = usage.plus(before);
+        *usage = all;
         self
     }
 }

@@ -9,7 +9,7 @@ use openclaw_scopes::AgentId;
 use crate::{
     Agent, AgentDefaults, Binding, ChannelSettings, CronSettings, ExecSettings, HookSettings,
     InboundSettings, ListenSettings, ModelName, Price, Provider, ProviderId, QueueSettings,
-    SessionSettings, WebFetchSettings,
+    SessionSettings, ToolPolicy, WebFetchSettings,
 };
 
 /// The effective configuration: what the text says, and the embedded defaults where it is silent.
@@ -34,6 +34,7 @@ pub struct Config {
     pub(crate) inbound: InboundSettings,
     pub(crate) queue: QueueSettings,
     pub(crate) session: SessionSettings,
+    pub(crate) tools_of_subagents: ToolPolicy,
     pub(crate) web_fetch: WebFetchSettings,
 }
 
@@ -138,6 +139,11 @@ impl Config {
     /// Returns how conversations are kept apart.
     pub fn session(&self) -> &SessionSettings {
         &self.session
+    }
+
+    /// Returns which tools sub-agents may have, of those that they could have.
+    pub fn tools_of_subagents(&self) -> &ToolPolicy {
+        &self.tools_of_subagents
     }
 
     /// Returns the settings of the tool `web_fetch`.

@@ -326,6 +326,10 @@ pub(crate) const KEYS: &[KeyDoc] = &[
         "What becomes of a command that needs an approval in a turn of a job or a hook, where nobody is there to give it. What is approved for good is done."),
     key("tools.exec.notifyOnExit", "`true` or `false`", "`true`",
         "Whether a conversation is told, and goes on, when a command that it left in the background has ended."),
+    key("tools.subagents.tools.allow", TOOLS, "`[\"*\"]`",
+        "The tools that sub-agents may have, of those that they could have."),
+    key("tools.subagents.tools.deny", TOOLS, "`[]`",
+        "The tools that no sub-agent has. It goes before `allow`."),
     key("tools.webFetch.allowAddresses", "list of `\"IP:port\"`", "`[]`",
         "Addresses that may be fetched although they are not public, by any name that leads to them."),
 ];

@@ -128,7 +128,7 @@ fn valid_text() -> impl Strategy<Value = String> {
         some(
             "tools.exec = { sandbox = 'off', envAllow = ['A', 'B', 'A'], notifyOnExit = false, ask = 'always', unattended = 'wait', allow = [['a', 'b', 'b'], ['/c']] }\n",
         ),
-        some("tools.webFetch.allowAddresses = ['[0::1]:80', '10.0.0.1:1']\n"),
+        some("tools.subagents.tools = { allow = ['*_file', 'exec'], deny = ['exec'] }\ntools.webFetch.allowAddresses = ['[0::1]:80', '10.0.0.1:1']\n"),
         some("session = { reset = { mode = 'daily', atHour = 5, idleMinutes = 60 }, maintenance = { pruneAfter = 'never', maxDiskBytes = 0 }, groupScope = 'main', identityLinks = { 'Al B' = ['irc:\"', '2'] } }\n"),
         some("messages.inbound = { debounceMs = 0, byChannel = { IRC = 1500 }, maxMediaBytes = 0 }\nmessages.queue = { mode = 'collect', byChannel = { IRC = 'steer' }, cap = 7, drop = 'old', debounceMs = 0 }\n"),
         (bindings(), some("channels = { discord = { token.env = 'D', dmPolicy = 'open', allowFrom = ['*', '1'], groups = { '*' = {}, \"a'b\" = { requireMention = false } }, tools.allow = ['read_*'], gatewayUrl = 'ws://x' }, webhook = { secret.env = 'W', allowAddresses = ['127.0.0.1:1'] } }\ncommands.ownerAllowFrom = ['discord:1']\n"), some("cron = { enabled = false, maxConcurrentRuns = 3 }\nevents.retention = '90m'\n")),

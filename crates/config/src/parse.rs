@@ -98,6 +98,7 @@ fn build(root: &Section<'_>, faults: &mut Faults<'_>) -> Config {
         inbound: session::inbound(root, faults),
         queue: session::queue(root, faults),
         session: session::session(root, faults),
+        tools_of_subagents: settings::tools_of_subagents(root, faults),
         web_fetch: settings::web_fetch(root, faults),
     }
 }

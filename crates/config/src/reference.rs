@@ -82,7 +82,7 @@ fn split(path: &'static str) -> (&'static str, &'static str) {
 }
 
 /// The tables that the reference shows.
-const HEADERS: [&str; 21] = [
+const HEADERS: [&str; 22] = [
     "gateway",
     "listen",
     "audit",
@@ -103,6 +103,7 @@ const HEADERS: [&str; 21] = [
     "hooks",
     "hooks.entries.<id>",
     "tools.exec",
+    "tools.subagents.tools",
     "tools.webFetch",
 ];
 

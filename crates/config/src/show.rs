@@ -97,6 +97,10 @@ fn write_config(out: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
     writeln!(out, "unattended = {}", quoted(exec.unattended.name()))?;
     writeln!(out, "notifyOnExit = {}", exec.notify_on_exit)?;
 
+    let of_subagents = config.tools_of_subagents();
+    writeln!(out, "\n[tools.subagents.tools]")?;
+    writeln!(out, "allow = {}", list(&of_subagents.allow))?;
+    writeln!(out, "deny = {}", list(&of_subagents.deny))?;
     writeln!(out, "\n[tools.webFetch]")?;
     writeln!(out, "allowAddresses = {}", list(&config.web_fetch().allow_addresses))
 }
@@ -325,6 +329,10 @@ mod tests {
             unattended = "deny"
             notifyOnExit = true
 
+            [tools.subagents.tools]
+            allow = ["*"]
+            deny = []
+
             [tools.webFetch]
             allowAddresses = []
         "#]]
@@ -470,6 +478,10 @@ mod tests {
             allow = []
             unattended = "deny"
             notifyOnExit = true
+
+            [tools.subagents.tools]
+            allow = ["*"]
+            deny = []
 
             [tools.webFetch]
             allowAddresses = ["192.168.1.20:8080"]

@@ -2,6 +2,7 @@
 
 mod adapters;
 mod announce;
+mod answer;
 mod approvals;
 mod budget;
 mod cache;

@@ -17,10 +17,10 @@ use openclaw_agents::{
 };
 use openclaw_config::{
     Agent, Config, ExecAsk, ModelName, ModelRoute, ProviderId, ResetPolicy, Sandbox, Secret,
-    expand_home,
+    ToolPolicy, expand_home,
 };
 use openclaw_scopes::{AgentId, Capability, CapabilitySet, RunId, Timestamp};
-use openclaw_sessions::{KeyError, Routes, SendRules, resolve_key};
+use openclaw_sessions::{KeyError, Routes, SendRules, estimate_tokens, resolve_key};
 
 use crate::route;
 use crate::settings::Environment;
@@ -159,6 +159,8 @@ pub(crate) struct Worker {
     process: Option<ProcessTool>,
     prompt: Mutex<Option<(Fingerprint, Arc<str>)>>,
     status: Option<SessionStatus>,
+    /// How long the text is in which a model is told of the tools.
+    tool_bytes: usize,
     /// The tools, of which a run gets its own `exec` and `session_status`.
     tools: Toolbox,
     workspace: Arc<Workspace>,
@@ -215,6 +217,10 @@ impl Worker {
             .iter()
             .filter_map(|spec| tools.target(&spec.name))
             .fold(CapabilitySet::EMPTY, |set, target| set.with(target.capability));
+        let tool_bytes = tools.specs().iter().fold(0_usize, |bytes, spec| {
+            let said = spec.name.len().saturating_add(spec.description.len());
+            bytes.saturating_add(said).saturating_add(spec.parameters.to_string().len())
+        });
         let prompt = Mutex::new(None);
         Ok(Self {
             agent,
@@ -226,6 +232,7 @@ impl Worker {
             process,
             prompt,
             status,
+            tool_bytes,
             tools,
             workspace,
         })
@@ -281,6 +288,7 @@ impl Worker {
         wanted: Option<&[String]>,
         ceiling: CapabilitySet,
         held: &[String],
+        policy: &ToolPolicy,
         is_leaf: bool,
     ) -> Result<(Vec<String>, CapabilitySet), String> {
         let ceiling = ceiling.delegated(self.capabilities);
@@ -294,7 +302,7 @@ impl Worker {
                 let name = target.tool.as_str();
                 let is_lost = is_leaf && NOT_OF_LEAVES.contains(&name);
                 let is_held = held.iter().any(|tool| tool == name);
-                is_held && !is_lost && !NEVER_DELEGATED.contains(&name)
+                is_held && !is_lost && policy.allows(name) && !NEVER_DELEGATED.contains(&name)
             })
             .collect();
         if let Some(wanted) = wanted
@@ -323,6 +331,16 @@ impl Worker {
             files: &read_workspace(&self.workspace),
         })
         .into()
+    }
+
+    /// Returns how many tokens a model is told before the history, roughly.
+    pub(crate) fn overhead(&self) -> u64 {
+        let cached = self.prompt.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = cached.as_ref().map(|(_, prompt)| prompt.len());
+        drop(cached);
+        // Of an estimate it is no matter whether a file of the workspace was changed just now.
+        let prompt = known.unwrap_or_else(|| self.prompt().len());
+        estimate_tokens(prompt.saturating_add(self.tool_bytes))
     }
 
     /// Whether its runs can leave commands in the background: the tool that looks after them is theirs.

@@ -135,6 +135,8 @@ pub(crate) fn keep(
                 () = tokio::time::sleep(EVERY) => {}
                 () = stop.cancelled() => return,
             }
+            // What found no place when it was to be told, and nothing has happened there since.
+            engine.announce_all().await;
         }
     });
 }
@@ -179,7 +181,6 @@ fn sweep_media(engine: &Engine) {
 }
 
 async fn once(engine: &Engine, store: &Store, state_dir: &Path) {
-    engine.reap().await;
     sweep_media(engine);
     sweep(store).await;
     sweep_deliveries(store).await;

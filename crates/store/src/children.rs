@@ -14,8 +14,8 @@ use crate::act::Failure;
 
 pub use end::{CancelChild, Cancelled, EndedRun};
 pub(crate) use end::{
-    child_ended, child_ended_waiting, end_below, end_live, end_runs, orphan, settle, settle_all,
-    unread,
+    child_ended, child_ended_waiting, end_below, end_live, end_runs, hand_up, orphan, settle,
+    settle_all, unread,
 };
 pub use inbox::{ContinueSession, Continued, DiscardChild, Due, Notice, RetryChild, TOLD};
 pub(crate) use list::parent_of;

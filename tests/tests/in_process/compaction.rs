@@ -165,6 +165,44 @@ async fn what_is_refused_as_too_long_is_compacted_and_asked_again() {
     assert!(asked.run().error.contains("context-overflow"), "{asked:?}");
 }
 
+/// What tools return fills the window within one turn: what was said before gives way to a summary, and then the
+/// turn's own first steps are not shown. It asks for no more steps than a turn may have.
+#[tokio::test]
+async fn a_turn_that_outgrows_the_window_goes_on() {
+    let read = || Behavior::call("read_file", json!({ "path": "big" }));
+    let mut behaviors = vec![Behavior::text("Noted."); 2];
+    behaviors.extend([read(), read(), Behavior::text(SUMMARY)]);
+    behaviors.extend(std::iter::repeat_with(read).take(12));
+    behaviors.push(Behavior::text("It is all words."));
+    let provider = Provider::openai(behaviors).await;
+    let gateway = Setup::new().provider(&provider).config(SMALL).start().await;
+    std::fs::write(gateway.workspace("main").join("big"), "words ".repeat(800)).unwrap();
+    let owner = gateway.owner().await;
+    for (key, mark) in [("a", "question-0."), ("b", "question-1.")] {
+        ask(&owner, request(key, "main", &long(mark))).await.unwrap();
+    }
+    let asked = ask(&owner, request("c", "main", "question-2. Read it.")).await.unwrap();
+    assert_eq!((asked.status(), asked.text.as_str()), (RunStatus::Ok, "It is all words."));
+    assert_eq!(asked.tools.len(), 14, "each was called once: {asked:?}");
+    let at = (2..).find(|at| is_summary(&provider, *at)).unwrap();
+    assert_eq!(at, 4, "before the third question");
+    assert!(shown(&provider, at).contains("question-0."));
+    let all = provider.received();
+    for (at, received) in all.iter().enumerate().filter(|(at, _)| *at != 4) {
+        check_conversation(received);
+        let bytes = received.body["messages"].to_string().len();
+        assert!(bytes < 8192 * 4, "the window is never exceeded: {bytes} at {at}");
+        let shown = shown(&provider, at);
+        assert!(at < 4 || (shown.contains("question-2.") && shown.contains("canary-77f1")));
+    }
+    // All of it is in the journal, and the next turn finds the history as it was shown.
+    let results = entries(&owner).await;
+    assert_eq!(results.iter().filter(|entry| entry.tool == "read_file").count(), 14);
+    let asked = ask(&owner, request("d", "main", "And now?")).await.unwrap();
+    assert_eq!(asked.status(), RunStatus::Ok, "{asked:?}");
+    check_conversation(provider.received().last().unwrap());
+}
+
 /// A summary that is none is not stored: the conversation goes on as it is.
 #[tokio::test]
 async fn a_bad_summary_is_not_stored() {

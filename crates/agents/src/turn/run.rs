@@ -26,9 +26,12 @@ const CANCEL_GRACE: Duration = Duration::from_secs(5);
 /// the final record.
 pub async fn run_turn(turn: Turn<'_>, ports: Ports<'_>) -> TurnOutcome {
     let mut run = Running { ports, turn, usage: Usage::default() };
-    for _ in 0..run.turn.limits.max_steps {
+    for step in 0..run.turn.limits.max_steps {
         if let Err(outcome) = run.told().await {
             return outcome;
+        }
+        if step > 0 && run.has_outgrown() {
+            return TurnOutcome::Outgrown { steps: step, usage: run.usage };
         }
         let message = match run.ask().await {
             Ok(message) => message,
@@ -60,6 +63,13 @@ struct Running<'a> {
 }
 
 impl Running<'_> {
+    /// Whether the history is longer than the model is to be shown.
+    fn has_outgrown(&self) -> bool {
+        let bytes = self.turn.history.iter().map(|message| message.bytes());
+        let bytes = bytes.fold(0, usize::saturating_add);
+        self.turn.limits.max_history_bytes.is_some_and(|most| bytes > most)
+    }
+
     /// Asks the model once, and returns its whole message.
     async fn ask(&self) -> Result<AssistantMessage, TurnOutcome> {
         let mut text = String::new();

@@ -284,6 +284,7 @@ async fn cancellation_ends_the_turn_wherever_it_is() {
 async fn every_limit_ends_in_its_own_way() {
     let limits = TurnLimits {
         max_answer_bytes: 60,
+        max_history_bytes: None,
         max_output_tokens: None,
         max_result_bytes: 5,
         max_steps: 3,
@@ -294,6 +295,13 @@ async fn every_limit_ends_in_its_own_way() {
     let outcome = world.play(&format!("{}{again}", calls(&["echo"]))).await;
     assert!(matches!(outcome, TurnOutcome::StepLimit { max_steps: 3, .. }));
     assert_eq!(world.records.lock().unwrap().len(), 6);
+
+    // It asks once however long the history is, and has written what came of that.
+    let world =
+        World { limits: TurnLimits { max_history_bytes: Some(1), ..limits }, ..World::default() };
+    let outcome = world.play(&format!("{}{again}", calls(&["echo"]))).await;
+    assert!(matches!(outcome, TurnOutcome::Outgrown { steps: 1, .. }));
+    assert_eq!(world.records.lock().unwrap().len(), 2);
 
     let world = World { limits, ..World::default() };
     world.play(&format!("{}{THEN_DONE}", calls(&["echo", "echo"]))).await;

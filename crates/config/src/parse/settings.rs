@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
+use super::agents::tool_pattern;
 use crate::read::{Faults, Field, Section};
 use crate::secret::is_variable_name;
 use crate::{
     AuditSettings, CronSettings, EventSettings, ExecAsk, ExecSettings, GatewaySettings, Problem,
-    Sandbox, Unattended, WebFetchSettings, parse_duration,
+    Sandbox, ToolPattern, ToolPolicy, Unattended, WebFetchSettings, parse_duration,
 };
 
 /// The least that `audit.retention` may be: less would erase what just happened.
@@ -151,6 +152,17 @@ fn variable(
         let expected = "the name of an environment variable: letters, digits and `_`";
         is_variable_name(text).then_some(variable).ok_or(Problem::Text { key, expected })
     })
+}
+
+/// Reads what sub-agents may have of the tools that they could have.
+pub(super) fn tools_of_subagents(root: &Section<'_>, faults: &mut Faults<'_>) -> ToolPolicy {
+    let section = root.section("tools", faults).section("subagents", faults);
+    let section = section.section("tools", faults);
+    let mut patterns = |name| section.field(name).and_then(|field| field.list(faults, tool_pattern));
+    ToolPolicy {
+        allow: patterns("allow").unwrap_or_else(|| vec![ToolPattern::every()]),
+        deny: patterns("deny").unwrap_or_default(),
+    }
 }
 
 pub(super) fn web_fetch(root: &Section<'_>, faults: &mut Faults<'_>) -> WebFetchSettings {

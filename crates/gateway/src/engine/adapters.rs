@@ -29,6 +29,13 @@ pub(super) struct FencedJournal<'a> {
     pub(super) live: &'a Arc<Live>,
 }
 
+impl FencedJournal<'_> {
+    /// Returns what was written since it was asked for.
+    pub(super) fn take_written(&self) -> Vec<Record> {
+        std::mem::take(&mut *self.written.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 /// The status of a run as its tools are told it: what does not change, and what it has cost so far.
 #[derive(Debug)]
 pub(super) struct LiveStatus {

@@ -84,6 +84,13 @@ impl Engine {
                 Told::Later => tokio::time::sleep(WAIT).await,
                 Told::Never(reason) => {
                     tracing::warn!(%session, source = due.source, reason, "a conversation is not told");
+                    if due.is_command {
+                        // No list shows it, as there is one of sub-agents.
+                        let text = format!(
+                            "A command of session `{session}` has ended, and the session could not be told: {reason}."
+                        );
+                        self.tell_owner_soon(format!("alert:untold:{}", due.source), text);
+                    }
                     let buried = self.0.store.bury_notices(&due, reason, clock::now()).await;
                     if let Err(error) = buried {
                         tracing::error!(%session, ?error, "what waits could not be given up");

@@ -8,7 +8,7 @@ use openclaw_agents::{Model, ModelEvent, ModelRequest};
 use openclaw_scopes::{Caller, SessionKey};
 use openclaw_sessions::{
     AssistantMessage, CompactError, CompactLimits, CompactPlan, CompactTrigger, Message,
-    Projection, Record, accept_summary, estimate_tokens, plan_compaction,
+    Projection, Record, accept_summary, plan_compaction,
 };
 use openclaw_store::{
     ActError, CompactSession, Context, JournalEntry, Peek, Resting, SessionError, Started,
@@ -65,15 +65,6 @@ impl Compacted {
     }
 }
 
-/// The tokens of what a model is told before the history.
-pub(super) fn overhead(system: &str, worker: &Worker) -> u64 {
-    let tools = worker.specs().iter().fold(0_usize, |bytes, spec| {
-        let parameters = spec.parameters.to_string().len();
-        bytes.saturating_add(spec.name.len()).saturating_add(spec.description.len()) + parameters
-    });
-    estimate_tokens(system.len().saturating_add(tools))
-}
-
 fn plan(
     entries: &[JournalEntry],
     worker: &Worker,
@@ -81,7 +72,7 @@ fn plan(
 ) -> Result<CompactPlan, CompactError> {
     let entries: Vec<_> = entries.iter().map(|entry| (entry.entry, &entry.record)).collect();
     let limits = CompactLimits::new(worker.agent.context_tokens);
-    plan_compaction(&entries, &limits, overhead(&worker.prompt(), worker), trigger)
+    plan_compaction(&entries, &limits, worker.overhead(), trigger)
 }
 
 /// Has a model write the summary that a plan asks for.

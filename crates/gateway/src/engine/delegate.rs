@@ -107,7 +107,13 @@ impl Engine {
             held.retain(|tool| own.contains(tool));
         }
         let (tools, capabilities) = worker
-            .child_tools(order.tools.as_deref(), order.ceiling, &held, is_leaf)
+            .child_tools(
+                order.tools.as_deref(),
+                order.ceiling,
+                &held,
+                roster.config.tools_of_subagents(),
+                is_leaf,
+            )
             .map_err(SpawnError::UnknownTool)?;
         let id = secrets::hex::<16>().map_err(|_told| SpawnError::Internal)?;
         let session = route::child(&order.agent, &id, &roster.routes)

@@ -1,39 +1,23 @@
 //! Driving one run from its turn to its end.
 
-use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
-use openclaw_agents::tools::{
-    Approvals, Delegation, ExecPorts, Processes, RunStatus as ToolStatus, YieldFlag,
-};
-use openclaw_agents::{Album, Model, ModelError, Ports, Turn, TurnLimits, TurnOutcome, run_turn};
+use openclaw_agents::Model;
 use openclaw_config::ModelName;
-use openclaw_scopes::{Caller, GrantHolder};
-use openclaw_sessions::{
-    CompactLimits, CompactTrigger, Projection, Record, RunStatus, Running, Usage, WindowLimits,
-    estimate_tokens,
-};
+use openclaw_sessions::{Projection, Record, RunStatus};
 use openclaw_store::{
-    ActError, Ending, FoundAt, Interrupted, JobContext, JobTools, RunError, RunView, Started,
-    StoreError, Ticket,
+    ActError, Ending, FoundAt, Interrupted, RunError, RunView, Started, StoreError, Ticket,
 };
 
-use tokio::time::Instant;
-
-use super::adapters::{FencedJournal, LiveStatus, RunGate};
+use super::adapters::FencedJournal;
 use super::announce::is_of_event;
-use super::approvals::RunApprovals;
 use super::cache::Place;
-use super::compact::{RECORDS_READ, overhead};
+use super::compact::RECORDS_READ;
 use super::ended::Ended;
-use super::jobs_port::RunJobs;
 use super::live::{Live, Stop};
-use super::port::RunDelegation;
-use super::processes::RunProcesses;
 use super::{Engine, now};
-use crate::roster::{OwnPorts, SUBAGENT, Worker};
+use crate::roster::Worker;
 
 /// How a run begins.
 pub(super) enum Begin {
@@ -147,38 +131,10 @@ impl Engine {
             live,
         };
         let mut context = started.context;
-        let (compaction, agent) = (self.roster().config.agent_defaults().compaction, &worker.agent);
-        let is_large = || {
-            let tokens = estimate_tokens(projection.bytes());
-            if tokens < agent.context_tokens / 4 {
-                return false;
-            }
-            let limits = CompactLimits::new(agent.context_tokens);
-            tokens > limits.budget(overhead(&worker.prompt(), worker))
-        };
-        if compaction && is_large() {
-            let due = CompactTrigger::Threshold;
-            let compacted = self.compact(&model, worker, &started, due, live.cancel()).await;
-            (projection, context) = compacted.unwrap_or((projection, context));
-        }
-        let mut outcome = self.turn(worker, &started, &projection, &journal).await;
-        // Refused as too long: once more with a summary of what is oldest.
-        if let TurnOutcome::Failed { error: ModelError::ContextOverflow { .. }, usage, .. } =
-            outcome
-        {
-            let must = CompactTrigger::Overflow;
-            let compacted = self.compact(&model, worker, &started, must, live.cancel()).await;
-            if let Some(compacted) = compacted {
-                (projection, context) = compacted;
-                // What the turn wrote before is in it.
-                journal.written.lock().unwrap_or_else(PoisonError::into_inner).clear();
-                outcome = self.turn(worker, &started, &projection, &journal).await;
-                outcome = outcome.after(usage);
-            }
-        }
+        let shown = (&mut projection, &mut context);
+        let outcome = self.answer(worker, &started, shown, &journal).await;
         let ended = Ended::of(outcome, live.stopped());
-        let written = journal.written.into_inner().unwrap_or_else(PoisonError::into_inner);
-        written.iter().for_each(|record| projection.push(record));
+        journal.take_written().iter().for_each(|record| projection.push(record));
         started.context = context;
         self.finish(live, &started, ended, Some(projection)).await
     }
@@ -226,158 +182,6 @@ impl Engine {
             tracing::warn!(%agent, model = named, "a model is not configured any more");
             Arc::clone(&worker.model)
         })
-    }
-
-    /// Returns what the commands of a run need from the world.
-    fn exec_ports(
-        &self,
-        live: &Arc<Live>,
-        worker: &Worker,
-        started: &Started,
-        caller: &Caller,
-    ) -> ExecPorts {
-        let settings = self.roster().config.exec().clone();
-        let session = &started.view.session;
-        let approvals = worker.exec_capability().map(|capability| RunApprovals {
-            engine: self.clone(),
-            caller: caller.clone(),
-            live: Some(Arc::clone(live)),
-            session: session.clone(),
-            capability,
-            unattended: settings.unattended,
-        });
-        // A sub-agent waits for its commands, and so does an agent that could not look after them.
-        let looks_after = started.delegated.is_none() && worker.looks_after_commands();
-        let processes = looks_after.then(|| RunProcesses {
-            engine: self.clone(),
-            run: live.run().clone(),
-            session: session.clone(),
-            holder: started.grant.holder().clone(),
-            notify: settings.notify_on_exit,
-        });
-        ExecPorts {
-            approvals: approvals.map(|port| -> Arc<dyn Approvals> { Arc::new(port) }),
-            processes: processes.map(|port| -> Arc<dyn Processes> { Arc::new(port) }),
-        }
-    }
-
-    async fn turn(
-        &self,
-        worker: &Worker,
-        started: &Started,
-        projection: &Projection,
-        journal: &FencedJournal<'_>,
-    ) -> TurnOutcome {
-        let (live, model) = (journal.live, journal.model);
-        let base = ToolStatus {
-            agent: worker.agent.id.clone(),
-            input_tokens: 0,
-            model: model.name().to_owned(),
-            output_tokens: 0,
-            run: live.run().clone(),
-            session: started.view.session.clone(),
-            started: started.running.started_at,
-        };
-        let status = LiveStatus { base, usage: Arc::clone(&journal.usage) };
-        // A sub-agent has what it was given, and no more than its agent has by now.
-        let capabilities = match &started.delegated {
-            None => worker.capabilities(),
-            Some(given) => worker.capabilities().delegated(given.capabilities),
-        };
-        let caller = Caller::run(
-            live.run().clone(),
-            started.view.session.clone(),
-            started.grant.clone(),
-            capabilities,
-        );
-        let delegation: Arc<dyn Delegation> = Arc::new(RunDelegation {
-            engine: self.clone(),
-            caller: caller.clone(),
-            capabilities,
-            agent: worker.agent.id.clone(),
-            run: live.run().clone(),
-            session: started.view.session.clone(),
-            given: started.job.clone(),
-        });
-        let jobs = RunJobs {
-            engine: self.clone(),
-            caller: caller.clone(),
-            agent: worker.agent.id.clone(),
-            session: started.view.session.clone(),
-            reply_to: started.view.reply_to.clone(),
-            given: started.job.clone(),
-        };
-        let exec = self.exec_ports(live, worker, started, &caller);
-        let yields = YieldFlag::default();
-        let own = OwnPorts {
-            run: live.run().clone(),
-            status: Arc::new(status),
-            delegation,
-            yields: yields.clone(),
-            jobs: Arc::new(jobs),
-            exec,
-        };
-        let toolbox = worker.toolbox(&own);
-        // People in chats who are no owners have what the configuration gives them, of what there is.
-        let guests = match started.grant.holder() {
-            GrantHolder::Sender(person) => Some(self.tools_of_guests(person.channel())),
-            // So have programs that post to hooks.
-            GrantHolder::Hook(name) => Some(self.tools_of_hook(name)),
-            GrantHolder::Device(_)
-            | GrantHolder::Gateway
-            | GrantHolder::Owner
-            | GrantHolder::Plugin(_)
-            | GrantHolder::Token(_) => None,
-        };
-        let toolbox = match &guests {
-            Some(allowed) => {
-                toolbox.only(|name| allowed.iter().any(|pattern| pattern.matches(name)))
-            }
-            None => toolbox,
-        };
-        let only = |tools: &[String]| toolbox.only(|name| tools.iter().any(|tool| tool == name));
-        let (toolbox, system) =
-            match (&started.delegated, started.job.as_ref().map(|job| &job.tools)) {
-                (None, None | Some(JobTools::All)) if guests.is_some() => {
-                    let system = worker.prompt_for(&toolbox.specs(), "");
-                    (toolbox, system)
-                }
-                (None, None | Some(JobTools::All)) => (toolbox, worker.prompt()),
-                (None, Some(JobTools::Only(tools))) => {
-                    let toolbox = only(tools);
-                    let system = worker.prompt_for(&toolbox.specs(), "");
-                    (toolbox, system)
-                }
-                (Some(given), _) => {
-                    let toolbox = only(&given.tools);
-                    let system = worker.prompt_for(&toolbox.specs(), SUBAGENT);
-                    (toolbox, system)
-                }
-            };
-        let gate = RunGate { caller, store: &self.0.store };
-        let turn = Turn {
-            album: Some(Arc::new(Album::new(Arc::clone(worker.files())))),
-            model,
-            toolbox: &toolbox,
-            system,
-            history: projection.shown(&window_of(worker, started)),
-            limits: TurnLimits::default(),
-            cancel: live.cancel().clone(),
-            yields,
-        };
-        let ports = Ports { journal, gate: &gate, sink: &**live };
-        // A panic takes down its run and nothing else: what it touched is dropped with it.
-        let work = AssertUnwindSafe(run_turn(turn, ports)).catch_unwind();
-        match until_due(live, &started.running, work).await {
-            Ok(outcome) => outcome,
-            Err(_panic) => {
-                tracing::error!(run.id = %live.run(), "a turn panicked");
-                TurnOutcome::Storage {
-                    error: openclaw_agents::JournalError::Storage("internal error".into()),
-                    usage: Usage::default(),
-                }
-            }
-        }
     }
 
     /// Writes the end of a run, as often as it takes: until then its session waits.
@@ -451,39 +255,4 @@ impl Engine {
             }
         }
     }
-}
-
-/// How much of a history a model is shown: what its window holds.
-fn window_of(worker: &Worker, started: &Started) -> WindowLimits {
-    let bytes = worker.agent.context_tokens.saturating_mul(4);
-    let is_light = started.job.as_ref().is_some_and(|job| job.context == JobContext::Light);
-    WindowLimits {
-        max_bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
-        // The question alone.
-        max_messages: if is_light { 1 } else { usize::MAX },
-    }
-}
-
-/// Waits for the work; when the run's time is up first, the work is told and still waited for. Time in which
-/// the run waits for somebody's approval does not count (`runtime.md` §2.6 of the reference).
-async fn until_due<F: Future>(live: &Live, running: &Running, work: F) -> F::Output {
-    let Some(deadline) = running.deadline else {
-        return work.await;
-    };
-    let limit = deadline.since(running.started_at);
-    let began = Instant::now();
-    let mut work = std::pin::pin!(work);
-    loop {
-        let left = limit.saturating_add(live.paused()).saturating_sub(began.elapsed());
-        if left.is_zero() {
-            break;
-        }
-        tokio::select! {
-            output = &mut work => return output,
-            // While it is paused no time goes by, however little is left.
-            () = tokio::time::sleep(left.max(Duration::from_millis(10))) => {}
-        }
-    }
-    live.stop(Stop::TimeOut);
-    work.await
 }

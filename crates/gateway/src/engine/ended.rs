@@ -45,7 +45,9 @@ impl Ended {
                 let error = format!("{}: {error}", error.name());
                 Self { answer: said(text), error, status: RunStatus::Error, usage }
             }
-            TurnOutcome::StepLimit { max_steps, usage } => {
+            // Whoever drives the turn goes on from there as long as it has steps left.
+            TurnOutcome::Outgrown { steps: max_steps, usage }
+            | TurnOutcome::StepLimit { max_steps, usage } => {
                 let error = format!("the model still wanted tools after {max_steps} steps");
                 Self { usage, ..Self::failed(error) }
             }

@@ -270,6 +270,20 @@ pub(crate) fn end_live(
     runs::end_from_outside(connection, &fence, ending, now)
 }
 
+/// Has what waits for the conversation of a sub-agent, and for those below it, be told to the one that delegated to
+/// it: it goes, and what was done for it is not lost.
+pub(crate) fn hand_up(connection: &Connection, session: i64) -> rusqlite::Result<()> {
+    let sql = "WITH RECURSIVE below (session) AS (
+                   SELECT ?1
+                   UNION
+                   SELECT c.session FROM below b JOIN children c ON c.parent = b.session)
+               UPDATE inbox SET session = (SELECT c.parent FROM children c WHERE c.session = ?1)
+               WHERE session IN below AND state = 'waiting' AND child <> ''
+                   AND EXISTS (SELECT 1 FROM children c JOIN sessions p ON p.id = c.parent
+                       WHERE c.session = ?1 AND p.deleted_at IS NULL)";
+    connection.prepare_cached(sql)?.execute([session]).map(|_| ())
+}
+
 /// Ends everything that a conversation delegated, however far below, and gives up what those were to be
 /// told: nobody is there who goes on with it.
 pub(crate) fn end_below(

@@ -105,6 +105,7 @@ impl Ask for DeleteSession {
         {
             return Err(Fault::Domain(SessionError::Busy(key)));
         }
+        children::hand_up(tx, row)?;
         let reason = "the session was deleted";
         let mut ended = children::end_below(tx, row, reason, now)?;
         ended.extend(children::end_runs(tx, row, reason, now)?);

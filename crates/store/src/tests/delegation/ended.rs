@@ -100,6 +100,30 @@ async fn a_sub_agent_that_is_deleted_tells_its_parent() {
     }
 }
 
+/// What was done for it, however far below, is told to whoever delegated to it; what is at work there ends.
+#[tokio::test]
+async fn what_waits_for_a_deleted_sub_agent_is_told_above_it() {
+    let family = Family::new().await;
+    let middle = family.child("c", &key("main")).await;
+    let done = family.child_of(&middle, "done").await;
+    let low = family.child_of(&middle, "low").await;
+    let lowest = family.child_of(&low, "lowest").await;
+    for (run, said) in [(&done, "It is blue."), (&lowest, "It is red.")] {
+        family.end(run, said).await;
+    }
+    let deleted = family.delete(of("c"), Archive::Keep).await;
+    assert_eq!(names(&deleted.ended), ["low", "c"]);
+    let family = family.restart().await;
+    let told = [
+        ("done", "ok", "It is blue."),
+        ("lowest", "ok", "It is red."),
+        ("c", "aborted", "the session was deleted"),
+    ];
+    let told = told.map(|(run, status, text)| (run.into(), status, text.into()));
+    assert_eq!(family.hears("r").await, told);
+    family.rests();
+}
+
 /// A sub-agent's conversation that begins anew has nobody below it any more.
 #[tokio::test]
 async fn a_sub_agent_that_is_reset_tells_its_parent() {

@@ -14,7 +14,18 @@ use crate::{
     ResetSession, RetryChild, RevokeDevice, RotateDevice, SessionError, Started,
 };
 
+/// The conversation of a key and all below it.
+const BELOW: &str = "WITH RECURSIVE below (session) AS (
+    SELECT id FROM sessions WHERE key = ?1
+    UNION SELECT c.session FROM below b JOIN children c ON c.parent = b.session)";
+
 impl World {
+    fn texts_of(&self, sql: &str, first: &str, second: &str) -> Vec<String> {
+        let mut statement = self.disk.prepare_cached(sql).unwrap();
+        let rows = statement.query_map([first, second], |row| row.get(0)).unwrap();
+        rows.map(Result::unwrap).collect()
+    }
+
     /// The owner ends a delegated run, or a run one of its own conversation.
     pub(super) async fn cancel(&mut self) {
         let own = if self.once_in(2) { self.a_working_run() } else { None };
@@ -149,10 +160,24 @@ impl World {
         let sql = "SELECT r.run_id FROM children c JOIN runs r ON r.id = c.run
                        JOIN sessions s ON s.id = c.session WHERE s.key = ?1";
         let source = self.disk.query_row(sql, [key.as_str()], |row| row.get::<_, String>(0));
+        let waits = format!(
+            "{BELOW} SELECT i.source FROM inbox i JOIN below b ON b.session = i.session
+                             WHERE i.state = 'waiting' AND i.source != ?2"
+        );
+        let waits = self.texts_of(&waits, key.as_str(), source.as_deref().unwrap_or_default());
         let ask = DeleteSession { key: key.clone(), archive, unused_since: None };
         self.note(format!("{} deletes {key}", by.actor()));
         let deleted = self.store().act(by, ask, self.bed.now()).await?;
         assert_eq!(deleted.parent, parent);
+        if let Some(parent) = &parent {
+            let told = "SELECT i.source FROM inbox i JOIN sessions s ON s.id = i.session
+                        WHERE i.state = 'waiting' AND s.key = ?1 AND ?2 != ''";
+            let told = self.texts_of(told, parent.as_str(), "all");
+            assert!(waits.iter().all(|source| told.contains(source)), "{waits:?} are lost");
+            if !waits.is_empty() {
+                self.came("handed up");
+            }
+        }
         if let (Some(_), Ok(source)) = (parent, source) {
             let sql = "SELECT count(*) FROM inbox WHERE source = ?1";
             assert_eq!(self.count(sql, &source), 1, "{source} is heard");

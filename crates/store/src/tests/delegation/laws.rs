@@ -73,7 +73,11 @@ impl World {
         for (source, before) in &self.model.inbox {
             match inbox.get(source) {
                 Some(after) => {
-                    assert_eq!(after.parent, before.parent);
+                    if after.parent != before.parent {
+                        let is_there = self.model.there.values().any(|id| *id == before.parent);
+                        assert!(!is_there, "{source}: {before:?} waits elsewhere");
+                        assert_eq!(before.state, State::Waiting, "{source}: it was not read");
+                    }
                     let may = self.model.may_follow(&before.state, &after.state);
                     assert!(may, "{source}: {before:?} became {after:?}");
                 }

@@ -7,7 +7,7 @@ use openclaw_scopes::{RunId, SessionKey};
 use crate::Delegated;
 
 /// What a walk remembers.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Model {
     /// Every run that was ever accepted.
     pub(super) accepted: BTreeSet<RunId>,

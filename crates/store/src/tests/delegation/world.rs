@@ -37,6 +37,11 @@ pub(super) struct World {
     pub(super) tally: BTreeMap<&'static str, u32>,
 }
 
+fn in_memory() -> tempfile::TempDir {
+    let memory = std::path::Path::new("/dev/shm");
+    tempfile::tempdir_in(memory).or_else(|_none| tempfile::tempdir()).unwrap()
+}
+
 impl Drop for World {
     fn drop(&mut self) {
         if std::thread::panicking() {
@@ -47,9 +52,10 @@ impl Drop for World {
 
 impl World {
     pub(super) fn new(seed: u64) -> Self {
-        let memory = std::path::Path::new("/dev/shm");
-        let dir = tempfile::tempdir_in(memory).or_else(|_none| tempfile::tempdir()).unwrap();
-        let bed = Bed { dir, ..Bed::new() };
+        Self::on(Bed { dir: in_memory(), ..Bed::new() }, seed)
+    }
+
+    fn on(bed: Bed, seed: u64) -> Self {
         let store = Some(bed.open());
         Self {
             disk: bed.raw(),
@@ -200,10 +206,7 @@ impl World {
     pub(super) async fn restart(&mut self) {
         let mut expected = Vec::new();
         for (run, started) in std::mem::take(&mut self.working) {
-            let since = self.bed.now().since(started.running.started_at).as_millis();
-            let is_recent = i64::try_from(since).unwrap() <= HOUR;
-            let goes_on =
-                started.delegated.is_none() && is_recent && self.model.resumed.insert(run.clone());
+            let goes_on = self.goes_on(&run, &started);
             if self.once_in(3) {
                 let now = self.bed.now();
                 let came = self
@@ -227,6 +230,31 @@ impl World {
         assert_eq!(self.count(sql, ""), u32::try_from(recovered.waiting.len()).unwrap());
         self.tickets = recovered.waiting;
         self.note("restart");
+    }
+
+    /// What comes of it when the process ends here, and another one opens what it left behind.
+    pub(super) async fn crashed(&self) -> Self {
+        let bed = Bed { dir: in_memory(), ..Bed::new() };
+        bed.continue_from(&self.bed);
+        let mut other = Self::on(bed, self.dice.0);
+        other.model = self.model.clone();
+        other.names = self.names;
+        other.steps = self.steps.clone();
+        other.note("crash");
+        for (run, started) in &self.working {
+            let goes_on = other.goes_on(run, started);
+            other.came(if goes_on { "goes on after a stop" } else { "interrupted" });
+        }
+        other.tickets = other.bed.recover(other.store()).await.waiting;
+        other.check();
+        other
+    }
+
+    /// Whether a run at work goes on after a start.
+    fn goes_on(&mut self, run: &RunId, started: &Started) -> bool {
+        let since = self.bed.now().since(started.running.started_at).as_millis();
+        let is_recent = i64::try_from(since).unwrap() <= HOUR;
+        started.delegated.is_none() && is_recent && self.model.resumed.insert(run.clone())
     }
 
     /// Most of the time it passes by itself.
