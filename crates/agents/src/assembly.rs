@@ -125,6 +125,7 @@ impl Assembly {
             text: std::mem::take(&mut self.text),
             tool_calls,
             usage: self.usage,
+            worked_millis: 0,
         }));
         Ok(())
     }

@@ -169,7 +169,7 @@ fn calls(position: usize, reply: &Reply, length: usize) -> Vec<ToolCall> {
 fn message(name: &str, text: String, tool_calls: Vec<ToolCall>, usage: Usage) -> AssistantMessage {
     let output = u64::try_from(text.len()).unwrap_or(u64::MAX).div_ceil(4);
     let usage = Usage { output_tokens: output, ..usage };
-    AssistantMessage { model: name.to_owned(), text, tool_calls, usage }
+    AssistantMessage { model: name.to_owned(), text, tool_calls, usage, worked_millis: 0 }
 }
 
 fn whole(name: &str, text: String, usage: Usage) -> [ModelEvent; 2] {

@@ -36,4 +36,6 @@ pub struct Spending {
     pub tokens: Option<u64>,
     /// Money, by the configured prices.
     pub cost: Option<Dollars>,
+    /// Time in which the runs are at work, in seconds. When one waits for an approval it is not.
+    pub seconds: Option<u64>,
 }

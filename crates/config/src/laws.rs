@@ -110,7 +110,7 @@ fn valid_text() -> impl Strategy<Value = String> {
         some("agents.entries.main.workspace = \"/srv/\\\"'\"\n"),
         some("agents.entries.y.timeoutSeconds = 0\n"),
         some("agents.entries.x.subagents.allowAgents = ['*', 'main']\n"),
-        some("agents.entries.x.budget = { run.tokens = 5, day = { tokens = 0, cost = 0 } }\n"),
+        some("agents.entries.x.budget = { run.tokens = 5, tree.seconds = 60, day = { tokens = 0, cost = 0 } }\n"),
         some("models.prices.'p/m' = { input = 3, output = 0.25, cacheRead = 1.000001 }\n"),
     )
         .prop_map(|(name, a, b, c, d, e, f, g, h, i)| {

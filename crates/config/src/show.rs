@@ -125,9 +125,13 @@ fn write_listen(out: &mut fmt::Formatter<'_>, listen: Option<&ListenSettings>) -
 }
 
 fn write_budget(out: &mut fmt::Formatter<'_>, budget: &Budget) -> fmt::Result {
-    for (part, Spending { tokens, cost }) in budget.parts() {
+    for (part, Spending { tokens, cost, seconds }) in budget.parts() {
         let (tokens, cost) = (tokens.unwrap_or(0), cost.unwrap_or_default());
-        writeln!(out, "budget.{part} = {{ tokens = {tokens}, cost = {cost} }}")?;
+        let seconds = seconds.unwrap_or(0);
+        writeln!(
+            out,
+            "budget.{part} = {{ tokens = {tokens}, cost = {cost}, seconds = {seconds} }}"
+        )?;
     }
     Ok(())
 }
@@ -261,9 +265,9 @@ mod tests {
             timeoutSeconds = 172800
             # maxConcurrent: four for each processor, at least 8
             contextTokens = 128000
-            budget.run = { tokens = 0, cost = 0.000000 }
-            budget.tree = { tokens = 0, cost = 0.000000 }
-            budget.day = { tokens = 0, cost = 0.000000 }
+            budget.run = { tokens = 0, cost = 0.000000, seconds = 0 }
+            budget.tree = { tokens = 0, cost = 0.000000, seconds = 0 }
+            budget.day = { tokens = 0, cost = 0.000000, seconds = 0 }
             subagents.allowAgents = []
             compaction.enabled = true
             subagents.maxSpawnDepth = 5
@@ -277,9 +281,9 @@ mod tests {
             tools = { allow = ["*"], deny = [] }
             timeoutSeconds = 172800
             contextTokens = 128000
-            budget.run = { tokens = 0, cost = 0.000000 }
-            budget.tree = { tokens = 0, cost = 0.000000 }
-            budget.day = { tokens = 0, cost = 0.000000 }
+            budget.run = { tokens = 0, cost = 0.000000, seconds = 0 }
+            budget.tree = { tokens = 0, cost = 0.000000, seconds = 0 }
+            budget.day = { tokens = 0, cost = 0.000000, seconds = 0 }
             subagents.allowAgents = []
             heartbeat.every = "0m"
 
@@ -381,9 +385,9 @@ mod tests {
             timeoutSeconds = 3600
             maxConcurrent = 16
             contextTokens = 128000
-            budget.run = { tokens = 0, cost = 0.000000 }
-            budget.tree = { tokens = 0, cost = 0.000000 }
-            budget.day = { tokens = 0, cost = 0.000000 }
+            budget.run = { tokens = 0, cost = 0.000000, seconds = 0 }
+            budget.tree = { tokens = 0, cost = 0.000000, seconds = 0 }
+            budget.day = { tokens = 0, cost = 0.000000, seconds = 0 }
             subagents.allowAgents = []
             compaction.enabled = true
             subagents.maxSpawnDepth = 5
@@ -397,9 +401,9 @@ mod tests {
             tools = { allow = ["*"], deny = ["web_fetch"] }
             timeoutSeconds = 3600
             contextTokens = 128000
-            budget.run = { tokens = 0, cost = 0.000000 }
-            budget.tree = { tokens = 0, cost = 0.000000 }
-            budget.day = { tokens = 0, cost = 0.000000 }
+            budget.run = { tokens = 0, cost = 0.000000, seconds = 0 }
+            budget.tree = { tokens = 0, cost = 0.000000, seconds = 0 }
+            budget.day = { tokens = 0, cost = 0.000000, seconds = 0 }
             subagents.allowAgents = []
             heartbeat.every = "0m"
 
@@ -409,9 +413,9 @@ mod tests {
             tools = { allow = ["read_file", "list_dir"], deny = [] }
             timeoutSeconds = 3600
             contextTokens = 128000
-            budget.run = { tokens = 0, cost = 0.000000 }
-            budget.tree = { tokens = 0, cost = 0.000000 }
-            budget.day = { tokens = 0, cost = 0.000000 }
+            budget.run = { tokens = 0, cost = 0.000000, seconds = 0 }
+            budget.tree = { tokens = 0, cost = 0.000000, seconds = 0 }
+            budget.day = { tokens = 0, cost = 0.000000, seconds = 0 }
             subagents.allowAgents = []
             heartbeat.every = "0m"
 
@@ -422,9 +426,9 @@ mod tests {
             tools = { allow = ["*"], deny = [] }
             timeoutSeconds = 3600
             contextTokens = 128000
-            budget.run = { tokens = 0, cost = 0.000000 }
-            budget.tree = { tokens = 0, cost = 0.000000 }
-            budget.day = { tokens = 0, cost = 0.000000 }
+            budget.run = { tokens = 0, cost = 0.000000, seconds = 0 }
+            budget.tree = { tokens = 0, cost = 0.000000, seconds = 0 }
+            budget.day = { tokens = 0, cost = 0.000000, seconds = 0 }
             subagents.allowAgents = []
             heartbeat.every = "0m"
 

@@ -1,9 +1,10 @@
 //! What models have used, and what it costs.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use openclaw_config::{Config, Dollars, ModelName};
-use openclaw_proto::v1;
+use openclaw_proto::{to_duration, v1};
 use openclaw_sessions::Usage;
 use openclaw_store::{UsageBy, UsageOf};
 
@@ -17,16 +18,19 @@ const NONE: Usage = Usage { input_tokens: 0, output_tokens: 0, cached_tokens: 0 
 struct Sum {
     answers: u64,
     usage: Usage,
+    worked_millis: u64,
     /// What it costs; `None` once the price of a model is not known.
     cost: Option<Dollars>,
 }
 
 impl Sum {
-    const NOTHING: Self = Self { answers: 0, usage: NONE, cost: Some(Dollars(0)) };
+    const NOTHING: Self =
+        Self { answers: 0, usage: NONE, worked_millis: 0, cost: Some(Dollars(0)) };
 
     fn add(&mut self, used: &UsageOf, cost: Option<Dollars>) {
         self.answers = self.answers.saturating_add(used.answers);
         self.usage = self.usage.plus(used.usage);
+        self.worked_millis = self.worked_millis.saturating_add(used.worked_millis);
         self.cost = self.cost.zip(cost).map(|(sum, cost)| sum.plus(cost));
     }
 
@@ -43,6 +47,7 @@ impl Sum {
             output_tokens,
             cached_tokens,
             cost: self.cost.map_or_else(|| "unknown".to_owned(), |cost| cost.to_string()),
+            worked: Some(to_duration(Duration::from_millis(self.worked_millis))),
         }
     }
 }
@@ -91,6 +96,7 @@ mod tests {
             model: model.into(),
             answers: 1,
             usage: Usage { input_tokens, output_tokens: 100, cached_tokens: 0 },
+            worked_millis: 600,
         };
         let rows =
             [used("x", "offline/a", 500), used("y", "offline/a", 1), used("y", "offline/b", 1)];
@@ -98,6 +104,8 @@ mod tests {
         let shown: Vec<_> = summed.rows.iter().map(|row| (&*row.name, &*row.cost)).collect();
         assert_eq!(shown, [("x", "0.002000"), ("y", "unknown")]);
         let total = summed.total.unwrap();
+        let worked = total.worked.unwrap();
+        assert_eq!((worked.seconds, worked.nanos), (1, 800_000_000));
         assert_eq!((total.answers, total.input_tokens, &*total.cost), (3, 502, "unknown"));
         assert_eq!(cost(&config, "offline/b", Usage::default()), Some(Dollars(0)));
     }

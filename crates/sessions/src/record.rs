@@ -77,6 +77,14 @@ pub struct AssistantMessage {
     /// Which model answered, as `provider/model`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub model: String,
+    /// How long its run had worked for it since the answer before, in milliseconds.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub worked_millis: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it by reference")]
+const fn is_zero(millis: &u64) -> bool {
+    *millis == 0
 }
 
 /// A model's wish to have a tool called.
@@ -295,9 +303,17 @@ mod tests {
             arguments: r#"{"path":"a"}"#.into(),
         }];
         let usage = Usage { input_tokens: 3, output_tokens: 2, cached_tokens: 1 };
-        let (text, model) = ("Let me see.".into(), "local/llama".into());
+        let (text, model, worked_millis) = ("Let me see.".into(), "local/llama".into(), 0);
+        let message = AssistantMessage { text, tool_calls, usage, model, worked_millis };
+        let slow = AssistantMessage { worked_millis: 1_500, ..AssistantMessage::default() };
         check(
-            &Record::AssistantMessage(AssistantMessage { text, tool_calls, usage, model }),
+            &Record::AssistantMessage(slow),
+            &expect![[
+                r#"{"type":"assistantMessage","text":"","usage":{"inputTokens":0,"outputTokens":0,"cachedTokens":0},"workedMillis":1500}"#
+            ]],
+        );
+        check(
+            &Record::AssistantMessage(message),
             &expect![[
                 r#"{"type":"assistantMessage","text":"Let me see.","toolCalls":[{"id":"c1","name":"read_file","arguments":"{\"path\":\"a\"}"}],"usage":{"inputTokens":3,"outputTokens":2,"cachedTokens":1},"model":"local/llama"}"#
             ]],

@@ -718,7 +718,7 @@ CREATE TABLE usage_by_day (
     answers       INTEGER NOT NULL,
     input_tokens  INTEGER NOT NULL,
     output_tokens INTEGER NOT NULL,
-    cached_tokens INTEGER NOT NULL,
+    cached_tokens INTEGER NOT NULL, worked_millis INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (day, agent, model)
 ) STRICT, WITHOUT ROWID;
 
@@ -728,7 +728,7 @@ CREATE TABLE usage_by_session (
     answers       INTEGER NOT NULL,
     input_tokens  INTEGER NOT NULL,
     output_tokens INTEGER NOT NULL,
-    cached_tokens INTEGER NOT NULL,
+    cached_tokens INTEGER NOT NULL, worked_millis INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (session, model)
 ) STRICT, WITHOUT ROWID;
 

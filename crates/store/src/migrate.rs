@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0005_events.sql"),
     include_str!("migrations/0006_send_policy.sql"),
     include_str!("migrations/0007_polls.sql"),
+    include_str!("migrations/0008_worked.sql"),
 ];
 
 /// Why the schema could not be brought up to date. The database is as it was.

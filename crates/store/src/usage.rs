@@ -34,31 +34,51 @@ pub const fn day_of(at: Timestamp) -> i64 {
 }
 
 const BY_DAY: &str =
-    "INSERT INTO usage_by_day SELECT ?1, agent, ?3, 1, ?4, ?5, ?6 FROM sessions WHERE id = ?2
+    "INSERT INTO usage_by_day SELECT ?1, agent, ?3, 1, ?4, ?5, ?6, ?8 FROM sessions WHERE id = ?2
      ON CONFLICT DO UPDATE SET answers = answers + 1,
          input_tokens = min(input_tokens + ?4, ?7),
          output_tokens = min(output_tokens + ?5, ?7),
-         cached_tokens = min(cached_tokens + ?6, ?7)";
+         cached_tokens = min(cached_tokens + ?6, ?7),
+         worked_millis = min(worked_millis + ?8, ?7)";
 const BY_SESSION: &str =
-    "INSERT INTO usage_by_session SELECT ?2, ?3, 1, ?4, ?5, ?6 WHERE ?1 IS NOT NULL
+    "INSERT INTO usage_by_session SELECT ?2, ?3, 1, ?4, ?5, ?6, ?8 WHERE ?1 IS NOT NULL
      ON CONFLICT DO UPDATE SET answers = answers + 1,
          input_tokens = min(input_tokens + ?4, ?7),
          output_tokens = min(output_tokens + ?5, ?7),
-         cached_tokens = min(cached_tokens + ?6, ?7)";
+         cached_tokens = min(cached_tokens + ?6, ?7),
+         worked_millis = min(worked_millis + ?8, ?7)";
+
+/// What one answer used.
+#[derive(Clone, Debug)]
+pub(crate) struct Used {
+    /// The model, as `provider/model`.
+    pub(crate) model: String,
+    /// Its tokens.
+    pub(crate) usage: Usage,
+    /// How long its run had worked for it.
+    pub(crate) worked_millis: u64,
+}
 
 /// Counts what an answer used. It is part of the change that stores the answer, so none is counted twice or
 /// not at all.
 pub(crate) fn count(
     connection: &Connection,
     session: i64,
-    model: &str,
-    usage: Usage,
+    Used { model, usage, worked_millis }: &Used,
     now: Timestamp,
 ) -> rusqlite::Result<()> {
-    let Usage { input_tokens, output_tokens, cached_tokens } = capped(usage);
-    let day = day_of(now);
-    let values =
-        params![day, session, model, input_tokens, output_tokens, cached_tokens, MAX_TOKENS];
+    let Usage { input_tokens, output_tokens, cached_tokens } = capped(*usage);
+    let (day, worked) = (day_of(now), worked_millis.min(&MAX_TOKENS));
+    let values = params![
+        day,
+        session,
+        model,
+        input_tokens,
+        output_tokens,
+        cached_tokens,
+        MAX_TOKENS,
+        worked
+    ];
     connection.prepare_cached(BY_DAY)?.execute(values)?;
     connection.prepare_cached(BY_SESSION)?.execute(values).map(|_| ())
 }
@@ -96,6 +116,8 @@ pub struct UsageOf {
     pub answers: u64,
     /// Their tokens.
     pub usage: Usage,
+    /// How long runs had worked for them, in milliseconds.
+    pub worked_millis: u64,
 }
 
 impl Query for GetUsage {
@@ -128,7 +150,7 @@ impl Query for GetUsage {
         };
         let sql = format!(
             "SELECT {name} AS name, u.model, sum(u.answers), sum(u.input_tokens),
-                 sum(u.output_tokens), sum(u.cached_tokens) FROM {from}
+                 sum(u.output_tokens), sum(u.cached_tokens), sum(u.worked_millis) FROM {from}
              GROUP BY name, u.model ORDER BY name, u.model"
         );
         let since = self.since.map_or(0, day_of);
@@ -139,22 +161,17 @@ impl Query for GetUsage {
 }
 
 impl Store {
-    /// Returns what an agent's models have used on the day of an instant, each by its name.
+    /// Returns what an agent's models have used on the day of an instant, a row for each.
     ///
     /// # Errors
     /// When the storage fails.
-    pub fn used_today(
-        &self,
-        agent: &AgentId,
-        now: Timestamp,
-    ) -> Result<Vec<(String, Usage)>, StoreError> {
+    pub fn used_today(&self, agent: &AgentId, now: Timestamp) -> Result<Vec<UsageOf>, StoreError> {
         self.snapshot(|connection| {
-            let sql = "SELECT '', model, answers, input_tokens, output_tokens, cached_tokens
-                       FROM usage_by_day WHERE day = ?1 AND agent = ?2";
+            let sql = "SELECT '', model, answers, input_tokens, output_tokens, cached_tokens,
+                           worked_millis FROM usage_by_day WHERE day = ?1 AND agent = ?2";
             let mut statement = connection.prepare_cached(sql)?;
             let rows = statement.query_map(params![day_of(now), agent.as_str()], read)?;
-            let used = rows.map(|row| row.map(|used| (used.model, used.usage)));
-            Ok(used.collect::<rusqlite::Result<_>>()?)
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
     }
 }
@@ -162,5 +179,11 @@ impl Store {
 fn read(row: &Row<'_>) -> rusqlite::Result<UsageOf> {
     let usage =
         Usage { input_tokens: row.get(3)?, output_tokens: row.get(4)?, cached_tokens: row.get(5)? };
-    Ok(UsageOf { name: row.get(0)?, model: row.get(1)?, answers: row.get(2)?, usage })
+    Ok(UsageOf {
+        name: row.get(0)?,
+        model: row.get(1)?,
+        answers: row.get(2)?,
+        usage,
+        worked_millis: row.get(6)?,
+    })
 }

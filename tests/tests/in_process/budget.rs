@@ -1,6 +1,9 @@
 //! What work may cost: a model is not asked any more when there is not enough left, and whoever asked is told
 //! which budget that was.
 
+mod spawn;
+mod time;
+
 use openclaw_platforms::Telegram;
 use openclaw_proto::v1;
 use openclaw_proto::v1::RunStatus;

@@ -7,6 +7,7 @@ use openclaw_client::health::health_check_response::ServingStatus;
 use openclaw_client::v1::usage_request::By;
 use openclaw_client::v1::{StatusRequest, StatusResponse, UsageRequest, UsageResponse};
 use openclaw_client::{ConnectError, Origin};
+use openclaw_proto::from_duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -69,7 +70,7 @@ pub(super) fn fingerprint(place: &Place, output: &mut Output) -> Result<Exit, Fa
 
 fn facts(status: &StatusResponse) -> String {
     let head = status.audit_head.clone().unwrap_or_default();
-    let uptime = status.uptime.as_ref().and_then(openclaw_proto::from_duration);
+    let uptime = status.uptime.as_ref().and_then(from_duration);
     let phase = json::word(status.phase().as_str_name(), "PHASE_");
     let runs = format!(
         "{} running, {} queued, at most {} at once",
@@ -198,7 +199,8 @@ fn usage_rows(used: &UsageResponse) -> String {
                 "unknown" => "unknown".to_owned(),
                 cost => format!("${cost}"),
             },
+            length::show(row.worked.as_ref().and_then(from_duration).unwrap_or_default()),
         ]
     });
-    table::columns(&["NAME", "ANSWERS", "INPUT", "CACHED", "OUTPUT", "COST"], rows)
+    table::columns(&["NAME", "ANSWERS", "INPUT", "CACHED", "OUTPUT", "COST", "WORKED"], rows)
 }

@@ -48,6 +48,7 @@ fn an_answer_is_read_however_it_is_cut() {
         text: "Hällo 🦞".into(),
         tool_calls: Vec::new(),
         usage: Usage { cached_tokens: 3, input_tokens: 9, output_tokens: 4 },
+        worked_millis: 0,
     };
     let expected = [
         ModelEvent::Text("Hällo".into()),

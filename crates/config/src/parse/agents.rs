@@ -166,7 +166,7 @@ struct Said {
     context_tokens: Option<u64>,
     allow_agents: Option<Vec<String>>,
     /// Of run, tree and day; zero is without limit.
-    budget: [(Option<u64>, Option<Dollars>); 3],
+    budget: [(Option<u64>, Option<Dollars>, Option<u64>); 3],
 }
 
 impl Said {
@@ -197,7 +197,9 @@ impl Said {
                 let tokens = part.field("tokens");
                 let tokens = tokens.and_then(|field| field.number(0, 1_000_000_000_000, faults));
                 let cost = part.field("cost");
-                (tokens, cost.and_then(|field| models::dollars(&field, faults)))
+                let cost = cost.and_then(|field| models::dollars(&field, faults));
+                let seconds = part.field("seconds");
+                (tokens, cost, seconds.and_then(|field| field.number(0, 31_536_000, faults)))
             }),
         }
     }
@@ -231,10 +233,15 @@ impl Said {
     }
 
     fn budget_over(&self, inherited: Budget) -> Budget {
-        let over = |inherited: Spending, (tokens, cost): (Option<u64>, Option<Dollars>)| Spending {
-            tokens: tokens.map_or(inherited.tokens, |tokens| (tokens > 0).then_some(tokens)),
-            cost: cost.map_or(inherited.cost, |cost| (cost > Dollars(0)).then_some(cost)),
+        let number = |inherited, said: Option<u64>| {
+            said.map_or(inherited, |said| (said > 0).then_some(said))
         };
+        let over =
+            |inherited: Spending, (tokens, cost, seconds): (_, Option<Dollars>, _)| Spending {
+                tokens: number(inherited.tokens, tokens),
+                cost: cost.map_or(inherited.cost, |cost| (cost > Dollars(0)).then_some(cost)),
+                seconds: number(inherited.seconds, seconds),
+            };
         let [run, tree, day] = self.budget;
         Budget {
             run: over(inherited.run, run),

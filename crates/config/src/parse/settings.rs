@@ -158,7 +158,8 @@ fn variable(
 pub(super) fn tools_of_subagents(root: &Section<'_>, faults: &mut Faults<'_>) -> ToolPolicy {
     let section = root.section("tools", faults).section("subagents", faults);
     let section = section.section("tools", faults);
-    let mut patterns = |name| section.field(name).and_then(|field| field.list(faults, tool_pattern));
+    let mut patterns =
+        |name| section.field(name).and_then(|field| field.list(faults, tool_pattern));
     ToolPolicy {
         allow: patterns("allow").unwrap_or_else(|| vec![ToolPattern::every()]),
         deny: patterns("deny").unwrap_or_default(),

@@ -62,7 +62,7 @@ impl Journal for FencedJournal<'_> {
                 Ok(_last) => {
                     for record in &records {
                         if let Record::AssistantMessage(message) = record {
-                            self.model.stored();
+                            self.model.stored(message.worked_millis);
                             let mut usage =
                                 self.usage.lock().unwrap_or_else(PoisonError::into_inner);
                             *usage = usage.plus(message.usage);

@@ -5,17 +5,22 @@
 //! used. So what goes on at once never has more than there is, but for the difference between the two: nobody
 //! knows how long an answer gets.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod books;
+
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::stream::{BoxStream, StreamExt as _};
 use openclaw_agents::{Detail, Input, Model, ModelError, ModelEvent, ModelRequest};
-use openclaw_config::{Budget, Dollars, Spending};
-use openclaw_scopes::{AgentId, Caller, Principal, RunId};
-use openclaw_sessions::{Usage, estimate_tokens};
+use openclaw_config::{Budget, Spending};
+use openclaw_scopes::{AgentId, Caller, Principal, SessionKey};
+use openclaw_sessions::{AssistantMessage, Usage, estimate_tokens};
 use openclaw_store::{Started, Store, day_of};
+use tokio::time::Instant;
 
+pub(super) use self::books::{Account, Ledger};
+use self::books::{Amount, Books};
+use super::live::Live;
 use super::{Engine, now};
 use crate::roster::{Roster, Worker};
 use crate::usage;
@@ -23,98 +28,19 @@ use crate::usage;
 /// Output tokens that an answer probably has for which nothing is configured.
 const LIKELY_OUTPUT: u64 = 1_000;
 
-/// Tokens and what they cost.
-#[derive(Clone, Copy, Debug)]
-struct Amount {
-    tokens: u64,
-    cost: Dollars,
-    /// How many of the amounts in it have a cost that is not known.
-    unknown: u32,
-}
-
-impl Amount {
-    const NOTHING: Self = Self { tokens: 0, cost: Dollars(0), unknown: 0 };
-
-    fn plus(self, other: Self) -> Self {
-        Self {
-            tokens: self.tokens.saturating_add(other.tokens),
-            cost: self.cost.plus(other.cost),
-            unknown: self.unknown.saturating_add(other.unknown),
-        }
-    }
-
-    fn minus(self, other: Self) -> Self {
-        Self {
-            tokens: self.tokens.saturating_sub(other.tokens),
-            cost: Dollars(self.cost.0.saturating_sub(other.cost.0)),
-            unknown: self.unknown.saturating_sub(other.unknown),
-        }
-    }
-
-    /// Says which limit there would be too little for, if there is one.
-    fn exceeds(self, limit: Spending) -> Option<String> {
-        if let Some(tokens) = limit.tokens.filter(|tokens| self.tokens > *tokens) {
-            return Some(format!("{tokens} tokens, and {} would be needed", self.tokens));
-        }
-        let limit = limit.cost?;
-        if self.unknown > 0 {
-            return Some(format!("${limit}, and the price of a model is not configured"));
-        }
-        (self.cost > limit).then(|| format!("${limit}, and ${} would be needed", self.cost))
-    }
-}
-
-/// What belongs together has spent, and is about to: one run, or a run and all that it delegates.
+/// How long a run has been at work.
 #[derive(Debug)]
-pub(super) struct Account(Mutex<(Amount, Amount)>);
-
-impl Account {
-    fn new() -> Self {
-        Self(Mutex::new((Amount::NOTHING, Amount::NOTHING)))
-    }
-
-    fn change(&self, change: impl FnOnce(&mut Amount, &mut Amount)) {
-        let mut account = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (spent, reserved) = &mut *account;
-        change(spent, reserved);
-    }
-
-    fn all(&self) -> Amount {
-        let account = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        account.0.plus(account.1)
-    }
+struct Clock {
+    live: Arc<Live>,
+    began: Instant,
+    /// How much of it was charged, and how much of that is stored or about to be, in milliseconds.
+    marks: Mutex<(u64, u64)>,
 }
 
-/// Who has spent and reserved what.
-#[derive(Debug, Default)]
-pub(super) struct Ledger(Mutex<Books>);
-
-#[derive(Debug, Default)]
-struct Books {
-    /// By the run from which everything came. Its runs keep them, from their acceptance to their end.
-    trees: BTreeMap<RunId, Weak<Account>>,
-    /// At how many trees those are swept out that nobody keeps any more.
-    full: usize,
-    /// What is reserved of an agent's day.
-    days: BTreeMap<AgentId, Amount>,
-    /// Of whom it was said already that it is used up, on which day.
-    told: BTreeSet<(i64, String)>,
-}
-
-impl Ledger {
-    fn tree(&self, root: &RunId) -> Arc<Account> {
-        let mut books = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(account) = books.trees.get(root).and_then(Weak::upgrade) {
-            return account;
-        }
-        if books.trees.len() >= books.full {
-            books.trees.retain(|_, account| account.strong_count() > 0);
-            // Each sweep is paid for by as many that came since the last one.
-            books.full = books.trees.len().saturating_mul(2).max(64);
-        }
-        let account = Arc::new(Account::new());
-        books.trees.insert(root.clone(), Arc::downgrade(&account));
-        account
+impl Clock {
+    fn worked(&self) -> u64 {
+        let worked = self.began.elapsed().saturating_sub(self.live.paused());
+        u64::try_from(worked.as_millis()).unwrap_or(u64::MAX)
     }
 }
 
@@ -127,28 +53,79 @@ struct Purse {
     agent: AgentId,
     run: Account,
     tree: Arc<Account>,
+    /// `None` while it is only accepted.
+    clock: Option<Clock>,
+}
+
+impl Drop for Purse {
+    fn drop(&mut self) {
+        let Some(clock) = &self.clock else { return };
+        let (charged, stored) = *clock.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut books = self.engine.0.ledger.0.lock().unwrap_or_else(PoisonError::into_inner);
+        books.give_back(&self.agent, Amount::work(charged.saturating_sub(stored)));
+    }
 }
 
 impl Purse {
     fn price(&self, model: &str, usage: Usage) -> Amount {
         let tokens = usage.input_tokens.saturating_add(usage.output_tokens);
         let cost = usage::cost(&self.roster.config, model, usage);
-        Amount { tokens, cost: cost.unwrap_or_default(), unknown: u32::from(cost.is_none()) }
+        let (cost, unknown) = (cost.unwrap_or_default(), u32::from(cost.is_none()));
+        Amount { tokens, cost, unknown, millis: 0 }
+    }
+
+    /// Returns what a question and its answer will probably use.
+    fn likely(&self, model: &str, input_tokens: u64, output_tokens: u64) -> Amount {
+        self.price(model, Usage { input_tokens, output_tokens, cached_tokens: 0 })
+    }
+
+    /// Charges what was worked since the last time.
+    fn tick(&self, books: &mut Books) {
+        let Some(clock) = &self.clock else { return };
+        let mut marks = clock.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        let worked = clock.worked();
+        let more = Amount::work(worked.saturating_sub(marks.0));
+        marks.0 = worked;
+        for account in [&self.run, &*self.tree] {
+            account.change(|spent, _| *spent = spent.plus(more));
+        }
+        let day = books.day(&self.agent);
+        *day = day.plus(more);
+    }
+
+    /// Returns what was worked, in milliseconds, since the last answer that was stored; of which the next one is about
+    /// to be.
+    fn worked(&self) -> u64 {
+        let mut books = self.engine.0.ledger.0.lock().unwrap_or_else(PoisonError::into_inner);
+        self.tick(&mut books);
+        let marks = self.clock.as_ref().map(|clock| clock.marks.lock());
+        let marks = marks.map(|marks| *marks.unwrap_or_else(PoisonError::into_inner));
+        marks.map_or(0, |(charged, stored)| charged.saturating_sub(stored))
+    }
+
+    /// Takes in that so much of its work is stored.
+    fn stored(&self, millis: u64) {
+        let Some(clock) = &self.clock else { return };
+        let mut books = self.engine.0.ledger.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut marks = clock.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        marks.1 = marks.1.saturating_add(millis);
+        books.give_back(&self.agent, Amount::work(millis));
     }
 
     /// Whether there is any limit; the ones of a tree are those of whoever began it, for each of its runs.
     fn is_limited(&self) -> bool {
-        let none = Spending { tokens: None, cost: None };
-        self.budget.parts().iter().any(|(_, limit)| *limit != none)
+        self.budget.parts().iter().any(|(_, limit)| *limit != Spending::default())
     }
 
     /// Sets aside what an answer will probably use.
     fn reserve(self: &Arc<Self>, wanted: Amount) -> Result<Reservation, String> {
         let mut books = self.engine.0.ledger.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let day = books.days.get(&self.agent).copied().unwrap_or(Amount::NOTHING);
-        let spent = match self.budget.day {
-            Spending { tokens: None, cost: None } => Amount::NOTHING,
-            _ => self.of_day(&self.engine.0.store)?,
+        self.tick(&mut books);
+        let day = *books.day(&self.agent);
+        let spent = if self.budget.day == Spending::default() {
+            Amount::NOTHING
+        } else {
+            self.of_day(&self.engine.0.store)?
         };
         let parts = [
             ("run", self.run.all(), self.budget.run),
@@ -177,7 +154,7 @@ impl Purse {
                 return Err(format!("{whose} is {what}"));
             }
         }
-        let reserved = books.days.entry(self.agent.clone()).or_insert(Amount::NOTHING);
+        let reserved = books.day(&self.agent);
         *reserved = reserved.plus(wanted);
         for account in [&self.run, &*self.tree] {
             account.change(|_, reserved| *reserved = reserved.plus(wanted));
@@ -187,13 +164,16 @@ impl Purse {
 
     fn of_day(&self, store: &Store) -> Result<Amount, String> {
         let used = store.used_today(&self.agent, now()).map_err(|error| error.to_string())?;
-        let priced = used.into_iter().map(|(model, usage)| self.price(&model, usage));
+        let priced = used.into_iter().map(|used| Amount {
+            millis: used.worked_millis,
+            ..self.price(&used.model, used.usage)
+        });
         Ok(priced.fold(Amount::NOTHING, Amount::plus))
     }
 }
 
 /// Something that is set aside until it is given back.
-struct Reservation {
+pub(super) struct Reservation {
     purse: Arc<Purse>,
     amount: Amount,
     /// Whether the run has been charged with what was really used.
@@ -226,9 +206,7 @@ impl Drop for Reservation {
         self.spend(Amount::NOTHING);
         let ledger = &self.purse.engine.0.ledger;
         let mut books = ledger.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(reserved) = books.days.get_mut(&self.purse.agent) {
-            *reserved = reserved.minus(self.amount);
-        }
+        books.give_back(&self.purse.agent, self.amount);
     }
 }
 
@@ -242,8 +220,10 @@ pub(super) struct Metered {
 }
 
 impl Metered {
-    /// Takes in that the newest answer is stored: it counts for its agent's day there.
-    pub(super) fn stored(&self) {
+    /// Takes in that the newest answer is stored, and that so many milliseconds were worked for it: both count for its
+    /// agent's day there.
+    pub(super) fn stored(&self, worked_millis: u64) {
+        self.purse.stored(worked_millis);
         drop(self.newest.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
@@ -258,8 +238,16 @@ impl Model for Metered {
     }
 
     fn respond(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelEvent, ModelError>> {
+        let purse = Arc::clone(&self.purse);
+        let timed = move |event| match event {
+            Ok(ModelEvent::Finished(message)) => {
+                let worked_millis = purse.worked();
+                Ok(ModelEvent::Finished(AssistantMessage { worked_millis, ..message }))
+            }
+            event => event,
+        };
         if !self.purse.is_limited() {
-            return self.inner.respond(request);
+            return self.inner.respond(request).map(timed).boxed();
         }
         let bytes = request.messages.iter().map(|message| message.bytes());
         let bytes = bytes.fold(request.system.len(), usize::saturating_add);
@@ -267,8 +255,7 @@ impl Model for Metered {
             .max_output_tokens
             .map_or(LIKELY_OUTPUT, |most| u64::from(most).min(LIKELY_OUTPUT));
         let input_tokens = estimate_tokens(bytes).saturating_add(request.pictures.tokens());
-        let likely = Usage { input_tokens, output_tokens: output, cached_tokens: 0 };
-        let wanted = self.purse.price(self.inner.name(), likely);
+        let wanted = self.purse.likely(self.inner.name(), input_tokens, output);
         let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         drop(newest.take());
         match self.purse.reserve(wanted) {
@@ -288,17 +275,40 @@ impl Model for Metered {
                 reservation.spend(used);
             }
         };
-        self.inner.respond(request).inspect(charge).boxed()
+        self.inner.respond(request).inspect(charge).map(timed).boxed()
     }
 }
 
 impl Engine {
     /// Returns the account of what a run belongs to that delegates: whoever it delegates to keeps it, also when
     /// the run has ended before that one begins.
-    pub(super) fn tree_of(&self, caller: &Caller) -> Option<Arc<Account>> {
+    pub(super) fn tree_of(&self, caller: &Caller) -> Option<(Arc<Account>, Spending)> {
         let Principal::Run { run, .. } = caller.actor() else { return None };
-        let (root, _session) = self.0.store.root_of(run).ok().flatten()?;
-        Some(self.0.ledger.tree(&root))
+        let (root, session) = self.0.store.root_of(run).ok().flatten()?;
+        Some((self.0.ledger.tree(&root), self.limit_of(&session)))
+    }
+
+    /// Sets aside what the first question of a task will probably use, before there is a run for it; says which budget
+    /// there would be too little of.
+    pub(super) fn reserve_for(
+        &self,
+        worker: &Worker,
+        tree: Option<(Arc<Account>, Spending)>,
+        Task { model, bytes, max_tokens }: Task<'_>,
+    ) -> Result<Option<Reservation>, String> {
+        let mut budget = worker.agent.budget;
+        budget.run.tokens = budget.run.tokens.into_iter().chain(max_tokens).min();
+        let (tree, limit) = tree.unwrap_or_else(|| (Arc::new(Account::new()), budget.tree));
+        budget.tree = limit;
+        let agent = worker.agent.id.clone();
+        let (engine, roster) = (self.clone(), self.roster());
+        let purse = Purse { engine, roster, budget, agent, run: Account::new(), tree, clock: None };
+        if !purse.is_limited() {
+            return Ok(None);
+        }
+        let input = estimate_tokens(bytes).saturating_add(worker.overhead());
+        let wanted = purse.likely(model, input, LIKELY_OUTPUT);
+        Arc::new(purse).reserve(wanted).map(Some)
     }
 
     /// Returns the model for one run, which is asked only as long as there is enough left.
@@ -307,6 +317,7 @@ impl Engine {
         inner: Arc<dyn Model>,
         worker: &Worker,
         started: &Started,
+        live: &Arc<Live>,
     ) -> Metered {
         let run = &started.view.run;
         let of_job = started.job.as_ref().map(|job| job.max_tokens).filter(|tokens| *tokens > 0);
@@ -328,11 +339,12 @@ impl Engine {
             None => run.clone(),
             // What belongs together is bounded by the agent that began it, whoever else works on it.
             Some((root, session)) => {
-                let worker = self.worker_of(&session);
-                budget.tree = worker.map(|worker| worker.agent.budget.tree).unwrap_or_default();
+                budget.tree = self.limit_of(&session);
                 root
             }
         };
+        let clock =
+            Clock { live: Arc::clone(live), began: Instant::now(), marks: Mutex::default() };
         let purse = Purse {
             engine: self.clone(),
             roster: self.roster(),
@@ -340,28 +352,27 @@ impl Engine {
             agent: worker.agent.id.clone(),
             run: Account::new(),
             tree: self.0.ledger.tree(&root),
+            clock: Some(clock),
         };
         // What it had used before it was interrupted counts.
         let before = purse.price(inner.name(), started.view.usage);
         purse.run.change(|spent, _| *spent = spent.plus(before));
-        Metered { inner, purse: Arc::new(purse), newest: Arc::default() }
+        // What was set aside for its first question is given back with that.
+        let newest = Arc::new(Mutex::new(live.take_reserved()));
+        Metered { inner, purse: Arc::new(purse), newest }
+    }
+
+    /// Returns what everything together may spend that a run of this conversation begins.
+    fn limit_of(&self, session: &SessionKey) -> Spending {
+        self.worker_of(session).map(|worker| worker.agent.budget.tree).unwrap_or_default()
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_given_back_is_as_if_it_had_never_been_taken() {
-        let known = Amount { tokens: 5, cost: Dollars(7), unknown: 0 };
-        let unknown = Amount { tokens: 9, cost: Dollars(0), unknown: 1 };
-        let limit = Spending { tokens: None, cost: Some(Dollars(7)) };
-        let both = Amount::NOTHING.plus(known).plus(unknown);
-        assert!(both.exceeds(limit).unwrap().contains("price of a model is not configured"));
-        assert_eq!(both.minus(unknown).exceeds(limit), None);
-        assert!(both.minus(unknown).plus(known).exceeds(limit).is_some());
-        assert_eq!(both.exceeds(Spending { tokens: Some(14), cost: None }), None);
-        assert!(both.exceeds(Spending { tokens: Some(13), cost: None }).is_some());
-    }
+/// What is to be done, as far as it says what that will cost.
+pub(super) struct Task<'a> {
+    pub(super) model: &'a str,
+    /// How long its text is.
+    pub(super) bytes: usize,
+    /// How much a run of it may use.
+    pub(super) max_tokens: Option<u64>,
 }

@@ -19,6 +19,7 @@ use openclaw_store::{
 };
 
 use super::Engine;
+use super::budget::Task;
 use super::drive::Begin;
 use super::live::{Live, Stop};
 use super::turns::Enlisted;
@@ -55,6 +56,8 @@ pub(crate) enum SpawnError {
     Act(ActError<ChildError>),
     /// The gateway is stopping.
     Draining,
+    /// A budget is used up.
+    Budget(String),
     /// Too many runs wait.
     Full(EnqueueError),
     /// An agent was named to which the conversation's own may not delegate.
@@ -121,8 +124,10 @@ impl Engine {
         loop {
             match self.enlist(&order.run, order.digest, &session, caller) {
                 Enlisted::New(live) => {
-                    if let Some(tree) = self.tree_of(caller) {
-                        live.keep(tree);
+                    if let Err(spent) = self.set_aside(&live, &worker, caller, &order) {
+                        self.dismiss(&live);
+                        live.accept_failed();
+                        return Err(spent);
                     }
                     let precedence =
                         if live.has_turn() { Precedence::Start } else { Precedence::Wait };
@@ -189,6 +194,31 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// Sets aside what a task will use first, as long as there is enough left: whoever delegates at the same moment
+    /// gets none of it.
+    fn set_aside(
+        &self,
+        live: &Live,
+        worker: &Worker,
+        caller: &Caller,
+        order: &Order,
+    ) -> Result<(), SpawnError> {
+        let tree = self.tree_of(caller);
+        if let Some((tree, _)) = &tree {
+            live.keep(Arc::clone(tree));
+        }
+        let known = self.0.store.run(&order.run);
+        if known.map_err(|error| SpawnError::Act(ActError::Store(error)))?.is_some() {
+            // What was accepted once is not begun again.
+            return Ok(());
+        }
+        let model = order.model.as_ref().map(ToString::to_string);
+        let model = model.as_deref().unwrap_or_else(|| worker.model.name());
+        let task = Task { model, bytes: order.task.len(), max_tokens: order.max_tokens };
+        live.reserve(self.reserve_for(worker, tree, task).map_err(SpawnError::Budget)?);
+        Ok(())
     }
 
     /// Returns the tools that turns of a conversation have: what was given to it, or what its agent has.

@@ -120,7 +120,7 @@ impl Engine {
             }
         };
         projection.push(&Record::UserMessage { text: started.message.clone() });
-        let model = self.metered(self.model_of(worker, &started), worker, &started);
+        let model = self.metered(self.model_of(worker, &started), worker, &started, live);
         let journal = FencedJournal {
             fence: &started.fence,
             store: &self.0.store,

@@ -11,7 +11,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::budget::Account;
+use super::budget::{Account, Reservation};
 use super::hold::Held;
 
 /// Why a run is to end before it has an answer.
@@ -67,6 +67,8 @@ pub(super) struct Live {
     is_merged: CancellationToken,
     /// What it belongs to has spent.
     tree: OnceLock<Arc<Account>>,
+    /// What is set aside for its first question.
+    reserved: Mutex<Option<Reservation>>,
     run: RunId,
     stop: Mutex<Option<Stop>>,
     turn: CancellationToken,
@@ -106,6 +108,7 @@ impl Live {
             merged: OnceLock::new(),
             is_merged: CancellationToken::new(),
             tree: OnceLock::new(),
+            reserved: Mutex::default(),
             ended: watch::Sender::new(End::Ahead),
             run,
             stop: Mutex::new(None),
@@ -225,6 +228,15 @@ impl Live {
     /// Keeps the account of what it belongs to until it has ended.
     pub(super) fn keep(&self, tree: Arc<Account>) {
         drop(self.tree.set(tree));
+    }
+
+    /// Keeps what is set aside for its first question.
+    pub(super) fn reserve(&self, reserved: Option<Reservation>) {
+        *self.reserved.lock().unwrap_or_else(PoisonError::into_inner) = reserved;
+    }
+
+    pub(super) fn take_reserved(&self) -> Option<Reservation> {
+        self.reserved.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Gives the run no turn of its own: another has taken its message in, and it ends with that one.

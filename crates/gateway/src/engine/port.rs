@@ -58,6 +58,7 @@ fn refused(refusal: SpawnError) -> Value {
         )) => forbidden(limit.to_string()),
         SpawnError::Act(ActError::Failed(failed)) => error(failed.to_string()),
         SpawnError::Act(ActError::Store(failed)) => error(failed.to_string()),
+        SpawnError::Budget(spent) => forbidden(spent),
         SpawnError::Draining => error("the gateway is stopping"),
         SpawnError::Full(full) => error(full.to_string()),
         SpawnError::OtherAgent(agent) => {

@@ -201,6 +201,12 @@ fn refused(error: SpawnError) -> Reply {
         SpawnError::Act(
             error @ (ActError::Denied(_) | ActError::Failed(_) | ActError::Store(_)),
         ) => respond::act(error, SpawnChild::ROW, respond::child),
+        SpawnError::Budget(spent) => Reply::new(
+            Code::ResourceExhausted,
+            "BUDGET_EXHAUSTED",
+            format!("nothing was delegated: {spent}"),
+        )
+        .next("openclaw usage"),
         SpawnError::Draining => Reply::draining(),
         SpawnError::Full(full) => {
             Reply::new(Code::ResourceExhausted, "LIMIT_EXCEEDED", full.to_string())

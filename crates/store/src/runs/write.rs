@@ -13,7 +13,7 @@ use crate::cron;
 use crate::error::{Fault, damaged};
 use crate::handle::Store;
 use crate::outbox;
-use crate::usage::{self, MAX_TOKENS};
+use crate::usage::{self, MAX_TOKENS, Used};
 
 /// The run no longer writes its session: it has ended, or another has taken its place.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -80,18 +80,21 @@ pub(crate) fn as_text(record: &Record) -> rusqlite::Result<String> {
 #[derive(Debug)]
 struct Written {
     text: String,
-    cost: Option<(String, Usage)>,
+    cost: Option<Used>,
 }
 
 impl Written {
     fn of(record: &Record) -> rusqlite::Result<Self> {
+        // What no model said costs nothing and is no answer of one.
+        let used = |model: &String, usage: Usage, worked_millis| {
+            let is_own = model.is_empty() && usage == Usage::default();
+            (!is_own).then(|| Used { model: model.clone(), usage, worked_millis })
+        };
         let cost = match record {
-            Record::AssistantMessage(AssistantMessage { model, usage, .. })
-            | Record::Summary { model, usage, .. } => {
-                // What no model said costs nothing and is no answer of one.
-                let is_own = model.is_empty() && *usage == Usage::default();
-                (!is_own).then(|| (model.clone(), *usage))
+            Record::AssistantMessage(AssistantMessage { model, usage, worked_millis, .. }) => {
+                used(model, *usage, *worked_millis)
             }
+            Record::Summary { model, usage, .. } => used(model, *usage, 0),
             Record::Final { .. }
             | Record::Notices { .. }
             | Record::Steered { .. }
@@ -145,8 +148,8 @@ fn append(
     let (_, last) = written(connection, fence.session)?;
     for (record, entry) in records.iter().zip(last.saturating_sub(count).saturating_add(1)..) {
         append_text(connection, fence, entry, &record.text, now)?;
-        if let Some((model, cost)) = &record.cost {
-            usage::count(connection, fence.session, model, *cost, now)?;
+        if let Some(used) = &record.cost {
+            usage::count(connection, fence.session, used, now)?;
         }
     }
     Ok(last)
@@ -231,8 +234,8 @@ fn release(
     let (_, last) = written(connection, fence.session)?;
     if let Some(answer) = &closing.answer {
         append_text(connection, fence, last.saturating_sub(1), &answer.text, now)?;
-        if let Some((model, cost)) = &answer.cost {
-            usage::count(connection, fence.session, model, *cost, now)?;
+        if let Some(used) = &answer.cost {
+            usage::count(connection, fence.session, used, now)?;
         }
     }
     append_text(connection, fence, last, &closing.last, now)?;

@@ -11,7 +11,7 @@ use crate::act::{ActError, Applied, Ask, Transaction};
 use crate::error::Fault;
 use crate::handle::Store;
 use crate::runs::{FenceError, RunFence, append_records, as_text};
-use crate::usage::{self, MAX_TOKENS};
+use crate::usage::{self, MAX_TOKENS, Used};
 
 /// Writes a summary into a conversation in which nobody works, if nothing was said there since.
 #[derive(Clone, Debug)]
@@ -61,7 +61,8 @@ impl Ask for CompactSession {
         let sql = "INSERT INTO journal VALUES (?1, ?2, ?3, ?4, ?5)";
         tx.prepare_cached(sql)?.execute(params![row, entry, run, now.as_millis(), text])?;
         if let Record::Summary { model, usage, .. } = &self.summary {
-            usage::count(tx, row, model, *usage, now)?;
+            let used = Used { model: model.clone(), usage: *usage, worked_millis: 0 };
+            usage::count(tx, row, &used, now)?;
         }
         note(tx, row, entry, &self.summary)?;
         Ok(Applied::Changed(entry))

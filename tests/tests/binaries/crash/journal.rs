@@ -132,6 +132,7 @@ fn record(entry: &HistoryEntry) -> Record {
                 .collect(),
             usage: Usage::default(),
             model: entry.model.clone(),
+            worked_millis: 0,
         }),
         Kind::ToolResult => Record::ToolResult(ToolResult {
             call_id: entry.call_id.clone(),

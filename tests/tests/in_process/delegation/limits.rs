@@ -59,6 +59,24 @@ async fn a_conversation_has_so_many_at_work() {
     owner.subagents().spawn(spawn("more", "main", "wait")).await.unwrap();
 }
 
+/// What the configuration takes from all sub-agents none has, whatever it is asked for.
+#[tokio::test]
+async fn the_configuration_narrows_the_tools_of_sub_agents() {
+    let config = "tools.subagents.tools = { allow = [\"*_file\", \"exec\"], deny = [\"exec\"] }";
+    let gateway = Setup::new().script(SLOW).config(config).start().await;
+    let owner = gateway.owner().await;
+    ask(&owner, request("r", "main", "Hello.")).await.unwrap();
+    owner.subagents().spawn(spawn("s", "main", "Look.")).await.unwrap();
+    let tools = child(&owner, "s").await.tools;
+    assert!(tools.iter().any(|tool| tool == "read_file"), "{tools:?}");
+    assert!(tools.iter().all(|tool| tool.ends_with("_file")), "{tools:?}");
+    for tool in ["exec", "list_dir"] {
+        let wants = v1::SpawnRequest { tools: vec![tool.into()], ..spawn(tool, "main", "Look.") };
+        let refused = Refusal::from(owner.subagents().spawn(wants).await.unwrap_err());
+        assert!(refused.message.contains(&format!("cannot have the tool `{tool}`")), "{refused:?}");
+    }
+}
+
 /// A task that delegates a task that delegates a task, and so on: it ends at the fifth.
 #[tokio::test]
 //= docs/threat-model.md#T26
