@@ -25,12 +25,14 @@ pub struct SessionTarget {
     pub owner: Option<GrantHolder>,
     /// Whether anybody keeps it.
     pub keeping: Keeping,
+    /// Of a sub-agent's: who created the conversations that it comes from. Only deletion looks at it.
+    pub above: Vec<GrantHolder>,
 }
 
 impl SessionTarget {
     /// A conversation that does not exist, or of which the owner does not matter.
     pub const fn unowned(key: SessionKey) -> Self {
-        Self { key, owner: None, keeping: Keeping::Kept }
+        Self { key, owner: None, keeping: Keeping::Kept, above: Vec::new() }
     }
 }
 

@@ -187,7 +187,8 @@ fn ownership_is_a_permission_of_its_own() {
     use Scope::{Admin, Read, Write};
     let key = || SessionKey::parse("agent:main:x").unwrap();
     let of = |id: &str| GrantHolder::Device(DeviceId::parse(id).unwrap());
-    let target = |owner: Option<&str>, keeping| SessionTarget { key: key(), owner: owner.map(of), keeping };
+    let target = |owner: Option<&str>, keeping| SessionTarget { key: key(), owner: owner.map(of), keeping, above: Vec::new() };
+    let below = |above| SessionTarget { above: vec![of("c"), of(above)], ..target(Some("b"), Keeping::Passing) };
     let a = |scope| device("a", &[scope]);
     let reaper = || Caller::system(Component::Reaper, Cause::Timer, EPOCH);
     let lacks = |scope: Scope| Err(Denial::MissingScope(scope.into()));
@@ -203,6 +204,10 @@ fn ownership_is_a_permission_of_its_own() {
     check::<DeleteSession>(&reaper(),                                target(Some("b"), passing), Ok(()));
     check::<DeleteSession>(&reaper(),                                target(Some("b"), kept),    Err(Denial::Internal));
     check::<DeleteSession>(&run(Admin.into(), CapabilitySet::of(Capability::ALL)), target(None, passing), Err(Denial::Internal));
+    check::<DeleteSession>(&a(Write),                                below("a"),                 Ok(()));
+    check::<DeleteSession>(&a(Read),                                 below("a"),                 lacks(Write));
+    check::<DeleteSession>(&a(Write),                                below("d"),                 lacks(Admin));
+    check::<ResetSession> (&a(Write),                                below("a"),                 lacks(Admin));
     check::<ResetSession> (&a(Write),                                target(Some("a"), kept),    Ok(()));
     check::<ResetSession> (&a(Write),                                target(Some("b"), kept),    lacks(Admin));
     check::<ResetSession> (&reaper(),                                target(Some("b"), passing), Err(Denial::Internal));

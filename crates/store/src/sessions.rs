@@ -122,7 +122,7 @@ pub(crate) fn target(connection: &Connection, key: &SessionKey) -> rusqlite::Res
     let owner = owner.map(|owner| owner.parse()).transpose().map_err(|error| damaged(0, error))?;
     let is_passing = openclaw_sessions::is_passing(key);
     let keeping = if is_passing { Keeping::Passing } else { Keeping::Kept };
-    Ok(SessionTarget { key: key.clone(), owner, keeping })
+    Ok(SessionTarget { key: key.clone(), owner, keeping, above: Vec::new() })
 }
 
 impl crate::handle::Store {

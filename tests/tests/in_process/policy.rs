@@ -15,7 +15,12 @@ pub(super) fn lines() -> impl Iterator<Item = (&'static Row, &'static Case)> {
 pub(super) fn is_of_owners(case: &Case) -> bool {
     matches!(
         case.when,
-        "job with a webhook or command" | "own delivery" | "own job" | "own run" | "own session"
+        "job with a webhook or command"
+            | "own delivery"
+            | "own job"
+            | "own run"
+            | "own session"
+            | "sub-agent of own session"
     )
 }
 

@@ -187,7 +187,7 @@ methods! {
     /// Takes the last reset back.
     UndoReset(SessionTarget) = "sessions.undoReset", "/openclaw.v1.Sessions/UndoReset": [OWN_SESSION, OTHERS_SESSION] by own_session;
     /// Ends what goes on in a conversation, and removes it.
-    DeleteSession(SessionTarget) = "sessions.delete", "/openclaw.v1.Sessions/Delete": [OWN_SESSION, OTHERS_SESSION, REAP] by delete_session;
+    DeleteSession(SessionTarget) = "sessions.delete", "/openclaw.v1.Sessions/Delete": [OWN_SESSION, BELOW_OWN_SESSION, OTHERS_SESSION, REAP] by delete_session;
     /// Removes conversations that were made for one piece of work and are not used any more.
     CleanupSessions(Whole) = "sessions.cleanup", "/openclaw.v1.Sessions/Cleanup": [ADMIN] by admin;
     /// Lets a summary stand for what was said long ago.
@@ -348,6 +348,7 @@ const fn show_case(subject: &Subject, _: &GrantHolder) -> &'static Case {
 /// own.
 //= docs/threat-model.md#T31
 const OWN_SESSION: Case = WRITE.when("own session");
+const BELOW_OWN_SESSION: Case = WRITE.when("sub-agent of own session");
 const OTHERS_SESSION: Case = ADMIN.when("session of others");
 /// What was made for one piece of work is removed by the gateway itself, and nothing else is.
 const REAP: Case =
@@ -380,7 +381,14 @@ fn delete_session(target: &SessionTarget, holder: &GrantHolder) -> &'static Case
             | GrantHolder::Sender(_)
             | GrantHolder::Token(_),
             _,
-        ) => own_session(target, holder),
+        ) => {
+            // What ends with a conversation when that is deleted is whoever's that is.
+            if target.above.contains(holder) {
+                &BELOW_OWN_SESSION
+            } else {
+                own_session(target, holder)
+            }
+        }
     }
 }
 

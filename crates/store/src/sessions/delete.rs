@@ -2,7 +2,7 @@
 
 use openclaw_scopes::method::DeleteSession as DeleteMethod;
 use openclaw_scopes::target::{Keeping, SessionTarget};
-use openclaw_scopes::{Authorized, SessionKey, Timestamp};
+use openclaw_scopes::{Authorized, GrantHolder, SessionKey, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{SessionError, idle, target};
@@ -80,7 +80,7 @@ impl Ask for DeleteSession {
     type Error = SessionError;
 
     fn target(&self, tx: &Transaction<'_>) -> Result<SessionTarget, Fault<SessionError>> {
-        Ok(target(tx, &self.key)?)
+        Ok(SessionTarget { above: owners_above(tx, &self.key)?, ..target(tx, &self.key)? })
     }
 
     fn apply(
@@ -134,6 +134,20 @@ impl Ask for DeleteSession {
         let agent = openclaw_sessions::agent_of(&key).map_err(|error| damaged(0, error))?;
         Ok(Applied::Changed(Deleted { key, agent, entries, ended, parent, left }))
     }
+}
+
+/// Returns who created the conversations that this one comes from by delegation.
+fn owners_above(connection: &Connection, key: &SessionKey) -> rusqlite::Result<Vec<GrantHolder>> {
+    let sql = "WITH RECURSIVE above (session) AS (
+                   SELECT c.parent FROM children c JOIN sessions s ON s.id = c.session
+                   WHERE s.key = ?1
+                   UNION
+                   SELECT c.parent FROM above a JOIN children c ON c.session = a.session)
+               SELECT DISTINCT s.owner FROM above a JOIN sessions s ON s.id = a.session
+               WHERE s.deleted_at IS NULL";
+    let mut statement = connection.prepare_cached(sql)?;
+    let owners = statement.query_map([key.as_str()], |row| row.get::<_, String>(0))?;
+    owners.map(|owner| owner?.parse().map_err(|error| damaged(0, error))).collect()
 }
 
 fn remove_entries(connection: &Connection, row: i64, limit: u32) -> rusqlite::Result<usize> {

@@ -44,7 +44,7 @@ pub(super) async fn call(
             let request = v1::UndoResetRequest { key, ..Default::default() };
             sessions.undo_reset(request).await.map(drop)
         }
-        ("sessions.delete", "own session" | "session of others") => {
+        ("sessions.delete", "own session" | "session of others" | "sub-agent of own session") => {
             let request = v1::DeleteSessionRequest { key, ..Default::default() };
             sessions.delete(request).await.map(drop)
         }

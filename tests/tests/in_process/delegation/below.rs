@@ -2,7 +2,8 @@
 
 use openclaw_proto::v1;
 use openclaw_proto::v1::subagent::Delivery;
-use openclaw_tests::{Client, Refusal, Setup, TestGateway, ask, request, soon};
+use openclaw_scopes::Scope;
+use openclaw_tests::{Client, Device, Refusal, Setup, TestGateway, ask, request, soon};
 use tonic::Code;
 
 use super::{child, history, run, settled, spawn, spawned};
@@ -125,6 +126,33 @@ async fn a_deleted_sub_agent_strands_nobody() {
     };
     let told = soon(told).await;
     assert!(told.contains("aborted") && told.contains("deleted"), "{told}");
+}
+
+/// A conversation is its creator's with all that comes from it, on whose behalf ever that works; and nobody else's.
+#[tokio::test]
+//= docs/threat-model.md#T31
+async fn who_owns_a_conversation_deletes_what_comes_from_it() {
+    let gateway = Setup::new().network().script(SLOW).start().await;
+    let (creator, other) = (Device::new(1), Device::new(2));
+    let creator = creator.paired(&gateway, &[Scope::Write]).await.client;
+    let other = other.paired(&gateway, &[Scope::Write]).await.client;
+    let owner = gateway.owner().await;
+    ask(&creator, request("r", "explicit:p", "Hello.")).await.unwrap();
+    owner.subagents().spawn(spawn("s", "explicit:p", "wait")).await.unwrap();
+    let key = child(&owner, "s").await.run.unwrap().session_key;
+    owner.subagents().spawn(spawn("t", &key, "wait")).await.unwrap();
+    let below = child(&owner, "t").await.run.unwrap().session_key;
+    for key in [&key, &below] {
+        let delete = v1::DeleteSessionRequest { key: key.clone(), ..Default::default() };
+        let refused = Refusal::from(other.sessions().delete(delete).await.unwrap_err());
+        assert_eq!(refused.kind(), (Code::PermissionDenied, "MISSING_SCOPE"));
+        assert_eq!(refused.fact("missingScopes"), "operator.admin");
+        let reset = v1::ResetSessionRequest { key: key.clone(), ..Default::default() };
+        let refused = Refusal::from(creator.sessions().reset(reset).await.unwrap_err());
+        assert_eq!(refused.kind(), (Code::PermissionDenied, "MISSING_SCOPE"));
+    }
+    assert_eq!(delete(&creator, &below).await.ended_run_ids, ["t"]);
+    assert_eq!(delete(&creator, &key).await.ended_run_ids, ["s"]);
 }
 
 /// With a conversation go those of its sub-agents: nobody could be told of them.

@@ -124,6 +124,7 @@ impl Somebody {
                     | "own session"
                     | "run of others"
                     | "session of others"
+                    | "sub-agent of own session"
                     | "own job"
                     | "job of others"
                     | "job with a webhook or command"
