@@ -4,6 +4,8 @@
 //! What is on the disk after a kill is some number of whole commits. So one gateway does the work, and its log is
 //! cut behind each of its commits; from each of these states another gateway goes on.
 
+mod delegation;
+
 use std::collections::BTreeMap;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
@@ -35,9 +37,14 @@ struct World {
 impl World {
     /// A new one, but for where is posted to: that stands in what was asked for.
     async fn new(sink: Arc<WebSink>) -> Self {
+        Self::with(sink, SCRIPT).await
+    }
+
+    /// The same, whose agent does what a script says.
+    async fn with(sink: Arc<WebSink>, script: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::DirBuilder::new().mode(0o700).create(dir.path().join("state")).unwrap();
-        std::fs::write(dir.path().join("script.toml"), SCRIPT).unwrap();
+        std::fs::write(dir.path().join("script.toml"), script).unwrap();
         let telegram = Telegram::start().await;
         let config = format!(
             "channels.telegram.token.env = \"TELEGRAM_TOKEN\"\nchannels.telegram.apiUrl = \"{}\"\n\
