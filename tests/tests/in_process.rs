@@ -43,6 +43,7 @@ mod seed_77807;
 mod sessions;
 mod silence;
 mod sockets;
+mod spawning;
 mod stage;
 mod storage;
 mod tools;

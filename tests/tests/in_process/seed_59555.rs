@@ -1,5 +1,7 @@
 //! Report #59555: each call negotiates its own scopes, and the second cannot be had. Here it can.
 
+mod spawn;
+
 use std::sync::Arc;
 
 use openclaw_client::{Asks, Code as ClientCode, DeviceKey, Identity, Options, Target, Trust};

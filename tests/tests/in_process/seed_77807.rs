@@ -1,5 +1,7 @@
 //! Report #77807: a token that holds all scopes, a rotation that is denied, and a scope that is not seen.
 
+mod spawn;
+
 use openclaw_proto::v1;
 use openclaw_scopes::Scope;
 use openclaw_tests::{

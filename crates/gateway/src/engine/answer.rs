@@ -2,7 +2,7 @@
 //! other one.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -161,6 +161,7 @@ impl Engine {
             started.grant.clone(),
             capabilities,
         );
+        let held = Arc::new(OnceLock::new());
         let delegation: Arc<dyn Delegation> = Arc::new(RunDelegation {
             engine: self.clone(),
             caller: caller.clone(),
@@ -169,6 +170,7 @@ impl Engine {
             run: live.run().clone(),
             session: started.view.session.clone(),
             given: started.job.clone(),
+            held: Arc::clone(&held),
         });
         let jobs = RunJobs {
             engine: self.clone(),
@@ -227,6 +229,8 @@ impl Engine {
                     (toolbox, system)
                 }
             };
+        let names = toolbox.specs().iter().map(|spec| spec.name.clone()).collect();
+        let _first = held.set(names);
         let gate = RunGate { caller, store: &self.0.store };
         let turn = Turn {
             album: Some(Arc::new(Album::new(Arc::clone(worker.files())))),

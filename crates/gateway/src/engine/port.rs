@@ -1,5 +1,6 @@
 //! What the tools of one run ask of the gateway when it delegates: answers are for its model.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -7,9 +8,7 @@ use openclaw_agents::tools::{Delegation, SpawnOrder};
 use openclaw_config::ModelName;
 use openclaw_scopes::{AgentId, Caller, CapabilitySet, Denial, RunId, SessionKey};
 use openclaw_sessions::{Notice, Record, RunStatus};
-use openclaw_store::{
-    ActError, Child, ChildError, ChildFilter, Cleanup, HandOver, JobGiven, JobTools,
-};
+use openclaw_store::{ActError, Child, ChildError, ChildFilter, Cleanup, HandOver, JobGiven};
 use serde_json::{Value, json};
 
 use super::Engine;
@@ -33,6 +32,8 @@ pub(super) struct RunDelegation {
     pub(super) session: SessionKey,
     /// What the job gave it whose turn this is.
     pub(super) given: Option<JobGiven>,
+    /// The tools that this turn has, as soon as that is known: none is called before.
+    pub(super) held: Arc<OnceLock<Vec<String>>>,
 }
 
 fn error(text: impl Into<String>) -> Value {
@@ -141,14 +142,10 @@ impl RunDelegation {
         let label = openclaw_pairing::clean_name(&label);
         let run = secrets::id("sub-", RunId::parse).map_err(|_told| error("internal error"))?;
         let given = self.given.as_ref();
-        // A sub-agent of a job's turn has no more than that turn: neither tools nor tokens.
+        // A sub-agent of a turn has no more than that turn: neither tools nor tokens.
         let most = given.map(|given| given.max_tokens).filter(|most| *most > 0);
-        let held = given.and_then(|given| match &given.tools {
-            JobTools::All => None,
-            JobTools::Only(tools) => Some(tools.clone()),
-        });
         Ok(Order {
-            held,
+            held: Some(self.held.get().cloned().unwrap_or_default()),
             digest: digest::of(&[self.session.as_str(), run.as_str()]),
             run,
             parent: self.session.clone(),
