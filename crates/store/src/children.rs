@@ -17,6 +17,7 @@ pub(crate) use end::{
     child_ended, child_ended_waiting, end_below, end_live, end_runs, hand_up, orphan, settle,
     settle_all, unread,
 };
+pub(crate) use inbox::of_heartbeat;
 pub use inbox::{ContinueSession, Continued, DiscardChild, Due, Notice, RetryChild, TOLD};
 pub(crate) use list::parent_of;
 pub use list::{Child, ChildCursor, ChildFilter, ChildPage, GetChild, HandOver};

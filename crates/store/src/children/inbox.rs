@@ -320,13 +320,24 @@ pub struct Due {
 ///
 /// What came of a heartbeat wakes nobody, however far below it: the next turn is told it, whatever that is for.
 /// A delegated conversation goes on all the same: else what was delegated would not end.
-const WAKES: &str = "(EXISTS (SELECT 1 FROM children WHERE session = inbox.session) OR NOT EXISTS (
-    WITH RECURSIVE causes (run, session) AS (
-        VALUES (inbox.run, (SELECT session FROM runs WHERE run_id = inbox.run))
-        UNION
-        SELECT above.run_id, above.session FROM causes
-            JOIN children c ON c.session = causes.session JOIN runs above ON above.id = c.parent_run)
-    SELECT 1 FROM causes WHERE run GLOB 'heartbeat-*'))";
+static WAKES: LazyLock<String> = LazyLock::new(|| {
+    let of_heartbeat = of_heartbeat("inbox");
+    format!("(EXISTS (SELECT 1 FROM children WHERE session = inbox.session) OR NOT {of_heartbeat})")
+});
+
+/// Whether a row of the inbox, by its name in a query, came of a heartbeat, however far below it.
+pub(crate) fn of_heartbeat(row: &str) -> String {
+    format!(
+        "EXISTS (
+            WITH RECURSIVE causes (run, session) AS (
+                VALUES ({row}.run, (SELECT session FROM runs WHERE run_id = {row}.run))
+                UNION
+                SELECT above.run_id, above.session FROM causes
+                    JOIN children c ON c.session = causes.session
+                    JOIN runs above ON above.id = c.parent_run)
+            SELECT 1 FROM causes WHERE run GLOB 'heartbeat-*')"
+    )
+}
 
 impl Store {
     /// Returns what a conversation has to be told next, if nobody works there who will be told.
@@ -339,10 +350,11 @@ impl Store {
             if is_busy(connection, row)? {
                 return Ok(None);
             }
+            let wakes = &*WAKES;
             let sql = format!(
                 "SELECT source, run, on_behalf_of, grant_epoch, grant_scopes,
                            kind = 'end' AND child = '' FROM inbox
-                       WHERE session = ?1 AND state = 'waiting' AND {WAKES} ORDER BY id LIMIT 1"
+                       WHERE session = ?1 AND state = 'waiting' AND {wakes} ORDER BY id LIMIT 1"
             );
             type First = (String, String, String, u64, String, bool);
             let read = |row: &Row<'_>| -> rusqlite::Result<First> {
@@ -367,9 +379,10 @@ impl Store {
     /// When the storage fails.
     pub fn all_due(&self) -> Result<Vec<SessionKey>, StoreError> {
         self.snapshot(|connection| {
+            let wakes = &*WAKES;
             let sql = format!(
                 "SELECT DISTINCT s.key FROM inbox JOIN sessions s ON s.id = inbox.session
-                 WHERE inbox.state = 'waiting' AND s.deleted_at IS NULL AND {WAKES} ORDER BY s.id"
+                 WHERE inbox.state = 'waiting' AND s.deleted_at IS NULL AND {wakes} ORDER BY s.id"
             );
             let mut statement = connection.prepare_cached(&sql)?;
             let keys = statement.query_map([], |row| row.get::<_, String>(0))?;

@@ -10,6 +10,7 @@ use super::recover::end_waiting;
 use super::write::append_records;
 use super::{FenceError, RunError, RunFence};
 use crate::act::ActError;
+use crate::children;
 use crate::error::{StoreError, damaged};
 use crate::handle::Store;
 
@@ -36,15 +37,18 @@ static TAKEN: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// Of what waits for a conversation, what a run at work there is told: the ends of what was begun on behalf of the
-/// same holder, and events that rest on the same authority and lead to an answer in the same place.
+/// same holder, and events that rest on the same authority and lead to an answer in the same place. A heartbeat, whose
+/// words are no answer to anybody, takes only the ends of what heartbeats began: the others have a turn of their own.
 //= docs/threat-model.md#T36
 pub(crate) fn heard(run: &str, session: &str) -> String {
     let (theirs, mine) = (place("i.reply_to"), place("r.reply_to"));
+    let of_heartbeat = children::of_heartbeat("i");
     format!(
         "FROM inbox i JOIN runs r ON r.id = {run}
          WHERE i.session = {session} AND i.state = 'waiting'
              AND i.on_behalf_of = r.on_behalf_of
-             AND (i.kind = 'end' OR ((i.on_behalf_of, i.grant_epoch, i.grant_scopes) =
+             AND (i.kind = 'end' AND (r.run_id NOT GLOB 'heartbeat-*' OR {of_heartbeat})
+                 OR i.kind <> 'end' AND ((i.on_behalf_of, i.grant_epoch, i.grant_scopes) =
                      (r.on_behalf_of, r.grant_epoch, r.grant_scopes)
                  AND (i.reply_to = '' OR {theirs} = {mine})))"
     )

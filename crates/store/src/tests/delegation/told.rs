@@ -180,3 +180,28 @@ async fn what_was_given_binds_every_turn_and_the_first_end_is_told() {
     assert_eq!(family.hears("r").await, [("c".into(), "interrupted", "stopped".into())]);
     assert_eq!(family.bed.start(&family.store, "q", "main").await.delegated, None);
 }
+
+/// What a heartbeat says is an answer to nobody: so it takes only what heartbeats began, and the rest has a turn of
+/// its own.
+#[tokio::test]
+async fn a_heartbeat_takes_nothing_that_somebody_waits_for() {
+    let family = Family::new().await;
+    let asked = family.child("asked", &key("main")).await;
+    let look = family.bed.start(&family.store, "heartbeat-main-1", "main").await;
+    let looked = family.child_of(&look, "looked").await;
+    for (run, said) in [(&asked, "It is blue."), (&looked, "It is red.")] {
+        family.end(run, said).await;
+    }
+    let told = family.store.take_notices(&look.fence, family.bed.now()).await.unwrap();
+    let [openclaw_sessions::Record::Notices { notices }] = told.as_slice() else {
+        panic!("{told:?}")
+    };
+    assert_eq!(notices.iter().map(|notice| notice.run.as_str()).collect::<Vec<_>>(), ["looked"]);
+    family.end(&look, "HEARTBEAT_OK").await;
+    let due = family.store.due(&key("main")).unwrap().unwrap();
+    assert_eq!(due.source, "asked");
+    let turn = family.told_now("told-1", &key("main")).await;
+    assert!(turn.message.contains("> It is blue."), "{turn:?}");
+    family.end(&turn, "It is blue.").await;
+    family.rests();
+}
