@@ -20,6 +20,7 @@ fn home(more: &str) -> Home {
         .reply(&call("The gateway stopped", "argv = [\"./tool\", \"one\"]"))
         .reply(&call("other", "argv = [\"./tool\", \"two\"]"))
         .reply(&call("tool", "argv = [\"./tool\", \"one\"]"))
+        .reply(&call("inside", "argv = [\"../tool\", \"one\"], cwd = \"inside\""))
         .reply(&call("shell", "command = \"echo shell >> effects\""))
         .reply(&call("listed", "argv = [\"sh\", \"-c\", \"echo listed >> effects\"]"))
         .tell_results();
@@ -149,6 +150,47 @@ async fn what_has_changed_is_not_run() {
         .collect();
     let target = targets.last().unwrap()["target"].as_str().unwrap();
     assert!(target.contains("approval ap-") && target.contains("./tool"), "{target}");
+    assert_eq!(daemon.stop(Signal::Terminate).await, 0);
+}
+
+/// Where it works: another directory in its place, by a link or by its name, is not where somebody said that it may.
+#[tokio::test]
+//= docs/threat-model.md#T37
+async fn what_works_elsewhere_is_not_run() {
+    let home = home("");
+    tool(&home, "ran");
+    let inside = home.workspace().join("inside");
+    std::fs::create_dir(&inside).unwrap();
+    std::fs::create_dir(home.workspace().join("elsewhere")).unwrap();
+    let mut daemon = home.start().await;
+    let client = daemon.connect().await;
+    for (key, is_link) in [("a", true), ("b", false)] {
+        begin(&client, key, &format!("explicit:{key}"), "inside").await;
+        let approval = asked(&client, key).await;
+        let cwd = approval.operation.unwrap().cwd;
+        assert_eq!(cwd, inside.canonicalize().unwrap().display().to_string());
+        std::fs::rename(&inside, home.workspace().join(format!("aside-{key}"))).unwrap();
+        if is_link {
+            std::os::unix::fs::symlink("elsewhere", &inside).unwrap();
+        } else {
+            std::fs::create_dir(&inside).unwrap();
+        }
+        let request = ApproveCallRequest { id: approval.id, always: false };
+        client.approvals().approve(request).await.unwrap();
+        let run = end(&client, key).await;
+        assert_eq!(effects(&home), "", "{run:?}");
+        assert!(run.text.contains("where it works has changed since it was asked for"), "{run:?}");
+        if is_link {
+            std::fs::remove_file(&inside).unwrap();
+            std::fs::create_dir(&inside).unwrap();
+        }
+    }
+    // The same, and nobody touched it.
+    begin(&client, "c", "explicit:c", "inside").await;
+    let request = ApproveCallRequest { id: asked(&client, "c").await.id, always: false };
+    client.approvals().approve(request).await.unwrap();
+    end(&client, "c").await;
+    assert_eq!(effects(&home), "ran one\n");
     assert_eq!(daemon.stop(Signal::Terminate).await, 0);
 }
 

@@ -264,10 +264,9 @@ impl ExecTool {
         time_limit: Duration,
         cancel: &CancellationToken,
     ) -> Result<Process, ToolError> {
-        let workspace = Arc::clone(&self.options.workspace);
-        let cwd = blocking(move || workspace.directory(cwd.as_deref().unwrap_or("."))).await?;
+        let place: Arc<str> = cwd.as_deref().unwrap_or(".").into();
         let environment = visible(&self.options.environment, &self.options.env_allow);
-        let program = self.cleared(wanted, &cwd, &environment, cancel).await?;
+        let (program, cwd) = self.cleared(wanted, &place, &environment, cancel).await?;
         let job = Job {
             binary: program.binary,
             argv: program.argv,
@@ -286,25 +285,30 @@ impl ExecTool {
         Ok(exec::start(helper, registry, self.run.clone(), job)?)
     }
 
-    /// Finds the program, and has it approved if it is to be. What comes back is what was approved: it is
-    /// looked at again after the answer, and one that differs by then is not run.
+    /// Finds the program and where it works, and has that approved if it is to be. What comes back is what was
+    /// approved: it is looked at again after the answer, and one that differs by then is not run.
     //= docs/threat-model.md#T37
     async fn cleared(
         &self,
         wanted: Wanted,
-        cwd: &Path,
+        place: &Arc<str>,
         environment: &BTreeMap<String, String>,
         cancel: &CancellationToken,
-    ) -> Result<Program, ToolError> {
+    ) -> Result<(Program, PathBuf), ToolError> {
         let options = &self.options;
-        let find = |wanted: &Wanted| match wanted {
+        let find = |cwd: &Path| match &wanted {
             Wanted::Argv(argv) => Program::find(argv.clone(), cwd, environment),
             Wanted::Shell(command) => Ok(Program::shell(command.clone())),
         };
-        let program = find(&wanted)?;
-        let is_listed = |program: &Program| program.is_listed(&options.allow, cwd, environment);
+        let directory = || {
+            let (workspace, place) = (Arc::clone(&options.workspace), Arc::clone(place));
+            blocking(move || workspace.directory(&place))
+        };
+        let cwd = directory().await?;
+        let program = find(&cwd)?;
+        let is_listed = |program: &Program| program.is_listed(&options.allow, &cwd, environment);
         if !options.ask.asks(&program, options.sandbox, is_listed) {
-            return Ok(program);
+            return Ok((program, cwd));
         }
         let refused = |reason: String| ToolError::Refused { reason };
         let Some(approvals) = &self.ports.approvals else {
@@ -312,19 +316,20 @@ impl ExecTool {
                 "the command needs an approval, and nobody can be asked here".into(),
             ));
         };
-        let look = |program: Program| {
-            let (cwd, environment) = (cwd.to_owned(), environment.clone());
+        let look = |program: Program, cwd: PathBuf| {
+            let environment = environment.clone();
             let sandbox = options.sandbox;
             blocking(move || ExecOperation::of(&program, &cwd, &environment, sandbox))
         };
-        let operation = look(program).await?;
+        let operation = look(program, cwd).await?;
         let clearance = tokio::select! {
             biased;
             () = cancel.cancelled() => return Err(ToolError::Canceled),
             clearance = approvals.ask(&operation) => clearance,
         };
-        let again = find(&wanted)?;
-        let now = look(again.clone()).await?;
+        let cwd = directory().await?;
+        let again = find(&cwd)?;
+        let now = look(again.clone(), cwd.clone()).await?;
         if let Some(what) = operation.difference(&now) {
             return Err(refused(format!("{what} has changed since it was asked for; ask again")));
         }
@@ -335,7 +340,7 @@ impl ExecTool {
                 approvals.redeem(&approval, &now).await.map_err(refused)?;
             }
         }
-        Ok(again)
+        Ok((again, cwd))
     }
 }
 

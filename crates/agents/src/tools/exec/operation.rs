@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
@@ -16,8 +16,11 @@ use crate::tool::ToolError;
 pub struct ExecOperation {
     /// The arguments, the name that the program is called by first.
     pub argv: Vec<String>,
-    /// Where it works.
+    /// Where it works, without links.
     pub cwd: PathBuf,
+    /// Which directory that is: its file system and its number there. Another one of the same name is no part of
+    /// [`ExecOperation::digest`], and is not what somebody saw who was asked.
+    pub directory: (u64, u64),
     /// The program, by its whole path and without links.
     pub binary: PathBuf,
     /// SHA-256 of the program.
@@ -46,8 +49,14 @@ impl ExecOperation {
             add(&mut all, name.as_bytes());
             add(&mut all, value.as_bytes());
         }
+        let about = std::fs::metadata(cwd).map_err(|source| ToolError::Io {
+            action: "look at",
+            subject: cwd.display().to_string(),
+            source,
+        })?;
         Ok(Self {
             argv: program.argv.clone(),
+            directory: (about.dev(), about.ino()),
             cwd: cwd.to_owned(),
             binary: program.binary.clone(),
             binary_digest,
@@ -58,7 +67,8 @@ impl ExecOperation {
 
     /// Returns SHA-256 over all of it.
     pub fn digest(&self) -> [u8; 32] {
-        let Self { argv, cwd, binary, binary_digest, environment_digest, sandbox } = self;
+        let Self { argv, cwd, directory: _, binary, binary_digest, environment_digest, sandbox } =
+            self;
         let mut all = Context::new(&SHA256);
         add(&mut all, b"exec");
         add(&mut all, cwd.as_os_str().as_encoded_bytes());
@@ -86,7 +96,7 @@ impl ExecOperation {
             (self.argv != other.argv, "its arguments"),
             (self.binary != other.binary, "which program it is"),
             (self.binary_digest != other.binary_digest, "the program"),
-            (self.cwd != other.cwd, "where it works"),
+            (self.cwd != other.cwd || self.directory != other.directory, "where it works"),
             (self.environment_digest != other.environment_digest, "its environment"),
             (self.sandbox != other.sandbox, "how it is confined"),
         ]
@@ -255,6 +265,13 @@ mod tests {
             assert_eq!(first.difference(&changed), Some(what));
             assert_ne!(first.digest(), changed.digest(), "{what}");
         }
+        // Another directory of the same name is another place, and no other operation.
+        let there = of("tool a b", &other, &variables, SandboxMode::Off);
+        std::fs::rename(&other, dir.path().join("aside")).unwrap();
+        std::fs::create_dir(&other).unwrap();
+        let changed = of("tool a b", &other, &variables, SandboxMode::Off);
+        assert_eq!(there.difference(&changed), Some("where it works"));
+        assert_eq!(there.digest(), changed.digest());
         program(&bin, "tool", "two");
         let changed = of("tool a b", dir.path(), &variables, SandboxMode::Off);
         assert_eq!(first.difference(&changed), Some("the program"));
