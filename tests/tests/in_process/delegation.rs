@@ -2,6 +2,7 @@
 
 mod agents;
 mod below;
+mod hostile;
 mod limits;
 mod send;
 

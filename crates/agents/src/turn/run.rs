@@ -153,7 +153,8 @@ impl Running<'_> {
         self.append(Record::AssistantMessage(message.clone())).await?;
         let AssistantMessage { text, tool_calls, .. } = message;
         let mut results = Vec::with_capacity(tool_calls.len());
-        for (position, call) in tool_calls.iter().enumerate() {
+        let max = self.turn.limits.max_tool_calls;
+        for call in tool_calls.iter().take(max) {
             if self.turn.cancel.is_cancelled() {
                 return Err(self.cancelled());
             }
@@ -172,13 +173,7 @@ impl Running<'_> {
             self.ports
                 .sink
                 .emit(TurnEvent::ToolStarted { id: call.id.clone(), name: call.name.clone() });
-            let max = self.turn.limits.max_tool_calls;
-            let (outcome, content) = if position < max {
-                self.call_tool(call).await.ok_or_else(|| self.cancelled())?
-            } else {
-                let text = format!("not run: a message may have at most {max} tool calls");
-                (ToolOutcome::Error, text)
-            };
+            let (outcome, content) = self.call_tool(call).await.ok_or_else(|| self.cancelled())?;
             let result = ToolResult {
                 call_id: call.id.clone(),
                 content: truncated(content, self.turn.limits.max_result_bytes),
@@ -192,6 +187,12 @@ impl Running<'_> {
                 outcome,
             });
             results.push(result);
+        }
+        // All at once: there may be very many, and nothing is done between them.
+        let too_many: Vec<_> = tool_calls.iter().skip(max).map(|call| self.not_run(call)).collect();
+        if !too_many.is_empty() {
+            self.append_all(too_many.iter().cloned().map(Record::ToolResult).collect()).await?;
+            results.extend(too_many);
         }
         self.turn.history.push(Arc::new(Message::Assistant { text, tool_calls }));
         self.turn.history.push(Arc::new(Message::Tool { results }));
@@ -227,9 +228,25 @@ impl Running<'_> {
         }
     }
 
+    /// Tells watchers that a call was one too many; returns what stands for its result.
+    fn not_run(&self, ToolCall { id, name, .. }: &ToolCall) -> ToolResult {
+        let max = self.turn.limits.max_tool_calls;
+        let (id, name, outcome) = (id.clone(), name.clone(), ToolOutcome::Error);
+        let content = format!("not run: a message may have at most {max} tool calls");
+        let content = truncated(content, self.turn.limits.max_result_bytes);
+        self.ports.sink.emit(TurnEvent::ToolStarted { id: id.clone(), name: name.clone() });
+        let (told, named) = (id.clone(), name.clone());
+        self.ports.sink.emit(TurnEvent::ToolFinished { id: told, name: named, outcome });
+        ToolResult { call_id: id, content, name, outcome }
+    }
+
     async fn append(&self, record: Record) -> Result<(), TurnOutcome> {
+        self.append_all(vec![record]).await
+    }
+
+    async fn append_all(&self, records: Vec<Record>) -> Result<(), TurnOutcome> {
         // Never dropped halfway: an append that was begun is waited for, cancelled or not.
-        let appended: Result<(), JournalError> = self.ports.journal.append(vec![record]).await;
+        let appended: Result<(), JournalError> = self.ports.journal.append(records).await;
         appended.map_err(|error| TurnOutcome::Storage { error, usage: self.usage })
     }
 

@@ -337,3 +337,34 @@ impl Delegation for RunDelegation {
         Box::pin(async move { self.said(&session, limit) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use openclaw_scopes::Scope;
+
+    use super::*;
+
+    /// What is missing is named; a run or a conversation never is, for there is none.
+    #[test]
+    fn refusals_say_what_is_missing_and_name_nothing_else() {
+        let act = |denial| refused(SpawnError::Act(ActError::Denied(denial)));
+        let scope = act(Denial::MissingScope(Scope::Write.into()));
+        let told = json!({
+            "status": "forbidden",
+            "error": "missing scope: operator.write",
+            "missingScopes": ["operator.write"],
+        });
+        assert_eq!(scope, told);
+        assert_eq!(act(Denial::Internal)["status"], "forbidden");
+        for refusal in [
+            act(Denial::Internal),
+            refused(SpawnError::Budget("the budget of one run is 5 tokens".into())),
+            refused(SpawnError::Draining),
+            refused(SpawnError::Internal),
+            refused(SpawnError::UnknownTool("x".into())),
+        ] {
+            let names = refusal.as_object().unwrap().keys().map(String::as_str);
+            assert_eq!(names.collect::<Vec<_>>(), ["error", "status"], "{refusal}");
+        }
+    }
+}
