@@ -20,7 +20,7 @@ use futures_util::stream::{self, BoxStream};
 use tokio::time::Instant;
 
 use self::candidates::{Candidates, Choice};
-use crate::health::Health;
+use crate::health::{Asked, Health};
 use crate::model::{Model, ModelError, ModelEvent, ModelRequest, Retry};
 use crate::pictures::Input;
 
@@ -192,7 +192,7 @@ impl Attempts {
         };
         match current.next().await {
             Some(Ok(ModelEvent::Finished(message))) => {
-                attempts.health.on_answer(choice.model.name());
+                attempts.health.on_answer(&*choice.model);
                 Some((Ok(ModelEvent::Finished(message)), None))
             }
             Some(Ok(event)) => {
@@ -224,10 +224,11 @@ impl Attempts {
             }
             Step::GiveUp | Step::NextModel => {
                 let now = Instant::now();
-                self.health.on_give_up(choice.model.name(), &error, choice.since, now);
+                self.health.on_give_up(Asked::of(&*choice.model), &error, choice.since, now);
                 if step == Step::GiveUp {
                     self.candidates.keep_passed();
                 }
+                self.candidates.after(&*choice.model, &error);
                 let Some(next) = self.candidates.choose(&self.health, now) else {
                     return (Err(error), None);
                 };

@@ -6,15 +6,18 @@
 //!  both      ── an answer comes to its end ──▶ as if nothing had been
 //! ```
 //!
+//! Where a provider has several keys, each of them is such a provider with models of its own.
+//!
 //! **Invariant:** what a single conversation may be to blame for is no fault of a model.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::model::ModelError;
+use crate::model::{Model, ModelError};
 
 /// How long a provider is left alone that refuses the key or the account.
 const PROVIDER_COOL_DOWN: Duration = Duration::from_secs(600);
@@ -27,7 +30,8 @@ const MAX_MARKS: usize = 256;
 #[derive(Debug, Default)]
 pub struct Health(Mutex<BTreeMap<Box<str>, Mark>>);
 
-/// The last failure of a model, or of a provider: by `provider/model`, or by `provider`.
+/// The last failure of a model, or of a provider: by `provider/model`, or by `provider`; and after a line feed, which no
+/// name has, the key under which it was asked, where there are several.
 #[derive(Clone, Copy, Debug)]
 struct Mark {
     give_ups: u32,
@@ -57,28 +61,34 @@ enum Fault {
 
 impl Health {
     /// Returns the cool-down of a model or its provider, whichever ends later.
-    pub(crate) fn cool_down(&self, model: &str, now: Instant) -> Option<CoolDown> {
+    pub(crate) fn cool_down(&self, asked: Asked<'_>, now: Instant) -> Option<CoolDown> {
         let marks = self.marks();
-        [model, provider_of(model)]
-            .into_iter()
-            .filter_map(|key| marks.get(key))
+        [asked.model(), asked.provider()]
+            .iter()
+            .filter_map(|key| marks.get(&**key))
             .filter(|mark| now < mark.until)
             .max_by_key(|mark| mark.until)
             .map(|mark| CoolDown { reason: mark.reason, until: mark.until })
     }
 
-    /// Takes note that a model, asked since `asked`, was given up.
+    /// Takes note that a model, asked since `since`, was given up.
     ///
     /// What began before a cool-down and fails during it is the same failure, seen twice.
-    pub(crate) fn on_give_up(&self, model: &str, error: &ModelError, asked: Instant, now: Instant) {
-        let (key, length): (&str, fn(u32) -> Duration) = match fault(error) {
-            Fault::Model => (model, model_cool_down),
-            Fault::Provider => (provider_of(model), |_| PROVIDER_COOL_DOWN),
+    pub(crate) fn on_give_up(
+        &self,
+        asked: Asked<'_>,
+        error: &ModelError,
+        since: Instant,
+        now: Instant,
+    ) {
+        let (key, length): (Cow<'_, str>, fn(u32) -> Duration) = match fault(error) {
+            Fault::Model => (asked.model(), model_cool_down),
+            Fault::Provider => (asked.provider(), |_| PROVIDER_COOL_DOWN),
             Fault::Request => return,
         };
         let mut marks = self.marks();
-        let before = marks.get(key).copied();
-        if before.is_some_and(|mark| asked < mark.since && now < mark.until) {
+        let before = marks.get(&*key).copied();
+        if before.is_some_and(|mark| since < mark.since && now < mark.until) {
             return;
         }
         let give_ups = before.map_or(0, |mark| mark.give_ups).saturating_add(1);
@@ -92,10 +102,14 @@ impl Health {
     }
 
     /// Takes note that a model answered to the end: it and its provider work.
-    pub fn on_answer(&self, model: &str) {
+    pub fn on_answer(&self, model: &dyn Model) {
+        self.answered(Asked::of(model));
+    }
+
+    fn answered(&self, asked: Asked<'_>) {
         let mut marks = self.marks();
-        marks.remove(model);
-        marks.remove(provider_of(model));
+        marks.remove(&*asked.model());
+        marks.remove(&*asked.provider());
     }
 
     /// Forgets all of the providers that are not what they were, and of their models.
@@ -108,9 +122,38 @@ impl Health {
     }
 }
 
-/// Returns the part of `provider/model` before the slash; a provider's own id has none.
-fn provider_of(model: &str) -> &str {
-    model.split_once('/').map_or(model, |(provider, _)| provider)
+/// A model, and under which of its provider's keys it is asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'a> {
+    name: &'a str,
+    profile: &'a str,
+}
+
+impl<'a> Asked<'a> {
+    /// A model.
+    pub(crate) fn of(model: &'a dyn Model) -> Self {
+        Self { name: model.name(), profile: model.profile() }
+    }
+
+    fn model(self) -> Cow<'a, str> {
+        self.under(self.name)
+    }
+
+    fn provider(self) -> Cow<'a, str> {
+        self.under(provider_of(self.name))
+    }
+
+    fn under(self, what: &'a str) -> Cow<'a, str> {
+        match self.profile {
+            "" => Cow::Borrowed(what),
+            profile => Cow::Owned(format!("{what}\n{profile}")),
+        }
+    }
+}
+
+/// Returns the provider's id of what a failure is noted for.
+fn provider_of(noted: &str) -> &str {
+    noted.split(['/', '\n']).next().unwrap_or(noted)
 }
 
 const fn model_cool_down(give_ups: u32) -> Duration {

@@ -18,6 +18,11 @@ pub trait Model: Debug + Send + Sync {
     /// Returns the model's name as `provider/model`.
     fn name(&self) -> &str;
 
+    /// Returns under which of its provider's keys it is asked: the name of a variable; empty where there is one key.
+    fn profile(&self) -> &str {
+        ""
+    }
+
     /// Returns what the model takes beside text; of several, what one of them takes.
     fn input(&self) -> Input {
         Input::TextOnly

@@ -25,13 +25,21 @@ pub struct OpenAiModel {
     input: Input,
     name: String,
     model: String,
+    profile: String,
 }
 
 impl OpenAiModel {
     /// Makes the model `model` of the provider that is configured as `provider`.
     pub fn new(endpoint: Arc<Endpoint>, provider: &str, model: &str) -> Self {
         let name = format!("{provider}/{model}");
-        Self { endpoint, input: Input::default(), model: model.to_owned(), name }
+        let (input, profile) = (Input::default(), String::new());
+        Self { endpoint, input, model: model.to_owned(), name, profile }
+    }
+
+    /// Says under which of its provider's keys it is asked.
+    #[must_use]
+    pub fn under(self, profile: &str) -> Self {
+        Self { profile: profile.to_owned(), ..self }
     }
 
     /// Says what the model takes beside text.
@@ -44,6 +52,10 @@ impl OpenAiModel {
 impl Model for OpenAiModel {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn profile(&self) -> &str {
+        &self.profile
     }
 
     fn input(&self) -> Input {

@@ -25,7 +25,7 @@ pub struct Providers(BTreeMap<ProviderId, Source>);
 #[derive(Debug)]
 enum Source {
     Anthropic(Served),
-    Keyless(SecretRef),
+    Keyless(Vec<SecretRef>),
     Offline(Arc<OfflineScript>),
     OpenAi(Served),
 }
@@ -33,11 +33,22 @@ enum Source {
 /// Where models are served, and which of them take pictures.
 #[derive(Debug)]
 struct Served {
-    endpoint: Arc<Endpoint>,
+    /// By the variable that holds the key, which is of no interest where there is one.
+    endpoints: Vec<(String, Arc<Endpoint>)>,
     pictures: BTreeSet<String>,
 }
 
 impl Served {
+    /// Makes a model for each key.
+    fn each(&self, make: impl Fn(Arc<Endpoint>, &str) -> Arc<dyn Model>) -> Vec<Arc<dyn Model>> {
+        let is_one = self.endpoints.len() == 1;
+        let all = self.endpoints.iter();
+        all.map(|(variable, endpoint)| {
+            make(Arc::clone(endpoint), if is_one { "" } else { variable })
+        })
+        .collect()
+    }
+
     fn input(&self, model: &str) -> Input {
         if self.pictures.contains(model) { Input::Pictures } else { Input::TextOnly }
     }
@@ -79,25 +90,31 @@ impl Providers {
         Ok(Self(sources))
     }
 
-    /// Returns a model, if its provider is configured.
+    /// Returns a model under the first of its provider's keys, if the provider is configured.
     pub fn model(&self, name: &ModelName) -> Option<Arc<dyn Model>> {
-        let provider = name.provider().as_str();
+        self.models(name)?.into_iter().next()
+    }
+
+    /// Returns a model under each of its provider's keys, if the provider is configured.
+    fn models(&self, name: &ModelName) -> Option<Vec<Arc<dyn Model>>> {
+        let (provider, model) = (name.provider().as_str(), name.model());
+        let keyless = |keys: &[SecretRef]| {
+            let variables: Vec<_> = keys.iter().map(|key| format!("`{}`", key.env)).collect();
+            KeylessModel { name: name.to_string(), variables: variables.join(" and ") }
+        };
         Some(match self.0.get(name.provider())? {
-            Source::Anthropic(served) => {
-                let model =
-                    AnthropicModel::new(Arc::clone(&served.endpoint), provider, name.model());
-                Arc::new(model.taking(served.input(name.model())))
-            }
-            Source::Keyless(key) => {
-                Arc::new(KeylessModel { name: name.to_string(), variable: key.env.clone() })
-            }
+            Source::Anthropic(served) => served.each(|endpoint, profile| {
+                let asked = AnthropicModel::new(endpoint, provider, model).under(profile);
+                Arc::new(asked.taking(served.input(model)))
+            }),
+            Source::Keyless(keys) => vec![Arc::new(keyless(keys))],
             Source::Offline(script) => {
-                Arc::new(OfflineModel::new(&name.to_string(), Arc::clone(script)))
+                vec![Arc::new(OfflineModel::new(&name.to_string(), Arc::clone(script)))]
             }
-            Source::OpenAi(served) => {
-                let model = OpenAiModel::new(Arc::clone(&served.endpoint), provider, name.model());
-                Arc::new(model.taking(served.input(name.model())))
-            }
+            Source::OpenAi(served) => served.each(|endpoint, profile| {
+                let asked = OpenAiModel::new(endpoint, provider, model).under(profile);
+                Arc::new(asked.taking(served.input(model)))
+            }),
         })
     }
 
@@ -109,10 +126,10 @@ impl Providers {
         jitter: Arc<dyn Jitter>,
         health: Arc<Health>,
     ) -> Option<ModelChain> {
-        let primary = self.model(&route.primary)?;
-        let fallbacks: Option<Vec<_>> =
-            route.fallbacks.iter().map(|name| self.model(name)).collect();
-        Some(ModelChain::new(primary, fallbacks?, policy, jitter, health))
+        let names = std::iter::once(&route.primary).chain(&route.fallbacks);
+        let models: Option<Vec<_>> = names.map(|name| self.models(name)).collect();
+        let mut models = models?.into_iter().flatten();
+        Some(ModelChain::new(models.next()?, models.collect(), policy, jitter, health))
     }
 }
 
@@ -122,24 +139,34 @@ fn reach(
     secret: impl Fn(&SecretRef) -> Option<Secret>,
     speak: fn(Served) -> Source,
 ) -> Result<Source, ConnectError> {
-    let mut key = None;
-    if let Some(reference) = &endpoint.api_key {
-        key = secret(reference).filter(|key| !key.expose().trim().is_empty());
-        if key.is_none() {
-            return Ok(Source::Keyless(reference.clone()));
+    let reach = |key: Option<Secret>| {
+        let parsed = Endpoint::parse(endpoint.base_url.as_str(), key)
+            .map_err(|source| ConnectError::Endpoint { provider: id.clone(), source })?;
+        Ok(Arc::new(parsed.with_timeouts(endpoint.timeout, TOTAL_TIMEOUT)))
+    };
+    let mut endpoints = Vec::new();
+    for reference in &endpoint.api_keys {
+        match secret(reference).filter(|key| !key.expose().trim().is_empty()) {
+            Some(key) => endpoints.push((reference.env.clone(), reach(Some(key))?)),
+            None => {
+                tracing::warn!(provider = %id, variable = reference.env, "a key is not there: its variable is not set");
+            }
         }
     }
-    let parsed = Endpoint::parse(endpoint.base_url.as_str(), key)
-        .map_err(|source| ConnectError::Endpoint { provider: id.clone(), source })?;
-    let reached = Arc::new(parsed.with_timeouts(endpoint.timeout, TOTAL_TIMEOUT));
-    Ok(speak(Served { endpoint: reached, pictures: endpoint.pictures.clone() }))
+    if endpoint.api_keys.is_empty() {
+        endpoints.push((String::new(), reach(None)?));
+    }
+    if endpoints.is_empty() {
+        return Ok(Source::Keyless(endpoint.api_keys.clone()));
+    }
+    Ok(speak(Served { endpoints, pictures: endpoint.pictures.clone() }))
 }
 
-/// A model whose key is not there: it says so, at once and without a network.
+/// A model of which no key is there: it says so, at once and without a network.
 #[derive(Debug)]
 struct KeylessModel {
     name: String,
-    variable: String,
+    variables: String,
 }
 
 impl Model for KeylessModel {
@@ -148,8 +175,7 @@ impl Model for KeylessModel {
     }
 
     fn respond(&self, _: ModelRequest) -> BoxStream<'static, Result<ModelEvent, ModelError>> {
-        let text =
-            format!("there is none: the environment variable `{}` is not set", self.variable);
+        let text = format!("there is none: the environment variable {} is not set", self.variables);
         let detail = Detail::new(&text);
         stream::iter([Err(ModelError::Auth { detail })]).boxed()
     }
@@ -198,7 +224,7 @@ mod tests {
 
     fn endpoint(url: &str, key: Option<&str>) -> openclaw_config::Endpoint {
         openclaw_config::Endpoint {
-            api_key: key.map(|env| SecretRef::parse(env).unwrap()),
+            api_keys: key.iter().map(|env| SecretRef::parse(env).unwrap()).collect(),
             base_url: BaseUrl::parse(url).unwrap(),
             pictures: BTreeSet::new(),
             timeout: Duration::from_secs(1),
@@ -207,7 +233,7 @@ mod tests {
 
     fn connect(provider: &Provider) -> Result<Providers, ConnectError> {
         let id = ProviderId::parse("p").unwrap();
-        let secret = |key: &SecretRef| (key.env == "SET").then(|| Secret::new("k".into()));
+        let secret = |key: &SecretRef| key.env.starts_with("SET").then(|| Secret::new("k".into()));
         let read = |path: &Path| match path.to_str() {
             Some("good") => Ok("[[reply]]\ntext = \"scripted\"\n".to_owned()),
             Some("bad") => Ok("[[reply]]\n".to_owned()),
@@ -257,6 +283,32 @@ mod tests {
         assert_eq!(chain.name(), "p/a");
         let stray = ModelRoute { fallbacks: vec![ModelName::parse("q/b").unwrap()], ..route };
         assert!(echo.chain(&stray, RetryPolicy::default(), jitter(), Arc::default()).is_none());
+    }
+
+    #[test]
+    fn a_model_is_asked_under_each_key_that_is_there() {
+        let several = |keys: &[&str]| {
+            let api_keys = keys.iter().map(|env| SecretRef::parse(env).unwrap()).collect();
+            let endpoint =
+                openclaw_config::Endpoint { api_keys, ..endpoint("https://example.com", None) };
+            connect(&Provider::AnthropicMessages(endpoint)).unwrap()
+        };
+        let profiles = |keys: &[&str]| {
+            let models = several(keys).models(&ModelName::parse("p/m").unwrap()).unwrap();
+            let all = models.iter().map(|model| model.profile().to_owned());
+            (all.collect::<Vec<_>>(), models[0].name().to_owned())
+        };
+        let found =
+            |names: &[&str]| (names.iter().map(ToString::to_string).collect(), "p/m".into());
+        assert_eq!(profiles(&["SET", "SET_TOO"]), found(&["SET", "SET_TOO"]));
+        // With one it is as if there were no others.
+        assert_eq!(profiles(&["UNSET", "SET"]), found(&[""]));
+        assert_eq!(profiles(&["SET"]), found(&[""]));
+        assert_eq!(profiles(&[]), found(&[""]));
+        assert_eq!(profiles(&["UNSET", "NONE"]), found(&[""]));
+        let keyless = several(&["UNSET", "NONE"]);
+        let Some(Source::Keyless(keys)) = keyless.0.values().next() else { panic!("{keyless:?}") };
+        assert_eq!(keys.len(), 2);
     }
 
     #[test]

@@ -58,6 +58,8 @@ pub(crate) const KEYS: &[KeyDoc] = &[
         "Where the provider is reached. Not with `offline`."),
     key("models.providers.<id>.apiKey.env", "name of an environment variable", "no key is sent",
         "Where the gateway finds the key. The key itself may not stand in the file. Not with `offline`."),
+    key("models.providers.<id>.apiKeys[].env", "name of an environment variable", "as `apiKey` says",
+        "Several keys instead of one. The first is used as long as it works, then the next. One whose variable is not set is left out. Not with `offline`."),
     key("models.providers.<id>.timeoutSeconds", "1 to 86400", "`120`, or `300` when `baseUrl` is on this machine",
         "How long a response may be silent before it counts as lost. Not with `offline`."),
     key("models.providers.<id>.models[].id", "name of a model", "required",
@@ -419,7 +421,7 @@ mod tests {
         assert_eq!(known_in("models.providers"), [ANY]);
         assert_eq!(
             known_in("models.providers.<id>"),
-            ["api", "baseUrl", "apiKey", "timeoutSeconds", "models[]", "script"]
+            ["api", "baseUrl", "apiKey", "apiKeys[]", "timeoutSeconds", "models[]", "script"]
         );
         assert_eq!(known_in("models.providers.<id>.apiKey"), ["env"]);
         assert!(known_in("audit.retention").is_empty());

@@ -95,7 +95,7 @@ fn valid_text() -> impl Strategy<Value = String> {
     let some = |line: &'static str| prop_oneof![Just(""), Just(line)];
     let provider = prop::sample::select(vec![
         "models.providers.p.api = 'anthropic-messages'\n",
-        "models.providers.p = { api = 'openai-completions', baseUrl = 'http://localhost/', models = [{ id = 'm/x:y', input = ['text', 'image'] }, { id = 'n' }] }\n",
+        "models.providers.p = { api = 'openai-completions', baseUrl = 'http://localhost/', apiKeys = [{ env = 'K1' }, { env = 'K2' }], models = [{ id = 'm/x:y', input = ['text', 'image'] }, { id = 'n' }] }\n",
         "models.providers.p = { api = 'offline', script = '~/ä \\x' }\n",
     ]);
     let number = |path: &'static str, min: u64, max: u64| {

@@ -61,8 +61,8 @@ impl Api {
 pub struct Endpoint {
     /// The URL to which the paths of the API are appended.
     pub base_url: BaseUrl,
-    /// Where the key is found; absent, none is sent.
-    pub api_key: Option<SecretRef>,
+    /// Where the keys are found, in the order in which they are used; with none, none is sent.
+    pub api_keys: Vec<SecretRef>,
     /// The models that take pictures, by the names under which the provider knows them.
     pub pictures: BTreeSet<String>,
     /// How long a response may be silent.

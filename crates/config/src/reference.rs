@@ -160,6 +160,11 @@ What has just failed for everybody is then left alone by all turns that have ano
   and from then on for 5 minutes, until it answers.
 - A provider that refuses the key or the account: for 10 minutes, with all of its models.
 
+Where a provider has several keys, `apiKeys`, each of them is such a provider: what fails under one is left alone
+under that one. A key or an account that is refused gives way to the next at once. When a model limits the rate or
+is overloaded, and asking again has not helped, it is asked under one other key before the next model is; then also
+where there is no fallback, because somebody chose the model.
+
 A turn that passes over a model for this says `cooling-down`. No turn fails for it: what was passed over is
 asked after the others, and what is ready first is asked when nothing else is left. What one conversation may
 be to blame for, such as a history that is too long or a request that is refused, is held against nobody.

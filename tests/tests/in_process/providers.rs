@@ -260,6 +260,47 @@ async fn a_chosen_model_has_no_fallback() {
     assert!(chosen.run().error.contains("invalid-request"), "{chosen:?}");
 }
 
+/// A provider with two keys: when one is refused the other is used at once, and from then on, also for a model that
+/// somebody chose; and no key is told to anybody.
+#[tokio::test]
+//= docs/threat-model.md#T14
+async fn another_key_of_the_same_provider_is_used() {
+    let refuse = || Behavior::refuse(401, "no such key");
+    let behaviors = [refuse(), Behavior::text("One."), Behavior::text("Two."), refuse(), refuse()];
+    let provider = Provider::openai(behaviors).await;
+    let keys =
+        "models.providers.fake.apiKeys = [{ env = \"K1\" }, { env = \"K2\" }, { env = \"K3\" }]";
+    let setup = Setup::new().provider(&provider).config(keys);
+    let gateway = setup.variable("K1", "sk-one").variable("K3", "sk-three").start().await;
+    let owner = gateway.owner().await;
+    let models = owner.models().list(v1::ListModelsRequest::default()).await.unwrap().into_inner();
+    assert_eq!(models.models[0].credential(), v1::model::Credential::Present);
+    let used = || -> Vec<&str> {
+        let heads = provider.received().into_iter().map(|received| received.head);
+        heads.map(|head| if head.contains("sk-one") { "K1" } else { "K3" }).collect()
+    };
+    let first = ask(&owner, request("a", "main", "Hello.")).await.unwrap();
+    assert_eq!((first.status(), first.text.as_str()), (RunStatus::Ok, "One."));
+    assert_eq!(
+        (first.retries.as_slice(), used()),
+        (["auth".to_owned()].as_slice(), vec!["K1", "K3"])
+    );
+    let patch = v1::PatchSessionRequest {
+        key: "main".into(),
+        model: Some("fake/model".into()),
+        ..v1::PatchSessionRequest::default()
+    };
+    owner.sessions().patch(patch).await.unwrap();
+    let chosen = ask(&owner, request("b", "main", "Hello.")).await.unwrap();
+    assert_eq!((chosen.text.as_str(), used()), ("Two.", vec!["K1", "K3", "K3"]));
+    assert!(chosen.retries.is_empty(), "nothing is told again: {chosen:?}");
+    // What is refused under each of them fails, by its name; that a key cools down fails nobody.
+    let refused = ask(&owner, request("c", "main", "Hello.")).await.unwrap();
+    assert!(refused.run().error.starts_with("auth: "), "{refused:?}");
+    assert_eq!(used()[3..], ["K3", "K1"]);
+    assert!(!format!("{first:?}{chosen:?}{refused:?}").contains("sk-"));
+}
+
 //= docs/threat-model.md#T14
 #[tokio::test]
 async fn the_key_goes_to_the_provider_and_nowhere_else() {

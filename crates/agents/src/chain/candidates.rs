@@ -6,11 +6,16 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::health::Health;
+use crate::health::{Asked, Health};
 use crate::model::{Model, ModelError, Retry};
 
 /// The models that are left, in the chain's order.
-pub(super) struct Candidates(VecDeque<Candidate>);
+pub(super) struct Candidates {
+    left: VecDeque<Candidate>,
+    /// Whether the newest model was asked under another key already, for lack of room under the first.
+    is_rotated: bool,
+    newest: Option<Box<str>>,
+}
 
 struct Candidate {
     model: Arc<dyn Model>,
@@ -30,30 +35,63 @@ pub(super) struct Choice {
 impl Candidates {
     pub(super) fn new(models: &[Arc<dyn Model>]) -> Self {
         let candidate = |model| Candidate { model: Arc::clone(model), is_told: false };
-        Self(models.iter().map(candidate).collect())
+        Self { left: models.iter().map(candidate).collect(), is_rotated: false, newest: None }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.left.is_empty()
     }
 
     /// Drops those that would only be asked if others failed; a model that was passed over had its
     /// turn before them.
     pub(super) fn keep_passed(&mut self) {
-        self.0.retain(|candidate| candidate.is_told);
+        self.left.retain(|candidate| candidate.is_told);
+    }
+
+    /// Leaves out the other keys of a model that was given up, as far as they would not help: a key that is refused says
+    /// nothing of the others, and where there is no room under one there may be under another, which is tried once
+    /// (`runtime.md` §2.8 of the reference).
+    pub(super) fn after(&mut self, model: &dyn Model, error: &ModelError) {
+        let helps = match error {
+            ModelError::Auth { .. } | ModelError::Billing { .. } => true,
+            ModelError::Overloaded { .. } | ModelError::RateLimited { .. } => {
+                !std::mem::replace(&mut self.is_rotated, true)
+            }
+            ModelError::Budget { .. }
+            | ModelError::ContextOverflow { .. }
+            | ModelError::CoolingDown { .. }
+            | ModelError::InvalidRequest { .. }
+            | ModelError::ModelNotFound { .. }
+            | ModelError::Network { .. }
+            | ModelError::Protocol { .. }
+            | ModelError::Timeout { .. } => false,
+        };
+        if !helps {
+            self.left.retain(|candidate| candidate.model.name() != model.name());
+        }
     }
 
     /// Takes the first model that does not cool down, else the one that has cooled down first.
     pub(super) fn choose(&mut self, health: &Health, now: Instant) -> Option<Choice> {
-        let cool_downs: Vec<_> =
-            self.0.iter().map(|candidate| health.cool_down(candidate.model.name(), now)).collect();
+        let cool_downs: Vec<_> = self
+            .left
+            .iter()
+            .map(|candidate| health.cool_down(Asked::of(&*candidate.model), now))
+            .collect();
         // None is less than any end, and of equals the first is taken.
         let ends = cool_downs.iter().map(|cool_down| cool_down.map(|it| it.until));
         let (place, _) = ends.enumerate().min_by_key(|(_, end)| *end)?;
-        let Candidate { model, .. } = self.0.remove(place)?;
+        let Candidate { model, .. } = self.left.remove(place)?;
+        if self.newest.as_deref() != Some(model.name()) {
+            (self.newest, self.is_rotated) = (Some(model.name().into()), false);
+        }
         let mut passed = VecDeque::new();
-        for (candidate, cool_down) in self.0.iter_mut().zip(cool_downs).take(place) {
+        for (candidate, cool_down) in self.left.iter_mut().zip(cool_downs).take(place) {
             let Some(cool_down) = cool_down.filter(|_| !candidate.is_told) else { continue };
+            if candidate.model.name() == model.name() {
+                // The same model answers, only under another key.
+                continue;
+            }
             candidate.is_told = true;
             let remaining = cool_down.until.saturating_duration_since(now);
             passed.push_back(Retry {

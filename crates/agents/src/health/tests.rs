@@ -25,9 +25,15 @@ enum Step {
     Nothing,
 }
 
+/// A model, and after `@` the key.
+fn asked(model: &str) -> Asked<'_> {
+    let (name, profile) = model.split_once('@').unwrap_or((model, ""));
+    Asked { name, profile }
+}
+
 /// Returns for how many seconds a model is left alone, and why.
 fn left(health: &Health, model: &str, now: Instant) -> Option<(u64, &'static str)> {
-    let cool_down = health.cool_down(model, now)?;
+    let cool_down = health.cool_down(asked(model), now)?;
     Some((cool_down.until.saturating_duration_since(now).as_secs(), cool_down.reason))
 }
 
@@ -41,8 +47,8 @@ fn check(rows: Vec<Row<'_>>) {
     for (row, (seconds, model, step, other, expected)) in rows.into_iter().enumerate() {
         let now = start + Duration::from_secs(seconds);
         match step {
-            Step::Answers => health.on_answer(model),
-            Step::GivesUp(error) => health.on_give_up(model, &error, now, now),
+            Step::Answers => health.answered(asked(model)),
+            Step::GivesUp(error) => health.on_give_up(asked(model), &error, now, now),
             Step::Nothing => {}
         }
         assert_eq!(left(&health, other, now), expected, "row {row}");
@@ -104,8 +110,8 @@ fn a_bad_request_is_no_fault_of_the_model() {
         ModelError::protocol("x"),
         ModelError::timeout("x"),
     ] {
-        (0..10).for_each(|_| health.on_give_up("a/a", &error, now, now));
-        assert_eq!(health.cool_down("a/a", now), None, "{error:?}");
+        (0..10).for_each(|_| health.on_give_up(asked("a/a"), &error, now, now));
+        assert_eq!(health.cool_down(asked("a/a"), now), None, "{error:?}");
     }
 }
 
@@ -122,8 +128,8 @@ fn turns_that_fail_together_count_once() {
         ( 100,    115,      60),  // asked although it cools down: that is new
         (  50,    200,      300), // still the same after it had cooled down: that is new, too
     ];
-    for (asked, now, seconds) in table {
-        health.on_give_up("a/a", &limited(), at(asked), at(now));
+    for (since, now, seconds) in table {
+        health.on_give_up(asked("a/a"), &limited(), at(since), at(now));
         assert_eq!(left(&health, "a/a", at(now)), Some((seconds, "rate-limited")), "{now}");
     }
 }
@@ -133,11 +139,11 @@ fn only_providers_that_are_the_same_stay_in_mind() {
     let health = Health::default();
     let now = Instant::now();
     for model in ["a/a", "b/a", "ab/a"] {
-        health.on_give_up(model, &limited(), now, now);
-        health.on_give_up(model, &billing(), now, now);
+        health.on_give_up(asked(model), &limited(), now, now);
+        health.on_give_up(asked(model), &billing(), now, now);
     }
     health.retain(|provider| provider != "a");
-    assert_eq!(health.cool_down("a/a", now), None);
+    assert_eq!(health.cool_down(asked("a/a"), now), None);
     assert_eq!(left(&health, "b/a", now), Some((600, "billing")));
     assert_eq!(left(&health, "ab/a", now), Some((600, "billing")));
 }
@@ -148,10 +154,10 @@ fn memory_is_bounded_and_what_ends_first_is_forgotten() {
     let start = Instant::now();
     for number in 0..2 * MAX_MARKS {
         let now = start + Duration::from_millis(u64::try_from(number).unwrap());
-        health.on_give_up(&format!("a/{number}"), &limited(), now, now);
+        health.on_give_up(asked(&format!("a/{number}")), &limited(), now, now);
     }
     assert_eq!(health.marks().len(), MAX_MARKS);
-    assert_eq!(health.cool_down("a/0", start), None);
+    assert_eq!(health.cool_down(asked("a/0"), start), None);
     let last = format!("a/{}", 2 * MAX_MARKS - 1);
-    assert!(health.cool_down(&last, start).is_some());
+    assert!(health.cool_down(asked(&last), start).is_some());
 }

@@ -54,7 +54,7 @@ pub(super) fn read(root: &Section<'_>, faults: &mut Faults<'_>) -> Models {
         if let Some(Provider::AnthropicMessages(endpoint) | Provider::OpenAiCompletions(endpoint)) =
             &provider
         {
-            models.secrets.extend(endpoint.api_key.iter().map(|key| key.env.clone()));
+            models.secrets.extend(endpoint.api_keys.iter().map(|key| key.env.clone()));
         }
         if let (Ok(id), Some(provider)) = (id, provider) {
             models.providers.insert(id, provider);
@@ -128,7 +128,7 @@ pub(super) fn dollars(field: &Field<'_>, faults: &mut Faults<'_>) -> Option<Doll
 
 fn provider(section: &Section<'_>, faults: &mut Faults<'_>) -> Option<Provider> {
     let script = section.field("script").and_then(|field| path(&field, faults));
-    let api_key = section.field("apiKey").and_then(|field| secret_ref(&field, faults));
+    let api_keys = api_keys(section, faults);
     let seconds = section.field("timeoutSeconds").and_then(|field| field.number(1, 86_400, faults));
     let base_url = section.field("baseUrl").and_then(|field| base_url(&field, faults));
     let pictures = pictures(section, faults);
@@ -139,7 +139,7 @@ fn provider(section: &Section<'_>, faults: &mut Faults<'_>) -> Option<Provider> 
     let api = api.choice(&Api::ALL, Api::name, faults)?;
     let ineffective: &[&str] = match api {
         Api::AnthropicMessages | Api::OpenAiCompletions => &["script"],
-        Api::Offline => &["baseUrl", "apiKey", "timeoutSeconds", "models"],
+        Api::Offline => &["baseUrl", "apiKey", "apiKeys", "timeoutSeconds", "models"],
     };
     for field in ineffective.iter().filter_map(|name| section.field(name)) {
         let problem = Problem::Ineffective { key: field.path, api: api.name() };
@@ -148,7 +148,7 @@ fn provider(section: &Section<'_>, faults: &mut Faults<'_>) -> Option<Provider> 
     let endpoint = |base_url: BaseUrl| {
         let default = if base_url.is_loopback() { LOCAL_TIMEOUT } else { TIMEOUT };
         let timeout = seconds.map_or(default, Duration::from_secs);
-        Endpoint { base_url, api_key, pictures, timeout }
+        Endpoint { base_url, api_keys, pictures, timeout }
     };
     match api {
         Api::AnthropicMessages => {
@@ -209,6 +209,23 @@ pub(super) fn base_url(field: &Field<'_>, faults: &mut Faults<'_>) -> Option<Bas
 }
 
 /// Reads `{ env = "NAME" }`, and nothing else: not even the type of what stands there is repeated.
+/// Reads where the keys of a provider are found: one, or a list of them.
+fn api_keys(section: &Section<'_>, faults: &mut Faults<'_>) -> Vec<SecretRef> {
+    let one = section.field("apiKey");
+    let key = one.as_ref().and_then(|field| secret_ref(field, faults));
+    let Some(field) = section.field("apiKeys") else { return key.into_iter().collect() };
+    let keys = field.list(faults, secret_ref);
+    let expected = match &keys {
+        _ if one.is_some() => "left out where there is `apiKey`",
+        Some(keys) if keys.is_empty() && field.elements().next().is_none() => {
+            "a list with a `{ env = \"NAME\" }` for each key"
+        }
+        Some(_) | None => return keys.unwrap_or_default(),
+    };
+    faults.report(field.at, Problem::Text { key: field.path.clone(), expected });
+    Vec::new()
+}
+
 pub(super) fn secret_ref(field: &Field<'_>, faults: &mut Faults<'_>) -> Option<SecretRef> {
     let refuse = |problem| Problem::SecretRef {
         key: field.path.clone(),

@@ -20,8 +20,11 @@ pub(super) fn write(out: &mut fmt::Formatter<'_>, provider: &Provider) -> fmt::R
 
 fn write_endpoint(out: &mut fmt::Formatter<'_>, endpoint: &Endpoint) -> fmt::Result {
     writeln!(out, "baseUrl = {}", quoted(endpoint.base_url.as_str()))?;
-    if let Some(key) = &endpoint.api_key {
-        writeln!(out, "apiKey = {{ env = {} }}", quoted(&key.env))?;
+    let keys = endpoint.api_keys.iter().map(|key| format!("{{ env = {} }}", quoted(&key.env)));
+    match keys.collect::<Vec<_>>().as_slice() {
+        [] => {}
+        [key] => writeln!(out, "apiKey = {key}")?,
+        keys => writeln!(out, "apiKeys = [{}]", keys.join(", "))?,
     }
     let models = endpoint.pictures.iter();
     let models = models

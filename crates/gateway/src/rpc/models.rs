@@ -70,7 +70,7 @@ impl Models for Core {
         let answer = answer.unwrap_or_else(|_elapsed| Err(ModelError::timeout("an answer")));
         let (text, error) = match answer {
             Ok(text) => {
-                self.around.health.on_answer(model.name());
+                self.around.health.on_answer(&*model);
                 (text.chars().take(PROBE_CHARS).collect(), String::new())
             }
             Err(error) => (String::new(), format!("{}: {error}", error.name())),
@@ -138,10 +138,13 @@ fn place(
             provider @ (Provider::AnthropicMessages(endpoint)
             | Provider::OpenAiCompletions(endpoint)),
         ) => {
-            let credential = match &endpoint.api_key {
-                None => Credential::None,
-                Some(key) if environment.get(&key.env).is_some() => Credential::Present,
-                Some(_) => Credential::Missing,
+            let mut keys = endpoint.api_keys.iter();
+            let credential = if endpoint.api_keys.is_empty() {
+                Credential::None
+            } else if keys.any(|key| environment.get(&key.env).is_some()) {
+                Credential::Present
+            } else {
+                Credential::Missing
             };
             (provider.api().name(), endpoint.base_url.to_string(), credential)
         }

@@ -14,7 +14,11 @@ struct Noted {
 
 impl Model for Noted {
     fn name(&self) -> &str {
-        self.name
+        self.name.split_once('@').map_or(self.name, |(name, _)| name)
+    }
+
+    fn profile(&self) -> &str {
+        self.name.split_once('@').map_or("", |(_, profile)| profile)
     }
 
     fn respond(&self, _: ModelRequest) -> BoxStream<'static, Result<ModelEvent, ModelError>> {
@@ -216,4 +220,43 @@ async fn chains_share_what_they_are_given_and_nothing_else() {
         let (asked, _) = turn(health, &[(A, None), (B, None)]).await;
         assert_eq!(asked, expected);
     }
+}
+
+#[tokio::test(start_paused = true)]
+#[rustfmt::skip]
+async fn a_key_that_is_refused_says_nothing_of_the_others() {
+    let unpaid = || Some(ModelError::Billing { detail: Detail::default() });
+    let refused = || Some(ModelError::Auth { detail: Detail::default() });
+    let one = "p/a@K1"; let two = "p/a@K2"; let three = "p/a@K3";
+    check(vec![
+        // after  models                                                 asked                   told
+        (   0, vec![(one, refused()), (two, None), (B, None)],           "p/a@K1 p/a@K2",        "auth>p/a ok"),
+        // The next one under the other key at once; nobody is told that again.
+        (   0, vec![(one, None),      (two, None), (B, None)],           "p/a@K2",               "ok"),
+        ( 599, vec![("p/z@K1", None), ("p/z@K2", None)],                 "p/z@K2",               "ok"),
+        (   1, vec![(one, None),      (two, None), (B, None)],           "p/a@K1",               "ok"),
+        // All of them in turn, then another model.
+        (   0, vec![(one, unpaid()),  (two, refused()), (three, unpaid()), (B, None)],
+            "p/a@K1 p/a@K2 p/a@K3 q/b", "billing>p/a auth>p/a billing>q/b ok"),
+        (   0, vec![(one, None),      (two, None), (three, None), (B, None)], "q/b", "cooling-down>q/b cooling-down>q/b cooling-down>q/b ok"),
+    ])
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+#[rustfmt::skip]
+async fn where_there_is_no_room_one_other_key_is_tried() {
+    let limit = || Some(limited(0));
+    let wrong = || Some(ModelError::InvalidRequest { detail: Detail::default() });
+    let one = "p/a@K1"; let two = "p/a@K2"; let three = "p/a@K3";
+    check(vec![
+        // after  models                                                    asked               told
+        (   0, vec![(one, limit()), (two, None)],                           "p/a@K1 p/a@K2",    "rate-limited>p/a ok"),
+        // A key is limited for its model, and not for others.
+        (   0, vec![("p/z@K1", None), ("p/z@K2", None)],                    "p/z@K1",           "ok"),
+        (  30, vec![(one, limit()), (two, limit()), (three, None), (B, None)], "p/a@K1 p/a@K2 q/b", "rate-limited>p/a rate-limited>q/b ok"),
+        // What another key would not help is not asked again under it.
+        ( 600, vec![(one, wrong()), (two, None), (B, None)],                "p/a@K1 q/b",       "invalid-request>q/b ok"),
+    ])
+    .await;
 }
