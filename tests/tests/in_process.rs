@@ -46,6 +46,7 @@ mod sockets;
 mod spawning;
 mod stage;
 mod storage;
+mod strict;
 mod tools;
 mod turns;
 mod upkeep;

@@ -5,6 +5,7 @@
 //! cut behind each of its commits; from each of these states another gateway goes on.
 
 mod delegation;
+mod turn;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::DirBuilderExt as _;

@@ -6,6 +6,8 @@ use openclaw_tests::{Api, Asked, Behavior, Provider, Received, Setup, TestGatewa
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
+use super::strict::check;
+
 /// Checks that what a provider of the chat completions was sent is a valid conversation.
 pub(super) fn check_conversation(received: &Received) {
     let messages = received.body["messages"].as_array().unwrap();
@@ -53,9 +55,7 @@ async fn two_turns(api: Api, behaviors: Vec<Behavior>, after: &str) -> Asked {
     let first = ask(&owner, request("first", "main", "Hello.")).await.unwrap();
     let second = ask(&owner, request("second", "main", "And now?")).await.unwrap();
     assert_eq!((second.status(), second.text.as_str()), (RunStatus::Ok, after), "{second:?}");
-    if api == Api::OpenAi {
-        provider.received().iter().for_each(check_conversation);
-    }
+    provider.received().iter().for_each(|received| check(api, received));
     first
 }
 
