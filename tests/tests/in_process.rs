@@ -7,6 +7,7 @@ mod audit;
 mod budget;
 mod burst;
 mod calls;
+mod canary;
 mod channels;
 mod chats;
 mod commands;
