@@ -19,6 +19,7 @@ pub trait Model: Debug + Send + Sync {
     fn name(&self) -> &str;
 
     /// Returns under which of its provider's keys it is asked: the name of a variable; empty where there is one key.
+    #[expect(clippy::unnecessary_literal_bound, reason = "whoever has keys returns its own")]
     fn profile(&self) -> &str {
         ""
     }

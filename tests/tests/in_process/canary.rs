@@ -47,10 +47,10 @@ async fn all_told(owner: &Client, count: usize) {
 
 /// What of a provider's requests came of which person: by whom the newest question is from, or whom the task is for.
 fn asked_for(received: &[Received], person: Person) -> Vec<String> {
-    let by = format!("I am {}.", person.chat);
+    let by = format!("{}.", person.chat);
     let bodies = received.iter().map(|received| received.body["messages"].to_string());
     bodies
-        .filter(|body| body.rfind("I am ").is_some_and(|at| body[at..].starts_with(&by)))
+        .filter(|body| body.rsplit_once("I am ").is_some_and(|(_, last)| last.starts_with(&by)))
         .collect()
 }
 
