@@ -209,15 +209,20 @@ impl Engine {
         if let Some((tree, _)) = &tree {
             live.keep(Arc::clone(tree));
         }
-        let known = self.0.store.run(&order.run);
-        if known.map_err(|error| SpawnError::Act(ActError::Store(error)))?.is_some() {
-            // What was accepted once is not begun again.
-            return Ok(());
-        }
         let model = order.model.as_ref().map(ToString::to_string);
         let model = model.as_deref().unwrap_or_else(|| worker.model.name());
         let task = Task { model, bytes: order.task.len(), max_tokens: order.max_tokens };
-        live.reserve(self.reserve_for(worker, tree, task).map_err(SpawnError::Budget)?);
+        match self.reserve_for(worker, tree, task) {
+            Ok(reserved) => live.reserve(reserved),
+            Err(spent) => {
+                let known = self.0.store.run(&order.run);
+                let known = known.map_err(|error| SpawnError::Act(ActError::Store(error)))?;
+                // What was accepted once is found, whatever is left: it is not begun again.
+                if known.is_none() {
+                    return Err(SpawnError::Budget(spent));
+                }
+            }
+        }
         Ok(())
     }
 
