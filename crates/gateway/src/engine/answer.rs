@@ -84,7 +84,7 @@ impl Engine {
                 own.iter_mut().for_each(|own| own.push(&record));
             }
             let mut compacted = None;
-            if compaction || is_refused {
+            if compaction || due == CompactTrigger::Overflow {
                 compacted = self.compact(model, worker, started, due, cancel).await;
             }
             match compacted {
